@@ -1,0 +1,84 @@
+//! What feedback is accepted.
+
+use bedside_protocol::{ConsultationMode, FeedbackRequest};
+
+/// Longest review, in characters.
+pub const MAX_REVIEW_CHARS: usize = 2_000;
+
+/// Why feedback is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BadFeedback {
+    /// A rating outside 1 to 5.
+    #[error("a rating is a whole number from 1 to 5")]
+    Rating,
+    /// A picture rating for a visit without a picture.
+    #[error("a visit without a picture has no rating for it")]
+    NoPicture,
+    /// More than [`MAX_REVIEW_CHARS`].
+    #[error("the text is longer than {MAX_REVIEW_CHARS} characters")]
+    TextTooLong,
+    /// A tag twice.
+    #[error("each word can be chosen once")]
+    TagTwice,
+}
+
+/// Checks `given` for a visit held by `mode`.
+pub fn check(given: &FeedbackRequest, mode: ConsultationMode) -> Result<(), BadFeedback> {
+    let optional = [given.audio_quality, given.video_quality, given.doctor_behaviour];
+    let ratings = optional.into_iter().flatten().chain([given.overall_rating]);
+    if ratings.into_iter().any(|rating| !(1..=5).contains(&rating)) {
+        return Err(BadFeedback::Rating);
+    }
+    if given.video_quality.is_some() && mode != ConsultationMode::Video {
+        return Err(BadFeedback::NoPicture);
+    }
+    if given.review_text.as_ref().is_some_and(|t| t.reveal().chars().count() > MAX_REVIEW_CHARS) {
+        return Err(BadFeedback::TextTooLong);
+    }
+    let tags = &given.feedback_tags;
+    if tags.iter().enumerate().any(|(at, tag)| tags[..at].contains(tag)) {
+        return Err(BadFeedback::TagTwice);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_protocol::FeedbackTag;
+
+    use super::*;
+
+    fn feedback() -> FeedbackRequest {
+        FeedbackRequest {
+            overall_rating: 5,
+            audio_quality: Some(4),
+            video_quality: Some(3),
+            doctor_behaviour: None,
+            review_text: Some("Kind and clear".into()),
+            feedback_tags: vec![FeedbackTag::OnTime],
+            would_recommend: Some(true),
+        }
+    }
+
+    #[test]
+    fn accepts_what_the_form_can_send() {
+        assert_eq!(check(&feedback(), ConsultationMode::Video), Ok(()));
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        let video = ConsultationMode::Video;
+        for rating in [0, 6, 9, 255] {
+            assert_eq!(check(&FeedbackRequest { overall_rating: rating, ..feedback() }, video), Err(BadFeedback::Rating));
+            assert_eq!(
+                check(&FeedbackRequest { doctor_behaviour: Some(rating), ..feedback() }, video),
+                Err(BadFeedback::Rating)
+            );
+        }
+        assert_eq!(check(&feedback(), ConsultationMode::Audio), Err(BadFeedback::NoPicture));
+        let long = FeedbackRequest { review_text: Some("ü".repeat(2_001).into()), ..feedback() };
+        assert_eq!(check(&long, video), Err(BadFeedback::TextTooLong));
+        let twice = FeedbackRequest { feedback_tags: vec![FeedbackTag::Patient; 2], ..feedback() };
+        assert_eq!(check(&twice, video), Err(BadFeedback::TagTwice));
+    }
+}

@@ -1,0 +1,10 @@
+//! The rules of a consultation.
+//!
+//! Pure: an input and the time go in, a changed state and effects come out. Nothing here reads
+//! a clock, a database or a socket, so every order of inputs can be tried in a test.
+
+pub mod billing;
+pub mod feedback;
+pub mod session;
+
+pub use session::{Consultation, Effect, Input, Refused};

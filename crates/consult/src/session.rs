@@ -1,0 +1,479 @@
+//! The session's state machine.
+//!
+//! ```text
+//!             patient enters                 admitted, both joined
+//!  SCHEDULED ───────────────▶ WAITING ───────────────────────────▶ IN_PROGRESS ◀──▶ PAUSED
+//!      │  ◀───────────────       │                                     │              │
+//!      │     patient leaves      │                                     │              │
+//!      ├──▶ CANCELLED ◀──────────┤                                     ├──▶ COMPLETED ◀┤
+//!      └──▶ NO_SHOW   ◀──────────┘                                     └──▶ FAILED    ◀┘
+//! ```
+//!
+//! Being in the call is not a state of the session: either side may drop out of an
+//! `IN_PROGRESS` session and come back as often as it likes until the session is ended, by the
+//! doctor or by its time limit. That is what keeps a visit from ever getting stuck.
+
+use bedside_protocol::{DeviceCheck, EndReason, Party, SessionStatus};
+use jiff::{SignedDuration, Timestamp};
+
+/// What may be configured about the timers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Nobody came this long after the scheduled start: a no-show.
+    pub no_show_after: SignedDuration,
+    /// A visit ends by itself this long after its scheduled duration has passed.
+    pub grace: SignedDuration,
+}
+
+impl Default for Limits {
+    /// 15 minutes and 30 minutes, as the requirements give them.
+    fn default() -> Self {
+        Self {
+            no_show_after: SignedDuration::from_mins(15),
+            grace: SignedDuration::from_mins(30),
+        }
+    }
+}
+
+/// One visit: where it stands and what has happened in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Consultation {
+    /// Where it stands.
+    pub status: SessionStatus,
+    /// Why it ended; set exactly when the status is final.
+    pub end_reason: Option<EndReason>,
+    /// When it is meant to start.
+    pub scheduled_start: Timestamp,
+    /// How long it is meant to last.
+    pub scheduled_duration: SignedDuration,
+    /// Since when the patient waits; set while they are in the waiting room or admitted.
+    pub waiting_since: Option<Timestamp>,
+    /// Whether the patient pressed *I'm ready*.
+    pub ready: bool,
+    /// What the patient's devices could do then.
+    pub device_check: Option<DeviceCheck>,
+    /// Whether the doctor has called the patient in.
+    pub admitted: bool,
+    /// Whether the patient has entered the call since being admitted.
+    pub patient_joined: bool,
+    /// Whether the doctor has entered the call.
+    pub doctor_joined: bool,
+    /// When the clock first started.
+    pub started_at: Option<Timestamp>,
+    /// When it was ended.
+    pub ended_at: Option<Timestamp>,
+    /// Since when the clock runs; none on hold, before and after.
+    pub clock_since: Option<Timestamp>,
+    /// What the clock had counted before `clock_since`.
+    pub clock_before: SignedDuration,
+}
+
+/// What can happen to a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// The patient enters the waiting room, or says more about themselves there.
+    Enter {
+        /// They pressed *I'm ready*.
+        ready: bool,
+        /// What their devices can do.
+        device_check: Option<DeviceCheck>,
+    },
+    /// The doctor calls the patient in. The doctor is in the call from then on.
+    Admit,
+    /// An admitted participant enters the call, the first time or again.
+    Join(Party),
+    /// A participant leaves on purpose.
+    Leave(Party),
+    /// The doctor puts it on hold.
+    Pause,
+    /// The doctor takes it off hold.
+    Resume,
+    /// The doctor ends it for both.
+    End,
+    /// One side calls it off before it began.
+    Cancel(Party),
+    /// It broke and can't go on.
+    Fail,
+    /// Time has passed.
+    Tick,
+}
+
+/// What others need to hear of, beside the new state itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// The patient came into the waiting room.
+    PatientArrived,
+    /// The doctor called the patient in.
+    Admitted,
+    /// The clock started for the first time.
+    Started,
+    /// It reached its final state.
+    Ended,
+}
+
+/// Why an input was refused. The state is as it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refused {
+    /// The session is final.
+    #[error("the session has ended")]
+    Ended,
+    /// Entering the call before being called in.
+    #[error("not admitted")]
+    NotAdmitted,
+    /// Not from this state.
+    #[error("not possible while the session is {0:?}")]
+    WrongState(SessionStatus),
+}
+
+impl Consultation {
+    /// A session as an appointment makes it.
+    pub const fn scheduled(start: Timestamp, duration: SignedDuration) -> Self {
+        Self {
+            status: SessionStatus::Scheduled,
+            end_reason: None,
+            scheduled_start: start,
+            scheduled_duration: duration,
+            waiting_since: None,
+            ready: false,
+            device_check: None,
+            admitted: false,
+            patient_joined: false,
+            doctor_joined: false,
+            started_at: None,
+            ended_at: None,
+            clock_since: None,
+            clock_before: SignedDuration::ZERO,
+        }
+    }
+
+    /// Applies `input` at `now`.
+    ///
+    /// # Errors
+    /// Refuses what the state does not allow and leaves the session unchanged. Saying the same
+    /// thing twice is not an error: clients repeat themselves when a link breaks.
+    pub fn apply(&mut self, input: Input, now: Timestamp, limits: &Limits) -> Result<Vec<Effect>, Refused> {
+        use SessionStatus::{InProgress, Paused, Scheduled, Waiting};
+        if self.status.is_final() {
+            return match input {
+                Input::Tick | Input::Leave(_) => Ok(vec![]),
+                _ => Err(Refused::Ended),
+            };
+        }
+        match (input, self.status) {
+            (Input::Enter { ready, device_check }, Scheduled | Waiting) => {
+                let arrived = self.status == Scheduled;
+                self.status = Waiting;
+                self.waiting_since.get_or_insert(now);
+                self.ready |= ready;
+                self.device_check = device_check.or(self.device_check);
+                Ok(if arrived { vec![Effect::PatientArrived] } else { vec![] })
+            }
+            // Coming back into a visit that runs: nothing to wait for.
+            (Input::Enter { .. }, InProgress | Paused) => Ok(vec![]),
+
+            (Input::Admit, Waiting) if self.admitted => Ok(vec![]),
+            (Input::Admit, Waiting) => {
+                self.admitted = true;
+                self.doctor_joined = true;
+                Ok(vec![Effect::Admitted])
+            }
+            (Input::Admit, InProgress | Paused) => Ok(vec![]),
+
+            (Input::Join(_), Scheduled | Waiting) if !self.admitted => Err(Refused::NotAdmitted),
+            (Input::Join(party), Scheduled | Waiting | InProgress | Paused) => {
+                match party {
+                    Party::Patient => self.patient_joined = true,
+                    Party::Doctor => self.doctor_joined = true,
+                }
+                if self.status == Waiting && self.patient_joined && self.doctor_joined {
+                    self.status = InProgress;
+                    self.started_at = Some(now);
+                    self.clock_since = Some(now);
+                    return Ok(vec![Effect::Started]);
+                }
+                Ok(vec![])
+            }
+
+            (Input::Leave(Party::Patient), Waiting) => {
+                self.status = Scheduled;
+                self.waiting_since = None;
+                self.ready = false;
+                self.admitted = false;
+                self.patient_joined = false;
+                self.doctor_joined = false;
+                Ok(vec![])
+            }
+            (Input::Leave(party), InProgress | Paused) => {
+                match party {
+                    Party::Patient => self.patient_joined = false,
+                    Party::Doctor => self.doctor_joined = false,
+                }
+                Ok(vec![])
+            }
+            (Input::Leave(_), Scheduled | Waiting) => Ok(vec![]),
+
+            (Input::Pause, InProgress) => {
+                self.stop_clock(now);
+                self.status = Paused;
+                Ok(vec![])
+            }
+            (Input::Resume, Paused) => {
+                self.clock_since = Some(now);
+                self.status = InProgress;
+                Ok(vec![])
+            }
+            (Input::Pause, Paused) | (Input::Resume, InProgress) => Ok(vec![]),
+
+            (Input::End, InProgress | Paused) => {
+                Ok(self.finish(SessionStatus::Completed, EndReason::Completed, now))
+            }
+            (Input::Cancel(_), Scheduled | Waiting) => {
+                Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now))
+            }
+            (Input::Fail, InProgress | Paused) => {
+                Ok(self.finish(SessionStatus::Failed, EndReason::Error, now))
+            }
+            (Input::Tick, _) => Ok(self.tick(now, limits)),
+            (Input::Pause | Input::Resume | Input::End | Input::Cancel(_) | Input::Fail | Input::Admit, status) => {
+                Err(Refused::WrongState(status))
+            }
+            (Input::Enter { .. } | Input::Join(_) | Input::Leave(_), status) => Err(Refused::WrongState(status)),
+        }
+    }
+
+    /// Time on the clock at `now`, holds left out.
+    pub fn elapsed(&self, now: Timestamp) -> SignedDuration {
+        let running = self.clock_since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+        self.clock_before + running.max(SignedDuration::ZERO)
+    }
+
+    /// Whether `party` may be in the call now, and so be given a media token.
+    pub const fn may_join(&self, party: Party) -> bool {
+        match party {
+            Party::Doctor | Party::Patient => self.admitted && !self.status.is_final(),
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, limits: &Limits) -> Vec<Effect> {
+        match self.status {
+            // Somebody who waits is never a no-show of theirs: the doctor is late.
+            SessionStatus::Scheduled if now > self.scheduled_start + limits.no_show_after => {
+                self.finish(SessionStatus::NoShow, EndReason::NoShow, now)
+            }
+            SessionStatus::Waiting if now > self.waiting_limit(limits) => {
+                self.finish(SessionStatus::NoShow, EndReason::NoShow, now)
+            }
+            SessionStatus::InProgress | SessionStatus::Paused
+                if self.started_at.is_some_and(|at| now > at + self.scheduled_duration + limits.grace) =>
+            {
+                let reason = match (self.patient_joined, self.doctor_joined) {
+                    (false, true) => EndReason::PatientLeft,
+                    (true, false) => EndReason::DoctorLeft,
+                    _ => EndReason::Timeout,
+                };
+                self.finish(SessionStatus::Completed, reason, now)
+            }
+            _ => vec![],
+        }
+    }
+
+    /// A patient who waits is kept for the whole planned time and grace after the later of the
+    /// scheduled start and their arrival: doctors run late.
+    fn waiting_limit(&self, limits: &Limits) -> Timestamp {
+        let from = self.waiting_since.unwrap_or(self.scheduled_start).max(self.scheduled_start);
+        from + self.scheduled_duration + limits.grace + limits.no_show_after
+    }
+
+    fn stop_clock(&mut self, now: Timestamp) {
+        self.clock_before = self.elapsed(now);
+        self.clock_since = None;
+    }
+
+    fn finish(&mut self, status: SessionStatus, reason: EndReason, now: Timestamp) -> Vec<Effect> {
+        self.stop_clock(now);
+        self.status = status;
+        self.end_reason = Some(reason);
+        self.ended_at = Some(now);
+        self.waiting_since = None;
+        self.admitted = false;
+        self.patient_joined = false;
+        self.doctor_joined = false;
+        vec![Effect::Ended]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+    fn at(seconds: i64) -> Timestamp {
+        START + SignedDuration::from_secs(seconds)
+    }
+
+    fn visit() -> Consultation {
+        Consultation::scheduled(START, SignedDuration::from_mins(15))
+    }
+
+    fn run(visit: &mut Consultation, inputs: &[(Input, i64)]) -> Vec<Effect> {
+        inputs
+            .iter()
+            .flat_map(|&(input, seconds)| visit.apply(input, at(seconds), &Limits::default()).unwrap())
+            .collect()
+    }
+
+    const ENTER: Input = Input::Enter { ready: true, device_check: None };
+
+    #[test]
+    fn a_whole_visit() {
+        let mut v = visit();
+        let effects = run(
+            &mut v,
+            &[
+                (ENTER, 0),
+                (Input::Admit, 60),
+                (Input::Join(Party::Patient), 61),
+                (Input::Pause, 121),
+                (Input::Resume, 181),
+                (Input::End, 241),
+            ],
+        );
+        assert_eq!(effects, [Effect::PatientArrived, Effect::Admitted, Effect::Started, Effect::Ended]);
+        assert_eq!((v.status, v.end_reason), (SessionStatus::Completed, Some(EndReason::Completed)));
+        assert_eq!(v.elapsed(at(9_999)), SignedDuration::from_secs(120), "the hold is not on the clock");
+    }
+
+    #[test]
+    fn nobody_joins_before_being_admitted() {
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0)]);
+        let before = v.clone();
+        for party in [Party::Patient, Party::Doctor] {
+            assert_eq!(v.apply(Input::Join(party), at(1), &Limits::default()), Err(Refused::NotAdmitted));
+            assert!(!v.may_join(party));
+        }
+        assert_eq!(v, before, "a refusal changes nothing");
+    }
+
+    #[test]
+    fn leaving_the_waiting_room_takes_the_admission_back() {
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Leave(Party::Patient), 2), (ENTER, 3)]);
+        assert!(!v.may_join(Party::Patient));
+        assert_eq!(v.status, SessionStatus::Waiting);
+    }
+
+    #[test]
+    fn both_can_come_back_until_it_is_ended() {
+        let mut v = visit();
+        run(
+            &mut v,
+            &[
+                (ENTER, 0),
+                (Input::Admit, 1),
+                (Input::Join(Party::Patient), 2),
+                (Input::Leave(Party::Patient), 3),
+                (Input::Leave(Party::Doctor), 4),
+                (Input::Join(Party::Patient), 5),
+                (Input::Join(Party::Doctor), 6),
+            ],
+        );
+        assert_eq!(v.status, SessionStatus::InProgress);
+        assert!(v.patient_joined && v.doctor_joined);
+    }
+
+    #[test]
+    fn who_left_is_named_when_time_runs_out() {
+        let mut v = visit();
+        run(
+            &mut v,
+            &[
+                (ENTER, 0),
+                (Input::Admit, 1),
+                (Input::Join(Party::Patient), 2),
+                (Input::Leave(Party::Patient), 3),
+                (Input::Tick, 2 + 45 * 60 + 1),
+            ],
+        );
+        assert_eq!(v.end_reason, Some(EndReason::PatientLeft));
+    }
+
+    #[test]
+    fn no_show_after_a_quarter_of_an_hour() {
+        let mut v = visit();
+        run(&mut v, &[(Input::Tick, 15 * 60)]);
+        assert_eq!(v.status, SessionStatus::Scheduled);
+        run(&mut v, &[(Input::Tick, 15 * 60 + 1)]);
+        assert_eq!(v.status, SessionStatus::NoShow);
+    }
+
+    fn any_input() -> impl Strategy<Value = Input> {
+        let party = prop_oneof![Just(Party::Patient), Just(Party::Doctor)];
+        prop_oneof![
+            any::<bool>().prop_map(|ready| Input::Enter { ready, device_check: None }),
+            Just(Input::Admit),
+            party.clone().prop_map(Input::Join),
+            party.clone().prop_map(Input::Leave),
+            Just(Input::Pause),
+            Just(Input::Resume),
+            Just(Input::End),
+            party.prop_map(Input::Cancel),
+            Just(Input::Fail),
+            Just(Input::Tick),
+        ]
+    }
+
+    proptest! {
+        /// Whatever order things happen in, the session stays consistent, a final state never
+        /// changes, and each side has a way on, a way back in and a way out.
+        #[test]
+        fn any_order_ends_in_a_legal_state(steps in prop::collection::vec((any_input(), 0_i64..600), 0..60)) {
+            let limits = Limits::default();
+            let mut v = visit();
+            let mut now = 0;
+            for (input, wait) in steps {
+                now += wait;
+                let before = v.clone();
+                let outcome = v.apply(input, at(now), &limits);
+                if outcome.is_err() {
+                    prop_assert_eq!(&v, &before, "a refusal changes nothing");
+                }
+                if before.status.is_final() {
+                    prop_assert_eq!(&v, &before, "a final session never changes");
+                }
+                prop_assert_eq!(v.status.is_final(), v.end_reason.is_some());
+                prop_assert_eq!(v.status.is_final(), v.ended_at.is_some());
+                prop_assert_eq!(v.clock_since.is_some(), v.status == SessionStatus::InProgress);
+                prop_assert!(v.elapsed(at(now)) >= before.elapsed(at(now - wait)), "the clock never runs back");
+                if v.admitted {
+                    prop_assert!(matches!(
+                        v.status,
+                        SessionStatus::Waiting | SessionStatus::InProgress | SessionStatus::Paused
+                    ));
+                }
+                if !v.status.is_final() {
+                    never_stuck(&v, now, &limits)?;
+                }
+            }
+        }
+    }
+
+    /// From any open state the patient can get into the call with the doctor's help, and the
+    /// visit can be brought to an end; left alone for long enough it ends by itself.
+    fn never_stuck(v: &Consultation, now: i64, limits: &Limits) -> Result<(), TestCaseError> {
+        let mut on = v.clone();
+        for input in [ENTER, Input::Admit, Input::Join(Party::Doctor), Input::Join(Party::Patient)] {
+            prop_assert!(on.apply(input, at(now), limits).is_ok(), "{input:?} from {:?}", on.status);
+        }
+        prop_assert!(on.may_join(Party::Patient) && on.may_join(Party::Doctor));
+        prop_assert!(on.apply(Input::End, at(now), limits).is_ok());
+
+        let mut alone = v.clone();
+        prop_assert!(alone.apply(Input::Tick, at(now + 24 * 3600), limits).is_ok());
+        prop_assert!(alone.status.is_final());
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Sign-in, accounts and roles.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{Text, Token, UserId};
+
+/// What an account may do, before its relation to a thing is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// Sees a doctor. Anybody may register as one.
+    Patient,
+    /// Sees patients. Made by an administrator.
+    Doctor,
+    /// Runs the clinic's service.
+    ClinicAdmin,
+}
+
+impl Role {
+    /// The name on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Patient => "PATIENT",
+            Self::Doctor => "DOCTOR",
+            Self::ClinicAdmin => "CLINIC_ADMIN",
+        }
+    }
+}
+
+/// A person as the others in the visit see them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// Who.
+    pub id: UserId,
+    /// What they may do.
+    pub role: Role,
+    /// The name shown to others.
+    pub name: Text,
+    /// A doctor's speciality, as the clinic writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub specialization: Option<String>,
+}
+
+/// `POST /api/v1/auth/register`: a patient makes their own account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterRequest {
+    /// The address to sign in with; one account each.
+    pub email: Text,
+    /// At least 10 characters, at most 256 bytes.
+    pub password: Token,
+    /// The name shown to the doctor, 1 to 100 characters.
+    pub name: Text,
+}
+
+/// `POST /api/v1/auth/login`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoginRequest {
+    /// The address the account was made with.
+    pub email: Text,
+    /// Its password.
+    pub password: Token,
+}
+
+/// `POST /api/v1/auth/refresh` and `/logout`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefreshRequest {
+    /// The newest refresh token of its family; each is good for one use.
+    pub refresh_token: Token,
+}
+
+/// What signing in and refreshing give.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TokenPair {
+    /// Bearer token for REST and the STOMP CONNECT frame.
+    pub access_token: Token,
+    /// Seconds until the access token ends.
+    pub expires_in: u32,
+    /// Good for one refresh; using it twice ends every token of the family.
+    pub refresh_token: Token,
+    /// Who signed in.
+    pub user: User,
+}

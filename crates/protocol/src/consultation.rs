@@ -1,0 +1,359 @@
+//! Sessions, appointments, joining, summary and history.
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::{AppointmentId, SessionId, Text, Token, User, UserId};
+
+/// How the two meet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ConsultationMode {
+    /// Picture and sound.
+    Video,
+    /// Sound only.
+    Audio,
+    /// Text only.
+    Chat,
+}
+
+/// Where a session stands. The rules that move it are in `bedside-consult`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SessionStatus {
+    /// Created, nobody present.
+    Scheduled,
+    /// The patient is in the waiting room, not admitted.
+    Waiting,
+    /// Both admitted; the clock runs.
+    InProgress,
+    /// On hold by the doctor; the clock and the media stop.
+    Paused,
+    /// Ended as meant.
+    Completed,
+    /// Called off before it began.
+    Cancelled,
+    /// Somebody did not come.
+    NoShow,
+    /// Ended by a technical failure.
+    Failed,
+}
+
+impl SessionStatus {
+    /// Whether nothing can happen to it any more.
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Scheduled | Self::Waiting | Self::InProgress | Self::Paused => false,
+            Self::Completed | Self::Cancelled | Self::NoShow | Self::Failed => true,
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The doctor ended it.
+    Completed,
+    /// The patient went and did not come back.
+    PatientLeft,
+    /// The doctor went and did not come back.
+    DoctorLeft,
+    /// It ran over its time and grace.
+    Timeout,
+    /// The connection was lost for good.
+    ConnectionLost,
+    /// Called off before it began.
+    Cancelled,
+    /// The patient did not want to be called in.
+    Declined,
+    /// Somebody did not come.
+    NoShow,
+    /// Something broke.
+    Error,
+}
+
+/// The two sides of a visit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Party {
+    /// The one who is seen.
+    Patient,
+    /// The one who sees.
+    Doctor,
+}
+
+impl Party {
+    /// The other side.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Patient => Self::Doctor,
+            Self::Doctor => Self::Patient,
+        }
+    }
+}
+
+/// What a person's own device check said before they pressed *I'm ready*.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceCheck {
+    /// A camera gives pictures.
+    pub camera: bool,
+    /// A microphone gives sound.
+    pub microphone: bool,
+    /// A speaker is there.
+    pub speaker: bool,
+}
+
+/// A session as its participants see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    /// Which.
+    pub session_id: SessionId,
+    /// The appointment it was made for.
+    pub appointment_id: AppointmentId,
+    /// Where it stands.
+    pub status: SessionStatus,
+    /// Why it ended, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub end_reason: Option<EndReason>,
+    /// How the two meet.
+    pub consultation_mode: ConsultationMode,
+    /// When it is meant to start.
+    #[ts(type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub scheduled_start_time: Timestamp,
+    /// Minutes it is meant to last, 1 to 120.
+    pub scheduled_duration_minutes: u16,
+    /// Name of the media room.
+    pub room_name: String,
+    /// Who is seen.
+    pub patient: User,
+    /// Who sees.
+    pub doctor: User,
+    /// Since when the patient waits, while they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub waiting_since: Option<Timestamp>,
+    /// Whether the patient pressed *I'm ready*.
+    pub patient_ready: bool,
+    /// What the patient's devices could do then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub device_check: Option<DeviceCheck>,
+    /// Whether the doctor has called the patient in.
+    pub admitted: bool,
+    /// When the clock started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub actual_start_time: Option<Timestamp>,
+    /// Seconds on the clock up to `as_of`, holds left out.
+    #[ts(type = "number")]
+    pub elapsed_seconds: u64,
+    /// The service's time at which this was true.
+    #[ts(type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub as_of: Timestamp,
+    /// The patient's place among those who wait for this doctor, from 1; only while waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub place_in_line: Option<u32>,
+    /// Who is connected to the session's topic now.
+    #[serde(default)]
+    pub participants: Vec<Presence>,
+}
+
+/// Whether one participant is reachable.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Presence {
+    /// Who.
+    pub user_id: UserId,
+    /// On which side.
+    pub party: Party,
+    /// How.
+    pub status: PresenceStatus,
+}
+
+/// A participant's link, as the service sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum PresenceStatus {
+    /// Subscribed to the session's topic.
+    Connected,
+    /// Gone without leaving, less than the reconnection window ago.
+    Reconnecting,
+    /// Not there.
+    Disconnected,
+}
+
+/// `POST /api/v1/consultations/sessions`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateSessionRequest {
+    /// The appointment; one session each.
+    pub appointment_id: AppointmentId,
+    /// How the two meet.
+    pub consultation_mode: ConsultationMode,
+}
+
+/// `POST /api/v1/appointments`, by a doctor or an administrator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateAppointmentRequest {
+    /// Who is seen.
+    pub patient_id: UserId,
+    /// Who sees; a doctor may leave it out and means themselves.
+    #[serde(default)]
+    pub doctor_id: Option<UserId>,
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub scheduled_start_time: Timestamp,
+    /// Minutes, 1 to 120.
+    pub scheduled_duration_minutes: u16,
+    /// How the two meet.
+    pub consultation_mode: ConsultationMode,
+}
+
+/// `POST /api/v1/consultations/sessions/{id}/join`. Everything may be left out.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JoinRequest {
+    /// The patient pressed *I'm ready*.
+    #[serde(default)]
+    pub ready: bool,
+    /// What their devices could do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_check: Option<DeviceCheck>,
+}
+
+/// What joining gives. Tokens and relays come only once the participant is admitted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct JoinResponse {
+    /// The session after joining.
+    pub session: Session,
+    /// Whether the participant may enter the call now.
+    pub admitted: bool,
+    /// Media token, for the `media-token` header of `/app/call.signal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<Token>,
+    /// Name of the media room.
+    pub room_name: String,
+    /// Who the token is for.
+    pub identity: UserId,
+    /// On which side.
+    pub participant_type: Party,
+    /// Relays and their time-limited credentials.
+    #[serde(default)]
+    pub ice_servers: Vec<IceServer>,
+    /// When the media token ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub token_expires_at: Option<Timestamp>,
+}
+
+/// One STUN or TURN server, as in the W3C's `RTCIceServer`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct IceServer {
+    /// `stun:host:port` or `turn:host:port?transport=udp`.
+    pub urls: String,
+    /// Name for a relay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Its credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Token>,
+}
+
+/// `GET /api/v1/consultations/sessions/{id}/summary`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Which.
+    pub session_id: SessionId,
+    /// Its appointment.
+    pub appointment_id: AppointmentId,
+    /// The doctor's name.
+    pub doctor_name: Text,
+    /// The patient's name.
+    pub patient_name: Text,
+    /// The doctor's speciality.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub specialization: Option<String>,
+    /// How they met.
+    pub consultation_mode: ConsultationMode,
+    /// Minutes planned.
+    pub scheduled_duration: u16,
+    /// Minutes on the clock, rounded up.
+    #[ts(type = "number")]
+    pub actual_duration: u64,
+    /// Seconds on the clock.
+    #[ts(type = "number")]
+    pub duration_seconds: u64,
+    /// When the clock started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub start_time: Option<Timestamp>,
+    /// When it stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub end_time: Option<Timestamp>,
+    /// Where it stands.
+    pub status: SessionStatus,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub end_reason: Option<EndReason>,
+    /// Messages written.
+    #[ts(type = "number")]
+    pub chat_message_count: u64,
+    /// Whether the patient gave feedback.
+    pub feedback_submitted: bool,
+    /// What it costs, exact; absent where the doctor has no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub amount_charged: Option<Decimal>,
+    /// ISO 4217 code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub currency: Option<String>,
+}
+
+/// `GET /api/v1/consultations/history`: final sessions, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryPage {
+    /// The page's visits.
+    pub items: Vec<Summary>,
+    /// Give this as `before` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub next: Option<SessionId>,
+}

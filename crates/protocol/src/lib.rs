@@ -1,0 +1,25 @@
+//! What goes over the wire between a client and the consultation service.
+//!
+//! Ids, REST bodies, realtime messages and STOMP frames: types and their text form, nothing
+//! that reads a socket or a clock. JSON is camelCase, enums are `SCREAMING_SNAKE_CASE` as in the
+//! service contract, instants are RFC 3339 in UTC. Personal fields are wrapped in [`Text`],
+//! secrets in [`Token`]: both go over the wire as plain strings and print as nothing.
+
+pub mod account;
+pub mod chat;
+pub mod consultation;
+pub mod feedback;
+pub mod id;
+pub mod problem;
+pub mod realtime;
+pub mod stomp;
+mod text;
+
+pub use account::*;
+pub use chat::*;
+pub use consultation::*;
+pub use feedback::*;
+pub use id::*;
+pub use problem::{Code, Problem};
+pub use realtime::*;
+pub use text::{Text, Token};

@@ -1,0 +1,154 @@
+//! What every request and every socket shares.
+
+use std::sync::Arc;
+
+use bedside_consult::{Effect, Input, Refused};
+use bedside_protocol::{
+    Code, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SessionStatus, User, topic,
+};
+use jiff::Timestamp;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Config, ServiceError,
+    attachments::Attachments,
+    error::ApiError,
+    realtime::Hub,
+    relay::RelayCredentials,
+    store::{SessionRow, Store},
+};
+
+/// The running service.
+pub struct App {
+    /// How it is set up.
+    pub config: Config,
+    /// What is kept.
+    pub store: Store,
+    /// Who is connected.
+    pub(crate) hub: Hub,
+    /// Where files are kept.
+    pub(crate) attachments: Attachments,
+    /// Stops every socket and timer.
+    pub stop: CancellationToken,
+    /// The tasks of the sockets.
+    pub(crate) sockets: TaskTracker,
+    relay: Option<RelayCredentials>,
+}
+
+impl App {
+    /// Opens the database and the folder of attachments.
+    pub async fn open(config: Config, relay: Option<RelayCredentials>) -> Result<Self, ServiceError> {
+        std::fs::create_dir_all(&config.data)?;
+        let store = Store::open(&config.data.join("bedside.sqlite")).await?;
+        let attachments = Attachments::open(config.data.join("attachments"))?;
+        Ok(Self {
+            store,
+            hub: Hub::default(),
+            attachments,
+            stop: CancellationToken::new(),
+            sockets: TaskTracker::new(),
+            relay,
+            config,
+        })
+    }
+
+    /// Relays for `user`, with credentials that end at `until`.
+    pub(crate) fn ice_servers(&self, user: &User, until: Timestamp) -> Vec<IceServer> {
+        self.relay.as_ref().map(|relay| relay.issue(&user.id.to_string(), until)).unwrap_or_default()
+    }
+
+    /// A session that `user` takes part in. One they don't take part in is told apart from none
+    /// at all only by its code: ids can't be guessed.
+    pub(crate) async fn session_of(&self, id: SessionId, user: &User) -> Result<(SessionRow, Party), ApiError> {
+        let row = self.store.session(id).await?.ok_or(Code::NotFound)?;
+        let party = row.party(user.id).ok_or(Code::NotAParticipant)?;
+        Ok((row, party))
+    }
+
+    /// Applies an input, stores the outcome, tells everybody concerned.
+    pub(crate) async fn apply(&self, id: SessionId, input: Input) -> Result<SessionRow, ApiError> {
+        let now = Timestamp::now();
+        let outcome = self.store.apply(id, input, &self.config.limits(), now).await?.ok_or(Code::NotFound)?;
+        let (row, effects) = outcome.map_err(|refused| match refused {
+            Refused::Ended => ApiError::from(Code::SessionEnded),
+            Refused::NotAdmitted => Code::NotAdmitted.into(),
+            Refused::WrongState(_) => Code::WrongState.into(),
+        })?;
+        for effect in &effects {
+            let action = match effect {
+                Effect::PatientArrived => "session.waiting",
+                Effect::Admitted => "session.admitted",
+                Effect::Started => "session.started",
+                Effect::Ended => "session.ended",
+            };
+            tracing::info!(session = %id, action, status = ?row.consultation.status, "session changed");
+            self.store.audit(None, action, Some(id)).await?;
+        }
+        self.announce(&row).await?;
+        Ok(row)
+    }
+
+    /// Sends the session as it is now to its topic and to both people's notifications.
+    pub(crate) async fn announce(&self, row: &SessionRow) -> Result<(), ApiError> {
+        let message = ServerMessage::SessionStatus(self.view(row).await?);
+        self.hub.publish(&topic::session(row.id), &message);
+        for user in [row.patient, row.doctor] {
+            self.hub.publish_to(user, topic::NOTIFICATIONS, &message);
+        }
+        Ok(())
+    }
+
+    /// A session as its participants see it.
+    pub(crate) async fn view(&self, row: &SessionRow) -> Result<Session, ApiError> {
+        let now = Timestamp::now();
+        let c = &row.consultation;
+        let person = async |id| self.store.user(id).await?.ok_or(ApiError::from(Code::Internal));
+        let place = if c.status == SessionStatus::Waiting && !c.admitted {
+            Some(self.store.waiting_before(row).await? + 1)
+        } else {
+            None
+        };
+        Ok(Session {
+            session_id: row.id,
+            appointment_id: row.appointment,
+            status: c.status,
+            end_reason: c.end_reason,
+            consultation_mode: row.mode,
+            scheduled_start_time: c.scheduled_start,
+            scheduled_duration_minutes: u16::try_from(c.scheduled_duration.as_mins()).unwrap_or(u16::MAX),
+            room_name: row.room_name.clone(),
+            patient: person(row.patient).await?,
+            doctor: person(row.doctor).await?,
+            waiting_since: c.waiting_since,
+            patient_ready: c.ready,
+            device_check: c.device_check,
+            admitted: c.admitted,
+            actual_start_time: c.started_at,
+            elapsed_seconds: u64::try_from(c.elapsed(now).as_secs()).unwrap_or(0),
+            as_of: now,
+            place_in_line: place,
+            participants: [Party::Patient, Party::Doctor]
+                .map(|party| Presence {
+                    user_id: row.user(party),
+                    party,
+                    status: self.hub.presence(row.id, row.user(party)),
+                })
+                .into(),
+        })
+    }
+
+    /// A person's open and coming sessions, from the start of the last 12 hours on: a visit
+    /// before midnight is still there after it.
+    pub(crate) async fn sessions_of(&self, user: &User) -> Result<Vec<Session>, ApiError> {
+        let since = Timestamp::now() - jiff::SignedDuration::from_hours(12);
+        let role = if user.role == Role::Doctor { Role::Doctor } else { Role::Patient };
+        let mut views = Vec::new();
+        for row in self.store.sessions_of(user.id, role, since).await? {
+            views.push(self.view(&row).await?);
+        }
+        Ok(views)
+    }
+}
+
+/// How handlers take the service.
+pub(crate) type Shared = Arc<App>;

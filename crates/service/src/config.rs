@@ -1,0 +1,150 @@
+//! Configuration: flags over environment over file over defaults.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use bedside_consult::session::Limits;
+use bedside_redact::Secret;
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::ServiceError;
+
+/// How the service is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Folder of the database, the attachments and the relay's key.
+    pub data: PathBuf,
+    /// The embedded relay, unless it is off.
+    pub relay: Option<RelayConfig>,
+    /// Minutes after the scheduled start at which nobody having come is a no-show.
+    pub no_show_minutes: u32,
+    /// Minutes that a visit may run over its scheduled duration.
+    pub grace_minutes: u32,
+}
+
+/// The embedded TURN relay.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// UDP address it listens on.
+    pub listen: SocketAddr,
+    /// Address that clients reach it at, and that relayed packets come from.
+    pub public_ip: IpAddr,
+}
+
+/// The file, all of it optional. The same names as the flags.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FileConfig {
+    /// See [`Config::listen`].
+    pub listen: Option<SocketAddr>,
+    /// See [`Config::data`].
+    pub data: Option<PathBuf>,
+    /// See [`RelayConfig::listen`].
+    pub relay_listen: Option<SocketAddr>,
+    /// See [`RelayConfig::public_ip`].
+    pub relay_public_ip: Option<IpAddr>,
+    /// Leaves the relay off.
+    pub no_relay: Option<bool>,
+    /// See [`Config::no_show_minutes`].
+    pub no_show_minutes: Option<u32>,
+    /// See [`Config::grace_minutes`].
+    pub grace_minutes: Option<u32>,
+}
+
+impl FileConfig {
+    /// Reads a TOML file.
+    pub fn read(path: &Path) -> Result<Self, ServiceError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ServiceError::Config(format!("{} can't be read: {error}", path.display())))?;
+        toml::from_str(&text).map_err(|error| ServiceError::Config(format!("{}: {}", path.display(), error.message())))
+    }
+
+    /// What this leaves out, from `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            data: self.data.or(other.data),
+            relay_listen: self.relay_listen.or(other.relay_listen),
+            relay_public_ip: self.relay_public_ip.or(other.relay_public_ip),
+            no_relay: self.no_relay.or(other.no_relay),
+            no_show_minutes: self.no_show_minutes.or(other.no_show_minutes),
+            grace_minutes: self.grace_minutes.or(other.grace_minutes),
+        }
+    }
+
+    /// The whole, with the defaults for what is still left out.
+    pub fn complete(self) -> Config {
+        let listen = self.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8480)));
+        let public_ip = self.relay_public_ip.unwrap_or(listen.ip());
+        let relay = RelayConfig {
+            listen: self.relay_listen.unwrap_or(SocketAddr::new(listen.ip(), 3478)),
+            // Nobody can send to "any address".
+            public_ip: if public_ip.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { public_ip },
+        };
+        let limits = Limits::default();
+        let minutes = |d: SignedDuration| u32::try_from(d.as_mins()).unwrap_or(0);
+        Config {
+            listen,
+            data: self.data.unwrap_or_else(|| PathBuf::from("bedside-data")),
+            relay: (!self.no_relay.unwrap_or(false)).then_some(relay),
+            no_show_minutes: self.no_show_minutes.unwrap_or(minutes(limits.no_show_after)),
+            grace_minutes: self.grace_minutes.unwrap_or(minutes(limits.grace)),
+        }
+    }
+}
+
+impl Config {
+    /// The timers of a visit.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            no_show_after: SignedDuration::from_mins(i64::from(self.no_show_minutes)),
+            grace: SignedDuration::from_mins(i64::from(self.grace_minutes)),
+        }
+    }
+
+    /// The key that relay credentials are made with, made at the first start. It outlives a
+    /// restart, so that a running call's credentials do.
+    pub fn relay_secret(&self) -> Result<Secret<Vec<u8>>, ServiceError> {
+        std::fs::create_dir_all(&self.data)?;
+        let path = self.data.join("relay.key");
+        match std::fs::read(&path) {
+            Ok(key) if key.len() == 32 => return Ok(Secret::new(key)),
+            Ok(_) => return Err(ServiceError::Config(format!("{} is damaged; remove it", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+        let key = rand::random::<[u8; 32]>().to_vec();
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        std::io::Write::write_all(&mut options.open(&path)?, &key)?;
+        Ok(Secret::new(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nearer_wins() {
+        let file: FileConfig = toml::from_str("listen = '0.0.0.0:80'\ngrace-minutes = 5\n").unwrap();
+        let flags = FileConfig { grace_minutes: Some(7), ..FileConfig::default() };
+        let config = flags.or(file).complete();
+        assert_eq!(config.listen, "0.0.0.0:80".parse().unwrap());
+        assert_eq!((config.grace_minutes, config.no_show_minutes), (7, 15));
+        assert_eq!(config.relay.unwrap().public_ip, Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_an_error() {
+        assert!(toml::from_str::<FileConfig>("lisen = '0.0.0.0:80'").is_err());
+    }
+}

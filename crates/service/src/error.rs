@@ -1,0 +1,123 @@
+//! What can go wrong, and how it is told: the one place that maps errors to HTTP.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, rejection::{JsonRejection, PathRejection, QueryRejection}},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bedside_protocol::{Code, Problem};
+
+use crate::store::StoreError;
+
+/// Why the service can't start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The address, a file or a folder.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The configuration.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// A refusal, as problem details.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) code: Code,
+    pub(crate) detail: Option<String>,
+}
+
+impl ApiError {
+    /// A refusal that says more than its code. The detail must not identify anybody.
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: Some(detail.into()) }
+    }
+
+    pub(crate) fn problem(&self) -> Problem {
+        Problem::new(self.code, self.detail.clone())
+    }
+}
+
+impl From<Code> for ApiError {
+    fn from(code: Code) -> Self {
+        Self { code, detail: None }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request failed");
+        Code::Internal.into()
+    }
+}
+
+impl From<std::io::Error> for ApiError {
+    fn from(error: std::io::Error) -> Self {
+        tracing::error!(%error, "a request failed");
+        Code::Internal.into()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self.problem())).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        }
+        response
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        // axum's own text may quote the body, and the body may hold anything.
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge.into(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(Code::Invalid, "the body must be application/json"),
+            _ => Self::new(Code::Invalid, "the body is not the JSON that is expected here"),
+        }
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(_: PathRejection) -> Self {
+        Code::NotFound.into()
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(_: QueryRejection) -> Self {
+        Self::new(Code::Invalid, "a query parameter can't be understood")
+    }
+}
+
+/// JSON whose rejection is a problem.
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(ApiError))]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: serde::Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// A path whose rejection is a problem.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(ApiError))]
+pub(crate) struct Path<T>(pub(crate) T);
+
+/// A query whose rejection is a problem.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(ApiError))]
+pub(crate) struct Query<T>(pub(crate) T);

@@ -1,0 +1,245 @@
+//! `bedside-service`: the consultation service's command line.
+
+use std::{net::{IpAddr, SocketAddr}, path::PathBuf};
+
+use anyhow::{Context, bail};
+use bedside_consult::billing::Pricing;
+use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role};
+use bedside_service::{App, accounts, config::FileConfig};
+use clap::{Args, Parser, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
+
+/// The consultation service: sign-in, waiting room, chat and call signalling for visits between
+/// doctors and patients, and a relay for calls whose networks let nothing else through.
+///
+/// Start it with `bedside-service serve`. Everything is kept in one folder (--data).
+#[derive(Parser)]
+#[command(name = "bedside-service", version)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Settings. What is given here wins over the environment, that over the file.
+#[derive(Args)]
+struct Settings {
+    /// A TOML file with any of the settings below, by the names of their flags.
+    #[arg(long, env = "BEDSIDE_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:8480].
+    #[arg(long, env = "BEDSIDE_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Folder for the database, files and keys; made when missing [default: bedside-data].
+    #[arg(long, env = "BEDSIDE_DATA", global = true, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// UDP address of the relay [default: port 3478 at the address of --listen].
+    #[arg(long, env = "BEDSIDE_RELAY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    relay_listen: Option<SocketAddr>,
+    /// Address that clients reach the relay at [default: that of --listen].
+    #[arg(long, env = "BEDSIDE_RELAY_PUBLIC_IP", global = true, value_name = "ADDRESS")]
+    relay_public_ip: Option<IpAddr>,
+    /// Leave the relay off.
+    #[arg(long, env = "BEDSIDE_NO_RELAY", global = true)]
+    no_relay: bool,
+    /// Minutes after the scheduled start at which nobody having come is a no-show [default: 15].
+    #[arg(long, env = "BEDSIDE_NO_SHOW_MINUTES", global = true, value_name = "MINUTES")]
+    no_show_minutes: Option<u32>,
+    /// Minutes that a visit may run over [default: 30].
+    #[arg(long, env = "BEDSIDE_GRACE_MINUTES", global = true, value_name = "MINUTES")]
+    grace_minutes: Option<u32>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service until it is told to stop (Ctrl-C or SIGTERM).
+    Serve,
+    /// Make accounts for doctors and administrators. The password is read from BEDSIDE_PASSWORD
+    /// or, where that is not set, from standard input.
+    #[command(subcommand)]
+    Account(Account),
+    /// Make an appointment and its session; prints both ids.
+    Appointment {
+        /// The patient's e-mail address.
+        #[arg(long)]
+        patient: String,
+        /// The doctor's e-mail address.
+        #[arg(long)]
+        doctor: String,
+        /// Minutes from now at which it starts.
+        #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+        starts_in: i64,
+        /// Minutes it is planned to last.
+        #[arg(long, default_value_t = 15)]
+        minutes: u16,
+        /// video, audio or chat.
+        #[arg(long, default_value = "video")]
+        mode: String,
+    },
+    /// Set what a doctor charges for a visit.
+    Price {
+        /// The doctor's e-mail address.
+        #[arg(long)]
+        doctor: String,
+        /// video, audio or chat.
+        #[arg(long, default_value = "video")]
+        mode: String,
+        /// A flat fee, such as 500.00.
+        #[arg(long)]
+        flat: Decimal,
+        /// ISO 4217 code, such as EUR.
+        #[arg(long)]
+        currency: String,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+#[derive(Subcommand)]
+enum Account {
+    /// Make a doctor's account.
+    AddDoctor {
+        /// To sign in with.
+        #[arg(long)]
+        email: String,
+        /// As patients see it.
+        #[arg(long)]
+        name: String,
+        /// Such as Cardiology.
+        #[arg(long)]
+        specialization: Option<String>,
+    },
+    /// Make an administrator's account.
+    AddAdmin {
+        /// To sign in with.
+        #[arg(long)]
+        email: String,
+        /// Shown to nobody but administrators.
+        #[arg(long)]
+        name: String,
+    },
+    /// Make a patient's account for them, as the clinic's desk does.
+    AddPatient {
+        /// To sign in with.
+        #[arg(long)]
+        email: String,
+        /// As the doctor sees it.
+        #[arg(long)]
+        name: String,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| "info,sqlx=warn,turn_server_proto=off,turn_types=off,stun_proto=off,stun_types=off".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let settings = &cli.settings;
+    let flags = FileConfig {
+        listen: settings.listen,
+        data: settings.data.clone(),
+        relay_listen: settings.relay_listen,
+        relay_public_ip: settings.relay_public_ip,
+        no_relay: settings.no_relay.then_some(true),
+        no_show_minutes: settings.no_show_minutes,
+        grace_minutes: settings.grace_minutes,
+    };
+    let file = settings.config.as_deref().map(FileConfig::read).transpose()?.unwrap_or_default();
+    let config = flags.or(file).complete();
+    match cli.command {
+        Command::Serve => {
+            let listener = tokio::net::TcpListener::bind(config.listen)
+                .await
+                .with_context(|| format!("{} can't be listened on", config.listen))?;
+            bedside_service::launch(listener, config, stop_signal()).await?;
+        }
+        Command::Openapi => print(&bedside_service::openapi().to_pretty_json()?),
+        Command::Account(account) => {
+            let app = App::open(config, None).await?;
+            let password = password()?;
+            let (role, email, name, specialization) = match account {
+                Account::AddDoctor { email, name, specialization } => (Role::Doctor, email, name, specialization),
+                Account::AddAdmin { email, name } => (Role::ClinicAdmin, email, name, None),
+                Account::AddPatient { email, name } => (Role::Patient, email, name, None),
+            };
+            let made = accounts::create_by_administrator(&app, role, &email, &password, &name, specialization).await;
+            match made {
+                Ok(user) => print(&user.id.to_string()),
+                Err(problem) => bail!("{}", problem.detail.unwrap_or(problem.title)),
+            }
+        }
+        Command::Appointment { patient, doctor, starts_in, minutes, mode } => {
+            let app = App::open(config, None).await?;
+            let now = Timestamp::now();
+            let mode = read_mode(&mode)?;
+            let doctor = account(&app, &doctor, Role::Doctor).await?;
+            let request = CreateAppointmentRequest {
+                patient_id: account(&app, &patient, Role::Patient).await?,
+                doctor_id: None,
+                scheduled_start_time: now + SignedDuration::from_mins(starts_in),
+                scheduled_duration_minutes: minutes,
+                consultation_mode: mode,
+            };
+            let appointment = app.store.add_appointment(&request, doctor, now).await?;
+            let session = app.store.session_for(appointment, mode, now).await?.context("the session was not made")?;
+            print(&format!("{appointment} {}", session.id));
+        }
+        Command::Price { doctor, mode, flat, currency } => {
+            let app = App::open(config, None).await?;
+            let doctor = account(&app, &doctor, Role::Doctor).await?;
+            app.store.set_pricing(doctor, read_mode(&mode)?, &Pricing::Flat(flat), &currency).await?;
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the output of a command")]
+fn print(line: &str) {
+    println!("{line}");
+}
+
+async fn account(app: &App, email: &str, role: Role) -> anyhow::Result<bedside_protocol::UserId> {
+    let found = app.store.account_by_email(email).await?.filter(|account| account.user.role == role);
+    Ok(found.with_context(|| format!("no {} has this address", role.as_str().to_lowercase()))?.user.id)
+}
+
+fn read_mode(text: &str) -> anyhow::Result<ConsultationMode> {
+    Ok(match text {
+        "video" => ConsultationMode::Video,
+        "audio" => ConsultationMode::Audio,
+        "chat" => ConsultationMode::Chat,
+        _ => bail!("a mode is video, audio or chat"),
+    })
+}
+
+fn password() -> anyhow::Result<String> {
+    if let Ok(password) = std::env::var("BEDSIDE_PASSWORD") {
+        return Ok(password);
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Resolves when the process is told to stop.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,8 @@
+//! STOMP 1.2 over WebSocket: who is connected, what they hear, what they may say.
+
+mod hub;
+mod messages;
+mod socket;
+
+pub(crate) use hub::Hub;
+pub(crate) use socket::upgrade;

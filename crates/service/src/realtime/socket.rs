@@ -1,0 +1,296 @@
+//! One WebSocket from CONNECT to its end.
+
+use std::{ops::ControlFlow, time::Duration};
+
+use axum::{
+    extract::{
+        State,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
+    },
+    response::Response,
+};
+use bedside_protocol::{
+    Code, MAX_BODY_BYTES, SessionId, Token,
+    stomp::{self, Frame},
+    topic,
+};
+use jiff::Timestamp;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    hub::{Outgoing, PresenceChange, SocketId, presence_message},
+    messages,
+};
+use crate::{app::Shared, error::ApiError, store::Grant};
+
+/// A whole frame: a body and generous headers.
+const MAX_FRAME_BYTES: usize = MAX_BODY_BYTES + 8 * 1024;
+/// What the WebSocket itself takes, so that a frame that is somewhat too large gets a STOMP
+/// error with its code and not only a closed connection.
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Time to send CONNECT.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Heart-beats this service offers and asks for: a lost client is noticed within three, well
+/// inside the 300 s that proxies let a WebSocket idle.
+const HEART_BEAT: u32 = 5_000;
+/// How often it is looked whether a sign-in has ended.
+const CHECK_GRANT: Duration = Duration::from_secs(30);
+/// Subscriptions of one socket; a client of ours has five.
+const MAX_SUBSCRIPTIONS: usize = 64;
+
+/// `/ws/consultation`.
+pub(crate) async fn upgrade(State(app): State<Shared>, upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|_| ApiError::new(Code::Invalid, "this address speaks STOMP over WebSocket"))?;
+    let sockets = app.sockets.clone();
+    Ok(upgrade
+        .protocols([stomp::SUBPROTOCOL])
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES)
+        .on_upgrade(move |socket| sockets.track_future(serve(app, socket))))
+}
+
+async fn serve(app: Shared, mut socket: WebSocket) {
+    let connected = tokio::select! {
+        () = app.stop.cancelled() => return going_away(socket).await,
+        connected = tokio::time::timeout(CONNECT_WITHIN, connect(&app, &mut socket)) => connected,
+    };
+    match connected {
+        Ok(Ok(Some((grant, (theirs, ours))))) => {
+            let (id, outbox) = app.hub.connect(grant.user.id);
+            tracing::info!("a client connected");
+            Session { app: &app, socket: &mut socket, id, grant, subscriptions: 0, theirs, ours }.run(outbox).await;
+            for change in app.hub.disconnect(id) {
+                tell(&app, change).await;
+            }
+            tracing::info!("a client disconnected");
+            if app.stop.is_cancelled() {
+                going_away(socket).await;
+            }
+        }
+        Ok(Err(error)) => fail(&mut socket, &error).await,
+        // Closed before it said anything, or silent.
+        Ok(Ok(None)) | Err(_) => {}
+    }
+}
+
+async fn going_away(mut socket: WebSocket) {
+    let reason = CloseFrame { code: close_code::AWAY, reason: "the service is stopping".into() };
+    // It may be gone already.
+    let _ = socket.send(Message::Close(Some(reason))).await;
+}
+
+/// An ERROR frame, after which a STOMP server closes.
+async fn fail(socket: &mut WebSocket, error: &ApiError) {
+    let problem = error.problem();
+    let frame = Frame::new("ERROR")
+        .header("message", problem.title.clone())
+        .header("code", problem.code.as_str())
+        .header("content-type", "application/problem+json")
+        .body(serde_json::to_string(&problem).unwrap_or_default());
+    // It may be gone already; the error was for it alone.
+    if socket.send(Message::Text(frame.to_text().into())).await.is_ok() {
+        let reason = CloseFrame { code: close_code::POLICY, reason: problem.code.as_str().into() };
+        let _ = socket.send(Message::Close(Some(reason))).await;
+    }
+}
+
+/// Heart-beat periods: what the client sends, what we send; none for never.
+type HeartBeats = (Option<Duration>, Option<Duration>);
+
+/// Waits for CONNECT and answers it.
+async fn connect(app: &Shared, socket: &mut WebSocket) -> Result<Option<(Grant, HeartBeats)>, ApiError> {
+    let frame = loop {
+        match socket.recv().await {
+            Some(Ok(Message::Text(text))) => match parse(&text)? {
+                Some(frame) => break frame,
+                None => {}
+            },
+            Some(Ok(Message::Binary(_))) => return Err(ApiError::new(Code::BadFrame, "frames are text")),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(None),
+        }
+    };
+    if !matches!(frame.command.as_str(), "CONNECT" | "STOMP") {
+        return Err(ApiError::new(Code::BadFrame, "the first frame is CONNECT"));
+    }
+    if !frame.get("accept-version").is_some_and(|versions| versions.split(',').any(|v| v.trim() == "1.2")) {
+        return Err(ApiError::new(Code::BadFrame, "this service speaks STOMP 1.2"));
+    }
+    let token = frame.get("Authorization").and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::NotSignedIn)?;
+    let grant = app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?;
+    let (sends, wants) = stomp::heart_beat(frame.get("heart-beat"));
+    let period = |one: u32, other: u32| {
+        (one > 0 && other > 0).then(|| Duration::from_millis(u64::from(one.max(other))))
+    };
+    let answer = Frame::new("CONNECTED")
+        .header("version", "1.2")
+        .header("server", concat!("bedside/", env!("CARGO_PKG_VERSION")))
+        .header("heart-beat", format!("{HEART_BEAT},{HEART_BEAT}"));
+    if socket.send(Message::Text(answer.to_text().into())).await.is_err() {
+        return Ok(None);
+    }
+    Ok(Some((grant, (period(sends, HEART_BEAT), period(HEART_BEAT, wants)))))
+}
+
+fn parse(text: &str) -> Result<Option<Frame>, ApiError> {
+    if text.len() > MAX_FRAME_BYTES {
+        return Err(Code::TooLarge.into());
+    }
+    Frame::parse(text).map_err(|error| ApiError::new(Code::BadFrame, error.to_string()))
+}
+
+/// Tells a visit's topic that somebody came or went.
+async fn tell(app: &Shared, change: PresenceChange) {
+    match app.store.session(change.0).await {
+        Ok(Some(row)) => {
+            if let Some(message) = presence_message(&row, change) {
+                app.hub.publish(&topic::session(change.0), &message);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "a visit could not be looked at"),
+    }
+}
+
+struct Session<'a> {
+    app: &'a Shared,
+    socket: &'a mut WebSocket,
+    id: SocketId,
+    grant: Grant,
+    subscriptions: usize,
+    theirs: Option<Duration>,
+    ours: Option<Duration>,
+}
+
+impl Session<'_> {
+    async fn run(mut self, mut outbox: mpsc::Receiver<Outgoing>) {
+        // Three of theirs may be late before they count as gone: a busy machine is not a dead one.
+        let patience = self.theirs.map(|period| period * 3);
+        let far = Duration::from_secs(24 * 3600);
+        let mut heard = Instant::now();
+        let mut beat = Instant::now() + self.ours.unwrap_or(far);
+        let mut check = Instant::now() + CHECK_GRANT;
+        loop {
+            let flow = tokio::select! {
+                () = self.app.stop.cancelled() => ControlFlow::Break(()),
+                () = sleep_until(heard + patience.unwrap_or(far)) => ControlFlow::Break(()),
+                () = sleep_until(beat) => {
+                    beat = Instant::now() + self.ours.unwrap_or(far);
+                    self.send("\n".to_owned()).await
+                }
+                () = sleep_until(check) => {
+                    check = Instant::now() + CHECK_GRANT;
+                    self.check_grant().await
+                }
+                outgoing = outbox.recv() => match outgoing {
+                    Some(Outgoing::Frame(frame)) => self.send(frame.to_text()).await,
+                    None => ControlFlow::Break(()),
+                },
+                received = self.socket.recv() => {
+                    heard = Instant::now();
+                    self.on_message(received).await
+                }
+            };
+            if flow.is_break() {
+                return;
+            }
+        }
+    }
+
+    async fn send(&mut self, text: String) -> ControlFlow<()> {
+        match self.socket.send(Message::Text(text.into())).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    async fn check_grant(&mut self) -> ControlFlow<()> {
+        match self.app.store.family_is_live(&self.grant.family).await {
+            Ok(true) => ControlFlow::Continue(()),
+            Ok(false) => self.refuse(&Code::NotSignedIn.into()).await,
+            Err(error) => {
+                tracing::error!(%error, "a sign-in could not be looked at");
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    async fn refuse(&mut self, error: &ApiError) -> ControlFlow<()> {
+        tracing::info!(code = error.code.as_str(), "a connection is ended");
+        fail(self.socket, error).await;
+        ControlFlow::Break(())
+    }
+
+    async fn on_message(&mut self, received: Option<Result<Message, axum::Error>>) -> ControlFlow<()> {
+        let outcome = match received {
+            Some(Ok(Message::Text(text))) => match parse(&text) {
+                Ok(Some(frame)) => self.on_frame(&frame).await,
+                Ok(None) => Ok(ControlFlow::Continue(())),
+                Err(error) => Err(error),
+            },
+            Some(Ok(Message::Binary(_))) => Err(ApiError::new(Code::BadFrame, "frames are text")),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(ControlFlow::Continue(())),
+            Some(Ok(Message::Close(_))) | None => Ok(ControlFlow::Break(())),
+            // Too large for the WebSocket, not UTF-8, or the connection broke.
+            Some(Err(_)) => Err(ApiError::new(Code::BadFrame, "the frame is too large or not UTF-8")),
+        };
+        match outcome {
+            Ok(flow) => flow,
+            Err(error) => self.refuse(&error).await,
+        }
+    }
+
+    async fn on_frame(&mut self, frame: &Frame) -> Result<ControlFlow<()>, ApiError> {
+        match frame.command.as_str() {
+            "SEND" => messages::handle(self.app, &self.grant.user, frame).await?,
+            "SUBSCRIBE" => self.subscribe(frame).await?,
+            "UNSUBSCRIBE" => {
+                let id = frame.get("id").ok_or(ApiError::new(Code::BadFrame, "id is missing"))?;
+                if let Some(change) = self.app.hub.unsubscribe(self.id, id) {
+                    tell(self.app, change).await;
+                }
+                self.subscriptions = self.subscriptions.saturating_sub(1);
+            }
+            "DISCONNECT" => {
+                let _ = self.receipt(frame).await;
+                return Ok(ControlFlow::Break(()));
+            }
+            // Messages are stored and fetched again; acknowledging one means nothing more.
+            "ACK" | "NACK" => {}
+            _ => return Err(ApiError::new(Code::BadFrame, "this command is not supported")),
+        }
+        Ok(self.receipt(frame).await)
+    }
+
+    async fn receipt(&mut self, frame: &Frame) -> ControlFlow<()> {
+        match frame.get("receipt") {
+            Some(id) => self.send(Frame::new("RECEIPT").header("receipt-id", id).to_text()).await,
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    async fn subscribe(&mut self, frame: &Frame) -> Result<(), ApiError> {
+        let id = frame.get("id").ok_or(ApiError::new(Code::BadFrame, "id is missing"))?;
+        let destination = frame.get("destination").unwrap_or_default();
+        if self.subscriptions >= MAX_SUBSCRIPTIONS {
+            return Err(ApiError::new(Code::BadFrame, "too many subscriptions"));
+        }
+        let visit = match destination.strip_prefix("/topic/session.") {
+            Some(text) => {
+                let visit: SessionId = text.parse().map_err(|_| Code::UnknownDestination)?;
+                self.app.session_of(visit, &self.grant.user).await?;
+                Some(visit)
+            }
+            None if [topic::NOTIFICATIONS, topic::SIGNALS, topic::ERRORS].contains(&destination) => None,
+            None => return Err(Code::UnknownDestination.into()),
+        };
+        self.subscriptions += 1;
+        if let Some(change) = self.app.hub.subscribe(self.id, id, destination, visit) {
+            tell(self.app, change).await;
+        }
+        Ok(())
+    }
+}

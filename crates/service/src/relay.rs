@@ -1,0 +1,346 @@
+//! The embedded TURN relay (RFC 8656) over UDP.
+//!
+//! The protocol is `turn-server-proto`'s, which does no I/O; here are its sockets. Credentials
+//! follow the common "TURN REST" scheme: the name is `<unix seconds of its end>:<user id>`, the
+//! password the base64 of HMAC-SHA1 over the name. The relay can tell from a name alone whether
+//! it is good, so it keeps no list and a restart forgets nobody.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant as Clock},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bedside_protocol::{IceServer, Token};
+use bedside_redact::Secret;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha1::Sha1;
+use tokio::{net::UdpSocket, sync::mpsc, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use turn_server_proto::{
+    api::{SocketAllocateError, TurnServerApi, TurnServerPollRet},
+    server::TurnServer,
+    stun::{
+        agent::Transmit,
+        types::{
+            TransportType,
+            attribute::Username,
+            message::{BINDING, LongTermKeyCredentials, Message, MessageClass, MessageIntegrityCredentials},
+        },
+    },
+    types::{AddressFamily, Instant, message::ALLOCATE},
+};
+
+use crate::config::RelayConfig;
+
+/// Named in challenges; the same for every clinic, because it means nothing to people.
+const REALM: &str = "bedside";
+/// Relayed sockets at once: two for each of 128 visits, and far below a process's file limit.
+const MAX_ALLOCATIONS: usize = 256;
+/// Packets waiting for the relay's task; when it is full the newest is dropped, as a network would.
+const QUEUE: usize = 512;
+/// The server is asked at least this often what it wants done.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Largest UDP payload.
+const MAX_PACKET: usize = 65_535;
+/// Addresses that may have asked for a challenge. The server keeps a nonce for each for ever, and
+/// a source address is easily made up: beyond this, strangers are not answered.
+const MAX_STRANGERS: usize = 20_000;
+
+/// A running relay.
+pub struct Relay {
+    address: SocketAddr,
+    secret: Arc<Secret<Vec<u8>>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Issues credentials for the relay.
+#[derive(Clone)]
+pub struct RelayCredentials {
+    address: SocketAddr,
+    secret: Arc<Secret<Vec<u8>>>,
+}
+
+impl RelayCredentials {
+    /// The relay as `user` may use it until `until`.
+    pub fn issue(&self, user: &str, until: Timestamp) -> Vec<IceServer> {
+        let username = format!("{}:{user}", until.as_second());
+        vec![IceServer {
+            urls: format!("turn:{}?transport=udp", self.address),
+            credential: Some(Token::new(password(self.secret.expose(), &username))),
+            username: Some(username),
+        }]
+    }
+}
+
+fn password(secret: &[u8], username: &str) -> String {
+    let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    mac.update(username.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// Whether a name has not ended yet.
+fn is_current(username: &str, now: Timestamp) -> bool {
+    let end = username.split_once(':').and_then(|(end, _)| end.parse::<i64>().ok());
+    end.is_some_and(|end| end > now.as_second())
+}
+
+impl Relay {
+    /// Binds the socket and starts the task.
+    pub async fn start(config: &RelayConfig, secret: Secret<Vec<u8>>) -> io::Result<Self> {
+        let socket = UdpSocket::bind(config.listen).await?;
+        let listen = socket.local_addr()?;
+        let secret = Arc::new(secret);
+        let stop = CancellationToken::new();
+        let (packets, incoming) = mpsc::channel(QUEUE);
+        let driver = Driver {
+            server: TurnServer::new(TransportType::Udp, listen, REALM.to_owned()),
+            socket: Arc::new(socket),
+            listen,
+            public: config.public_ip,
+            relayed: HashMap::new(),
+            clients: HashSet::new(),
+            strangers: HashSet::new(),
+            users: HashSet::new(),
+            started: Clock::now(),
+            secret: secret.clone(),
+            packets,
+            incoming,
+            readers: TaskTracker::new(),
+            stop: stop.clone(),
+        };
+        let address = SocketAddr::new(config.public_ip, listen.port());
+        Ok(Self { address, secret, stop, task: tokio::spawn(driver.run()) })
+    }
+
+    /// What hands out credentials.
+    pub fn ice_servers(&self) -> RelayCredentials {
+        RelayCredentials { address: self.address, secret: self.secret.clone() }
+    }
+
+    /// Stops relaying and waits until every socket is closed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the relay had stopped");
+        }
+    }
+}
+
+struct Packet {
+    from: SocketAddr,
+    to: SocketAddr,
+    data: Bytes,
+}
+
+struct Relayed {
+    socket: Arc<UdpSocket>,
+    stop: CancellationToken,
+}
+
+struct Driver {
+    server: TurnServer,
+    socket: Arc<UdpSocket>,
+    listen: SocketAddr,
+    public: IpAddr,
+    relayed: HashMap<SocketAddr, Relayed>,
+    /// Who has shown a good name and password.
+    clients: HashSet<SocketAddr>,
+    strangers: HashSet<SocketAddr>,
+    users: HashSet<String>,
+    /// The server counts its time from here.
+    started: Clock,
+    secret: Arc<Secret<Vec<u8>>>,
+    packets: mpsc::Sender<Packet>,
+    incoming: mpsc::Receiver<Packet>,
+    readers: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        self.read(self.socket.clone(), self.listen, self.stop.child_token());
+        loop {
+            let wait = self.progress().await;
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                packet = self.incoming.recv() => if let Some(packet) = packet { self.on_packet(packet).await },
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.relayed.clear();
+        self.readers.close();
+        self.readers.wait().await;
+    }
+
+    /// A task that reads one socket until `stop`.
+    fn read(&self, socket: Arc<UdpSocket>, to: SocketAddr, stop: CancellationToken) {
+        let packets = self.packets.clone();
+        self.readers.spawn(async move {
+            let mut buffer = vec![0; MAX_PACKET];
+            loop {
+                let received = tokio::select! {
+                    () = stop.cancelled() => return,
+                    received = socket.recv_from(&mut buffer) => received,
+                };
+                // An ICMP error of an earlier packet shows here; the socket itself is fine.
+                let Ok((length, from)) = received else { continue };
+                let data = Bytes::copy_from_slice(&buffer[..length]);
+                // Full: dropped, as a network would.
+                let _ = packets.try_send(Packet { from, to, data });
+            }
+        });
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_std(self.started)
+    }
+
+    async fn on_packet(&mut self, packet: Packet) {
+        if packet.to == self.listen && !self.admits(&packet.data, packet.from) {
+            return;
+        }
+        let client = packet.from;
+        let mut next = Some(Transmit::new(packet.data.to_vec(), TransportType::Udp, packet.from, packet.to));
+        // From one relayed address to another of ours it need not leave the machine.
+        while let Some(packet) = next.take() {
+            let Some(out) = self.server.recv(packet, self.now()).map(|out| out.build()) else { return };
+            if out.from != self.listen && self.relayed.contains_key(&out.to) {
+                next = Some(out);
+            } else {
+                // The server addresses the answer to a Binding request to itself (0.7.3).
+                let to = if out.to == self.listen { client } else { out.to };
+                self.send(&out.data, out.from, to).await;
+            }
+        }
+    }
+
+    /// Whether a packet from a client is for the server to see. Makes the name in a good
+    /// ALLOCATE known to it, and keeps strangers from filling its tables.
+    fn admits(&mut self, data: &[u8], from: SocketAddr) -> bool {
+        let known = self.clients.contains(&from);
+        // Channel data, and indications, need an allocation.
+        let Ok(message) = Message::from_bytes(data) else { return known };
+        if !message.has_class(MessageClass::Request) || !message.has_method(ALLOCATE) {
+            return known || message.has_method(BINDING);
+        }
+        if let Ok(username) = message.attribute::<Username>() {
+            let name = username.username();
+            if !is_current(name, Timestamp::now()) {
+                return false;
+            }
+            let password = password(self.secret.expose(), name);
+            let key: MessageIntegrityCredentials =
+                LongTermKeyCredentials::new(name.to_owned(), password.clone(), REALM.to_owned()).into();
+            if message.validate_integrity(&key).is_ok() {
+                if self.users.insert(name.to_owned()) {
+                    self.server.add_user(name.to_owned(), password);
+                }
+                self.clients.insert(from);
+                return true;
+            }
+        }
+        // Answered with a challenge.
+        self.strangers.contains(&from) || (self.strangers.len() < MAX_STRANGERS && self.strangers.insert(from))
+    }
+
+    /// Does all that the server wants done now; gives when it wants to be asked again.
+    async fn progress(&mut self) -> Duration {
+        loop {
+            let now = self.now();
+            match self.server.poll(now) {
+                TurnServerPollRet::AllocateSocket { transport, listen_addr, client_addr, allocation_transport, family } => {
+                    let socket = self.allocate(allocation_transport, family).await;
+                    self.server.allocated_socket(
+                        transport,
+                        listen_addr,
+                        client_addr,
+                        allocation_transport,
+                        family,
+                        socket,
+                        now,
+                    );
+                }
+                TurnServerPollRet::SocketClose { listen_addr, .. } => {
+                    if let Some(relayed) = self.relayed.remove(&listen_addr) {
+                        relayed.stop.cancel();
+                    }
+                }
+                // Only ever asked for by clients that came over TCP, which this relay has not.
+                TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => {}
+                TurnServerPollRet::WaitUntil(until) => {
+                    while let Some(out) = self.server.poll_transmit(now) {
+                        self.send(&out.data, out.from, out.to).await;
+                    }
+                    // A fresh allocation may make it want to be asked sooner than it said.
+                    return until.saturating_duration_since(now).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+
+    async fn allocate(&mut self, transport: TransportType, family: AddressFamily) -> Result<SocketAddr, SocketAllocateError> {
+        // The server's own handling of two families at once loses the first (0.7.3): only IPv4.
+        if transport != TransportType::Udp || family != AddressFamily::IPV4 {
+            return Err(SocketAllocateError::AddressFamilyNotSupported);
+        }
+        if self.relayed.len() >= MAX_ALLOCATIONS {
+            tracing::warn!(limit = MAX_ALLOCATIONS, "the relay is full");
+            return Err(SocketAllocateError::InsufficientCapacity);
+        }
+        let bound = UdpSocket::bind(SocketAddr::new(self.listen.ip(), 0)).await;
+        let Ok((socket, port)) = bound.and_then(|s| s.local_addr().map(|a| (s, a.port()))) else {
+            return Err(SocketAllocateError::InsufficientCapacity);
+        };
+        let address = SocketAddr::new(self.public, port);
+        let socket = Arc::new(socket);
+        let stop = self.stop.child_token();
+        self.read(socket.clone(), address, stop.clone());
+        self.relayed.insert(address, Relayed { socket, stop });
+        Ok(address)
+    }
+
+    /// A relay must not be a way into the machine it runs on: nothing is relayed to its loopback,
+    /// unless it serves only that itself.
+    fn may_reach(&self, peer: IpAddr) -> bool {
+        !peer.is_multicast() && !peer.is_unspecified() && (!peer.is_loopback() || self.public.is_loopback())
+    }
+
+    async fn send(&self, data: &[u8], from: SocketAddr, to: SocketAddr) {
+        if from != self.listen && !self.may_reach(to.ip()) {
+            return;
+        }
+        let socket = if from == self.listen { Some(&self.socket) } else { self.relayed.get(&from).map(|r| &r.socket) };
+        if let Some(socket) = socket
+            && let Err(error) = socket.send_to(data, to).await
+        {
+            tracing::debug!(%error, "a packet could not be relayed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_ends_when_it_says() {
+        let now = Timestamp::constant(1_000, 0);
+        assert!(is_current("1001:u", now));
+        for ended in ["1000:u", "999:u", "u", ":u", "x:u", ""] {
+            assert!(!is_current(ended, now), "{ended}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_those_that_coturn_makes() {
+        // printf '1433065916:ninefingers' | openssl dgst -sha1 -hmac key -binary | base64
+        assert_eq!(password(b"key", "1433065916:ninefingers"), "/Um/djE5kVqRpsBdpw3KkKd804U=");
+    }
+}

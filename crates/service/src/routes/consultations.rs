@@ -1,0 +1,325 @@
+//! `/api/v1/appointments` and `/api/v1/consultations`.
+
+use axum::{extract::State, http::StatusCode};
+use bedside_consult::{Input, billing, feedback};
+use bedside_protocol::{
+    AppointmentId, Code, CreateAppointmentRequest, CreateSessionRequest, Feedback, FeedbackRequest,
+    HistoryPage, JoinRequest, JoinResponse, Party, Problem, Role, Session, SessionId, Summary, User,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Caller;
+use crate::{
+    App, accounts,
+    app::Shared,
+    error::{ApiError, Json, Path, Query},
+    store::SessionRow,
+};
+
+/// How long a media token lasts. It is asked for again before it ends, without touching the call.
+const MEDIA_TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(1);
+/// Visits on one page of the history.
+const HISTORY_PAGE: u32 = 20;
+
+/// An appointment as made.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AppointmentMade {
+    appointment_id: AppointmentId,
+}
+
+/// Makes an appointment: a doctor for themselves, an administrator for any doctor.
+#[utoipa::path(post, path = "/api/v1/appointments", security(("bearer" = [])), request_body = CreateAppointmentRequest,
+    responses((status = 201, body = AppointmentMade), (status = 403, body = Problem, description = "forbidden"),
+    (status = 422, body = Problem, description = "invalid")))]
+pub(super) async fn create_appointment(
+    State(app): State<Shared>,
+    caller: Caller,
+    Json(request): Json<CreateAppointmentRequest>,
+) -> Result<(StatusCode, Json<AppointmentMade>), ApiError> {
+    let user = caller.with_role(&[Role::Doctor, Role::ClinicAdmin])?;
+    let doctor = match (user.role, request.doctor_id) {
+        (Role::Doctor, None) => user.id,
+        (Role::Doctor, Some(id)) if id == user.id => id,
+        (Role::ClinicAdmin, Some(id)) => id,
+        (Role::ClinicAdmin, None) => return Err(ApiError::new(Code::Invalid, "doctorId is missing")),
+        _ => return Err(Code::Forbidden.into()),
+    };
+    if !(1..=120).contains(&request.scheduled_duration_minutes) {
+        return Err(ApiError::new(Code::Invalid, "a visit is planned for 1 to 120 minutes"));
+    }
+    for (id, role) in [(request.patient_id, Role::Patient), (doctor, Role::Doctor)] {
+        let found = app.store.user_with_role(id, role).await?;
+        found.ok_or_else(|| ApiError::new(Code::Invalid, "patientId or doctorId is nobody of that kind"))?;
+    }
+    let appointment_id = app.store.add_appointment(&request, doctor, Timestamp::now()).await?;
+    app.store.audit(Some(user.id), "appointment.created", None).await?;
+    Ok((StatusCode::CREATED, Json(AppointmentMade { appointment_id })))
+}
+
+/// Gives the session of an appointment, made when there is none.
+#[utoipa::path(post, path = "/api/v1/consultations/sessions", security(("bearer" = [])),
+    request_body = CreateSessionRequest, responses((status = 201, body = Session),
+    (status = 403, body = Problem, description = "not-a-participant"), (status = 404, body = Problem, description = "not-found")))]
+pub(super) async fn create_session(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Json(request): Json<CreateSessionRequest>,
+) -> Result<(StatusCode, Json<Session>), ApiError> {
+    let people = app.store.appointment_people(request.appointment_id).await?.ok_or(Code::NotFound)?;
+    if user.role != Role::ClinicAdmin && user.id != people.0 && user.id != people.1 {
+        return Err(Code::NotAParticipant.into());
+    }
+    let made = app.store.session_for(request.appointment_id, request.consultation_mode, Timestamp::now()).await?;
+    let row = made.ok_or(Code::NotFound)?;
+    app.store.audit(Some(user.id), "session.created", Some(row.id)).await?;
+    app.announce(&row).await?;
+    Ok((StatusCode::CREATED, Json(app.view(&row).await?)))
+}
+
+/// The caller's open and coming visits.
+#[utoipa::path(get, path = "/api/v1/consultations/sessions", security(("bearer" = [])),
+    responses((status = 200, body = Vec<Session>)))]
+pub(super) async fn list_sessions(State(app): State<Shared>, Caller(user): Caller) -> Result<Json<Vec<Session>>, ApiError> {
+    app.sessions_of(&user).await.map(Json)
+}
+
+/// One visit of the caller's.
+#[utoipa::path(get, path = "/api/v1/consultations/sessions/{id}", security(("bearer" = [])), params(("id" = SessionId, Path)),
+    responses((status = 200, body = Session), (status = 403, body = Problem, description = "not-a-participant"),
+    (status = 404, body = Problem, description = "not-found")))]
+pub(super) async fn get_session(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+) -> Result<Json<Session>, ApiError> {
+    let (row, _) = app.session_of(id, &user).await?;
+    app.store.audit(Some(user.id), "session.read", Some(id)).await?;
+    app.view(&row).await.map(Json)
+}
+
+/// Enters: a patient the waiting room, then, once called in, either one the call. Only the
+/// admitted are given a media token and relays. Joining again is how a client comes back.
+#[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/join", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), request_body = JoinRequest,
+    responses((status = 200, body = JoinResponse), (status = 403, body = Problem, description = "not-a-participant"),
+    (status = 409, body = Problem, description = "session-ended")))]
+pub(super) async fn join(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+    Json(request): Json<JoinRequest>,
+) -> Result<Json<JoinResponse>, ApiError> {
+    let (mut row, party) = app.session_of(id, &user).await?;
+    if party == Party::Patient {
+        let input = Input::Enter { ready: request.ready, device_check: request.device_check };
+        row = app.apply(id, input).await?;
+    } else if row.consultation.status.is_final() {
+        return Err(Code::SessionEnded.into());
+    }
+    let admitted = row.consultation.may_join(party);
+    let mut response = JoinResponse {
+        admitted,
+        access_token: None,
+        room_name: row.room_name.clone(),
+        identity: user.id,
+        participant_type: party,
+        ice_servers: vec![],
+        token_expires_at: None,
+        session: app.view(&row).await?,
+    };
+    if admitted {
+        let row = app.apply(id, Input::Join(party)).await?;
+        let until = Timestamp::now() + MEDIA_TOKEN_LASTS;
+        let token = accounts::random_token();
+        app.store.add_media_token(&token, id, user.id, until).await?;
+        app.store.audit(Some(user.id), "session.joined", Some(id)).await?;
+        response.access_token = Some(token);
+        response.token_expires_at = Some(until);
+        response.ice_servers = app.ice_servers(&user, until);
+        response.session = app.view(&row).await?;
+    }
+    Ok(Json(response))
+}
+
+/// Something that only the doctor of the visit may do to it.
+async fn by_doctor(app: &App, user: &User, id: SessionId, input: Input) -> Result<Json<Session>, ApiError> {
+    let (_, party) = app.session_of(id, user).await?;
+    if party != Party::Doctor {
+        return Err(Code::Forbidden.into());
+    }
+    let row = app.apply(id, input).await?;
+    app.view(&row).await.map(Json)
+}
+
+macro_rules! doctor_route {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $input:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(post, path = $path, security(("bearer" = [])), params(("id" = SessionId, Path)),
+            responses((status = 200, body = Session), (status = 403, body = Problem, description = "forbidden, not-a-participant"),
+            (status = 409, body = Problem, description = "wrong-state, session-ended")))]
+        pub(super) async fn $name(
+            State(app): State<Shared>,
+            Caller(user): Caller,
+            Path(id): Path<SessionId>,
+        ) -> Result<Json<Session>, ApiError> {
+            by_doctor(&app, &user, id, $input).await
+        }
+    };
+}
+
+doctor_route!(
+    /// Calls the waiting patient in.
+    admit, "/api/v1/consultations/sessions/{id}/admit", Input::Admit
+);
+doctor_route!(
+    /// Puts the visit on hold: the clock and the media stop.
+    pause, "/api/v1/consultations/sessions/{id}/pause", Input::Pause
+);
+doctor_route!(
+    /// Takes it off hold.
+    resume, "/api/v1/consultations/sessions/{id}/resume", Input::Resume
+);
+doctor_route!(
+    /// Ends the visit for both.
+    end, "/api/v1/consultations/sessions/{id}/end", Input::End
+);
+
+/// Leaves: a patient the waiting room or the call, a doctor the call. Both may come back.
+#[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/leave", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), responses((status = 200, body = Session),
+    (status = 403, body = Problem, description = "not-a-participant")))]
+pub(super) async fn leave(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+) -> Result<Json<Session>, ApiError> {
+    let (_, party) = app.session_of(id, &user).await?;
+    app.hub.left(id, user.id);
+    let row = app.apply(id, Input::Leave(party)).await?;
+    app.view(&row).await.map(Json)
+}
+
+/// Calls the visit off before it began.
+#[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/cancel", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), responses((status = 200, body = Session),
+    (status = 403, body = Problem, description = "not-a-participant"),
+    (status = 409, body = Problem, description = "wrong-state, session-ended")))]
+pub(super) async fn cancel(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+) -> Result<Json<Session>, ApiError> {
+    let (_, party) = app.session_of(id, &user).await?;
+    let row = app.apply(id, Input::Cancel(party)).await?;
+    app.view(&row).await.map(Json)
+}
+
+async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
+    let view = app.view(row).await?;
+    let c = &row.consultation;
+    let elapsed = c.elapsed(Timestamp::now());
+    let price = app.store.pricing(row.doctor, row.mode).await?;
+    Ok(Summary {
+        session_id: row.id,
+        appointment_id: row.appointment,
+        doctor_name: view.doctor.name,
+        patient_name: view.patient.name,
+        specialization: view.doctor.specialization,
+        consultation_mode: row.mode,
+        scheduled_duration: view.scheduled_duration_minutes,
+        actual_duration: u64::from(billing::minutes_begun(elapsed)),
+        duration_seconds: u64::try_from(elapsed.as_secs()).unwrap_or(0),
+        start_time: c.started_at,
+        end_time: c.ended_at,
+        status: c.status,
+        end_reason: c.end_reason,
+        chat_message_count: app.store.chat_count(row.id).await?,
+        feedback_submitted: app.store.feedback(row.id).await?.is_some(),
+        amount_charged: price.as_ref().map(|(pricing, _)| billing::amount(pricing, row.mode, elapsed)),
+        currency: price.map(|(_, currency)| currency),
+    })
+}
+
+/// What the visit came to.
+#[utoipa::path(get, path = "/api/v1/consultations/sessions/{id}/summary", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), responses((status = 200, body = Summary),
+    (status = 403, body = Problem, description = "not-a-participant")))]
+pub(super) async fn summary(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+) -> Result<Json<Summary>, ApiError> {
+    let (row, _) = app.session_of(id, &user).await?;
+    app.store.audit(Some(user.id), "summary.read", Some(id)).await?;
+    summarise(&app, &row).await.map(Json)
+}
+
+/// The patient says how it was, once, after the visit has ended.
+#[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/feedback", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), request_body = FeedbackRequest, responses((status = 201, body = Feedback),
+    (status = 403, body = Problem, description = "forbidden, not-a-participant"),
+    (status = 409, body = Problem, description = "feedback-given, wrong-state"),
+    (status = 422, body = Problem, description = "invalid")))]
+pub(super) async fn submit_feedback(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+    Json(given): Json<FeedbackRequest>,
+) -> Result<(StatusCode, Json<Feedback>), ApiError> {
+    let (row, party) = app.session_of(id, &user).await?;
+    if party != Party::Patient {
+        return Err(Code::Forbidden.into());
+    }
+    if !row.consultation.status.is_final() || row.consultation.started_at.is_none() {
+        return Err(Code::WrongState.into());
+    }
+    feedback::check(&given, row.mode).map_err(|bad| ApiError::new(Code::Invalid, bad.to_string()))?;
+    if !app.store.add_feedback(&row, &given, Timestamp::now()).await? {
+        return Err(Code::FeedbackGiven.into());
+    }
+    app.store.audit(Some(user.id), "feedback.submitted", Some(id)).await?;
+    Ok((StatusCode::CREATED, Json(Feedback { session_id: id, given })))
+}
+
+/// The feedback of a visit, for both who were in it.
+#[utoipa::path(get, path = "/api/v1/consultations/sessions/{id}/feedback", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), responses((status = 200, body = Feedback),
+    (status = 403, body = Problem, description = "not-a-participant"), (status = 404, body = Problem, description = "not-found")))]
+pub(super) async fn get_feedback(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+) -> Result<Json<Feedback>, ApiError> {
+    app.session_of(id, &user).await?;
+    app.store.feedback(id).await?.map(Json).ok_or(Code::NotFound.into())
+}
+
+/// Where a page of the history begins.
+#[derive(Deserialize, utoipa::IntoParams)]
+pub(super) struct HistoryQuery {
+    /// `next` of the page before.
+    before: Option<SessionId>,
+}
+
+/// The caller's past visits, newest first.
+#[utoipa::path(get, path = "/api/v1/consultations/history", security(("bearer" = [])), params(HistoryQuery),
+    responses((status = 200, body = HistoryPage)))]
+pub(super) async fn history(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Query(query): Query<HistoryQuery>,
+) -> Result<Json<HistoryPage>, ApiError> {
+    let mut rows = app.store.history_of(user.id, query.before, HISTORY_PAGE + 1).await?;
+    let more = rows.len() > HISTORY_PAGE as usize;
+    rows.truncate(HISTORY_PAGE as usize);
+    app.store.audit(Some(user.id), "history.read", None).await?;
+    let next = rows.last().filter(|_| more).map(|row| row.id);
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        items.push(summarise(&app, row).await?);
+    }
+    Ok(Json(HistoryPage { items, next }))
+}
+

@@ -1,0 +1,141 @@
+//! REST: one file for each topic, every handler checked by role and by relation.
+
+mod auth;
+mod chat;
+mod consultations;
+mod system;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRequestParts, Request},
+    http::{HeaderName, header, request::Parts},
+    middleware::{self, Next},
+    response::Response,
+};
+use bedside_protocol::{Code, Role, Token, User};
+use jiff::Timestamp;
+use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{app::Shared, error::ApiError, realtime};
+
+/// Largest JSON body: the longest message in its escapes fits several times.
+const MAX_JSON_BYTES: usize = 64 * 1024;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Bedside consultation service", description = "Visits between doctors and patients. Realtime messages are described in docs/protocol.md."),
+    modifiers(&Bearer),
+    components(schemas(bedside_protocol::Problem)),
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+fn api() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::me))
+        .routes(routes!(consultations::create_appointment))
+        .routes(routes!(consultations::create_session, consultations::list_sessions))
+        .routes(routes!(consultations::get_session))
+        .routes(routes!(consultations::join))
+        .routes(routes!(consultations::admit))
+        .routes(routes!(consultations::leave))
+        .routes(routes!(consultations::end))
+        .routes(routes!(consultations::pause))
+        .routes(routes!(consultations::resume))
+        .routes(routes!(consultations::cancel))
+        .routes(routes!(consultations::summary))
+        .routes(routes!(consultations::submit_feedback, consultations::get_feedback))
+        .routes(routes!(consultations::history))
+        .routes(routes!(chat::chat_page))
+        .routes(routes!(chat::download))
+        .routes(routes!(system::health))
+        .routes(routes!(system::ready))
+        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+        // Files have a limit of their own.
+        .routes(routes!(chat::upload))
+}
+
+/// The OpenAPI document, as served at `/api/v1/openapi.json`.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().into_openapi()
+}
+
+/// Everything the service answers.
+pub(crate) fn router(app: Shared) -> Router {
+    let (router, document) = api().split_for_parts();
+    let document = Arc::new(document);
+    router
+        .route("/api/v1/openapi.json", axum::routing::get(move || async move { axum::Json(document.as_ref().clone()) }))
+        .route(bedside_protocol::WEBSOCKET_PATH, axum::routing::any(realtime::upgrade))
+        .fallback(|| async { ApiError::from(Code::NotFound) })
+        .method_not_allowed_fallback(|| async { ApiError::from(Code::MethodNotAllowed) })
+        .with_state(app)
+        .layer(middleware::from_fn(harden))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            axum::response::IntoResponse::into_response(ApiError::from(Code::Internal))
+        }))
+        .layer(
+            TraceLayer::new_for_http()
+                // The path holds only ids; the query and the headers are left out.
+                .make_span_with(|request: &Request| {
+                    tracing::info_span!("http", method = %request.method(), path = request.uri().path())
+                })
+                .on_response(|response: &Response, took: Duration, _: &tracing::Span| {
+                    tracing::info!(status = response.status().as_u16(), ms = took.as_millis() as u64, "answered");
+                }),
+        )
+}
+
+/// Headers that every answer carries: nothing here is for a cache, a frame or a guess.
+async fn harden(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("content-security-policy"), "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        headers.entry(name).or_insert(axum::http::HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The signed-in caller.
+pub(crate) struct Caller(pub(crate) User);
+
+impl Caller {
+    /// The caller, if they have one of `roles`.
+    pub(crate) fn with_role(self, roles: &[Role]) -> Result<User, ApiError> {
+        if roles.contains(&self.0.role) { Ok(self.0) } else { Err(Code::Forbidden.into()) }
+    }
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::NotSignedIn)?;
+        let grant = app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?;
+        Ok(Self(grant.user))
+    }
+}
