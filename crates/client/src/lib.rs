@@ -1,1 +1,104 @@
-//! stub
+//! The driver: owns the machines, performs what they decide. Commands in, snapshots out.
+//!
+//! One actor ([`app`]) holds the state and is the only one to change it. Requests to the service
+//! run as tasks that report back to it; sound and pictures run on threads of their own
+//! ([`audio`], [`video`]) and never wait for it.
+
+mod account;
+mod app;
+mod audio;
+mod call;
+mod command;
+mod feed;
+mod remote;
+mod settings;
+mod vault;
+mod video;
+
+use std::{path::PathBuf, sync::Arc};
+
+use bedside_session::Snapshot;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+pub use command::{Command, DeviceKind};
+pub use feed::{Feed, FrameSink};
+
+/// How a client is set up.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// Folder for settings and, where the system has no keyring, the encrypted token.
+    pub folder: PathBuf,
+    /// The service to offer at first, such as a deep link's.
+    pub service: Option<String>,
+}
+
+impl ClientConfig {
+    /// The system's usual folder for this program.
+    pub fn for_this_user() -> Option<Self> {
+        let folders = directories::ProjectDirs::from("org", "Bedside", "Bedside")?;
+        Some(Self { folder: folders.config_dir().to_owned(), service: std::env::var("BEDSIDE_SERVICE").ok() })
+    }
+}
+
+/// Loudness as meters show it, 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Levels {
+    /// One's own microphone.
+    pub microphone: f32,
+    /// What the speaker plays.
+    pub speaker: f32,
+}
+
+/// A running client.
+pub struct Client {
+    commands: mpsc::Sender<Command>,
+    snapshots: watch::Receiver<Snapshot>,
+    audio: Arc<audio::Shared>,
+    /// Pictures of the other side.
+    pub remote_video: Arc<Feed>,
+    /// One's own picture.
+    pub self_video: Arc<Feed>,
+    task: JoinHandle<()>,
+}
+
+/// Commands waiting to be taken; a person can't click as fast.
+const COMMANDS: usize = 64;
+
+impl Client {
+    /// Starts a client. To be called inside a tokio runtime.
+    pub fn start(config: ClientConfig) -> Self {
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let (remote_video, self_video) = (Arc::new(Feed::default()), Arc::new(Feed::default()));
+        let (app, snapshots, audio) = app::App::new(config, remote_video.clone(), self_video.clone());
+        let task = tokio::spawn(app.run(queue));
+        Self { commands, snapshots, audio, remote_video, self_video, task }
+    }
+
+    /// The state now, and whenever it changes.
+    pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
+        self.snapshots.clone()
+    }
+
+    /// Does what the person asked for; the outcome is in the snapshots.
+    pub fn command(&self, command: Command) {
+        if self.commands.try_send(command).is_err() {
+            tracing::warn!("a command was dropped");
+        }
+    }
+
+    /// How loud it is now.
+    pub fn levels(&self) -> Levels {
+        self.audio.levels()
+    }
+
+    /// Leaves everything and waits until every task and thread is gone.
+    pub async fn close(self) {
+        drop(self.commands);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the client had stopped");
+        }
+    }
+}

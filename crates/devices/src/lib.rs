@@ -1,1 +1,49 @@
-//! stub
+//! Microphones, speakers and cameras: the only crate that names cpal and nokhwa.
+//!
+//! Each device runs on a thread of its own, says when it is open or why not, hands data over
+//! through something bounded that counts what it drops, and is joined when its handle is closed.
+
+mod camera;
+mod sound;
+
+pub use camera::{Camera, CameraFrame, cameras};
+pub use sound::{CaptureSink, PlayoutSource, Sound, SoundStream};
+
+use std::fmt;
+
+/// A device as a person chooses it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    /// Stays the same while the device does.
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// The system's choice.
+    pub is_default: bool,
+}
+
+/// Why a device does not work, as far as a person can do something about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// There is none, or it is gone.
+    Missing,
+    /// Another program has it.
+    Busy,
+    /// The system does not let this program use it.
+    Denied,
+    /// Something else; the system's words, for support.
+    Other(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no such device"),
+            Self::Busy => f.write_str("another program uses the device"),
+            Self::Denied => f.write_str("the system does not allow it"),
+            Self::Other(words) => f.write_str(words),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}

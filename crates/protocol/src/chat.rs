@@ -103,6 +103,13 @@ pub struct ChatPage {
     pub has_newer: bool,
 }
 
+impl ChatPage {
+    /// A page that says nothing.
+    pub const fn empty() -> Self {
+        Self { items: vec![], has_older: false, has_newer: false }
+    }
+}
+
 /// `/app/chat.send`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,0 +1,310 @@
+//! The realtime link: one STOMP connection that comes back by itself.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use bedside_protocol::{
+    ClientMessage, Code, Problem, ServerMessage, Token,
+    stomp::{self, Frame},
+    topic,
+};
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::SignedIn;
+
+/// Heart-beats asked for and offered, both ways: a dead link is noticed within three seconds
+/// (requirements §3, Reconnection) when the service beats as often.
+const HEART_BEAT: Duration = Duration::from_millis(5_000);
+/// How many beats may be missed.
+const MISSED: u32 = 2;
+/// How long connecting may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Messages waiting to be sent while the link is down are dropped: whoever sends them hears of
+/// the link coming up and knows what is still worth saying.
+const OUTBOX: usize = 256;
+/// Messages received and not taken yet. When it is full, reading stops and TCP holds back.
+const INBOX: usize = 256;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What the link tells of.
+#[derive(Debug)]
+pub enum RealtimeEvent {
+    /// It is up; subscriptions are in place.
+    Up,
+    /// It is down, and being brought back.
+    Down,
+    /// Something from the service.
+    Message(Box<ServerMessage>),
+    /// The service will not have this person any more.
+    SignedOut,
+}
+
+enum Command {
+    Subscribe(String),
+    Unsubscribe(String),
+    Send { destination: &'static str, body: String, media_token: Option<Token> },
+}
+
+/// The link. Ends with [`Realtime::close`].
+pub struct Realtime {
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Realtime {
+    /// Starts the link. `wait` gives how long to wait before each attempt to bring it back.
+    pub fn start(
+        signed_in: SignedIn,
+        wait: impl FnMut(bool) -> Duration + Send + Sync + 'static,
+    ) -> (Self, mpsc::Receiver<RealtimeEvent>) {
+        let (commands, command_queue) = mpsc::channel(OUTBOX);
+        let (events, receiver) = mpsc::channel(INBOX);
+        let stop = CancellationToken::new();
+        let driver = Driver {
+            signed_in,
+            commands: command_queue,
+            events,
+            stop: stop.clone(),
+            subscriptions: [topic::NOTIFICATIONS, topic::SIGNALS, topic::ERRORS].map(str::to_owned).into(),
+            wait,
+        };
+        (Self { commands, stop, task: tokio::spawn(driver.run()) }, receiver)
+    }
+
+    /// Listens to a visit's topic, now and after each reconnection.
+    pub fn subscribe(&self, destination: String) {
+        self.command(Command::Subscribe(destination));
+    }
+
+    /// Stops listening.
+    pub fn unsubscribe(&self, destination: String) {
+        self.command(Command::Unsubscribe(destination));
+    }
+
+    /// Sends a message, if the link is up.
+    pub fn send(&self, destination: &'static str, message: &ClientMessage, media_token: Option<Token>) {
+        match serde_json::to_string(message) {
+            Ok(body) => self.command(Command::Send { destination, body, media_token }),
+            Err(error) => tracing::error!(%error, "a message has no JSON form"),
+        }
+    }
+
+    fn command(&self, command: Command) {
+        if self.commands.try_send(command).is_err() {
+            tracing::warn!("the realtime link does not keep up");
+        }
+    }
+
+    /// Says good-bye and waits until the link is gone.
+    pub async fn close(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the realtime link had stopped");
+        }
+    }
+}
+
+struct Driver<W> {
+    signed_in: SignedIn,
+    commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<RealtimeEvent>,
+    stop: CancellationToken,
+    subscriptions: BTreeSet<String>,
+    wait: W,
+}
+
+enum End {
+    Stopped,
+    Broken,
+    Refused(Code),
+}
+
+impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
+    async fn run(mut self) {
+        let stop = self.stop.clone();
+        loop {
+            let token = self.signed_in.access_token().await;
+            let mut was_up = false;
+            let end = match timeout(CONNECT_WITHIN, self.connect(&token)).await {
+                Ok(Ok(socket)) => {
+                    was_up = true;
+                    if self.events.send(RealtimeEvent::Up).await.is_err() {
+                        return;
+                    }
+                    let end = self.talk(socket).await;
+                    if self.events.send(RealtimeEvent::Down).await.is_err() {
+                        return;
+                    }
+                    end
+                }
+                Ok(Err(end)) => end,
+                Err(_) => End::Broken,
+            };
+            match end {
+                End::Stopped => return,
+                End::Refused(Code::NotSignedIn) => {
+                    if let Err(error) = self.signed_in.renew(&token).await
+                        && error.code().is_some()
+                    {
+                        // The loop's owner closes it; nobody listening is as good.
+                        let _ = self.events.send(RealtimeEvent::SignedOut).await;
+                        return;
+                    }
+                }
+                End::Refused(code) => tracing::warn!(code = code.as_str(), "the realtime link was refused"),
+                End::Broken => {}
+            }
+            let until = Instant::now() + (self.wait)(was_up);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = sleep_until(until) => break,
+                    command = self.commands.recv() => match command {
+                        Some(command) => self.while_down(command),
+                        None => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn while_down(&mut self, command: Command) {
+        match command {
+            Command::Subscribe(destination) => {
+                self.subscriptions.insert(destination);
+            }
+            Command::Unsubscribe(destination) => {
+                self.subscriptions.remove(&destination);
+            }
+            Command::Send { destination, .. } => tracing::debug!(destination, "not sent: the link is down"),
+        }
+    }
+
+    async fn connect(&self, token: &Token) -> Result<Socket, End> {
+        let mut request = self.signed_in.api().websocket_url().into_client_request().map_err(|_| End::Broken)?;
+        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(stomp::SUBPROTOCOL));
+        let (mut socket, _) = connect_async(request).await.map_err(|_| End::Broken)?;
+        let beat = HEART_BEAT.as_millis();
+        let hello = Frame::new("CONNECT")
+            .header("accept-version", "1.2")
+            .header("host", "bedside")
+            .header("heart-beat", format!("{beat},{beat}"))
+            .header("Authorization", format!("Bearer {}", token.expose()));
+        socket.send(Message::text(hello.to_text())).await.map_err(|_| End::Broken)?;
+        loop {
+            let Some(Ok(message)) = socket.next().await else { return Err(End::Broken) };
+            let Message::Text(text) = message else { continue };
+            match Frame::parse(&text) {
+                Ok(Some(frame)) if frame.command == "CONNECTED" => break,
+                Ok(Some(frame)) if frame.command == "ERROR" => return Err(refusal(&frame)),
+                Ok(None) => {}
+                _ => return Err(End::Broken),
+            }
+        }
+        for destination in &self.subscriptions {
+            socket.send(Message::text(subscribe(destination).to_text())).await.map_err(|_| End::Broken)?;
+        }
+        Ok(socket)
+    }
+
+    async fn talk(&mut self, mut socket: Socket) -> End {
+        let stop = self.stop.clone();
+        let mut heard = Instant::now();
+        let mut beat = Instant::now() + HEART_BEAT;
+        loop {
+            let outgoing = tokio::select! {
+                () = stop.cancelled() => {
+                    let goodbye = Frame::new("DISCONNECT").to_text();
+                    // It may be gone already.
+                    let _ = socket.send(Message::text(goodbye)).await;
+                    let _ = socket.close(None).await;
+                    return End::Stopped;
+                }
+                () = sleep_until(heard + HEART_BEAT * MISSED) => return End::Broken,
+                () = sleep_until(beat) => "\n".to_owned(),
+                command = self.commands.recv() => match command {
+                    None => return End::Stopped,
+                    Some(Command::Subscribe(destination)) => {
+                        let frame = subscribe(&destination);
+                        if !self.subscriptions.insert(destination) {
+                            continue;
+                        }
+                        frame.to_text()
+                    }
+                    Some(Command::Unsubscribe(destination)) => {
+                        self.subscriptions.remove(&destination);
+                        Frame::new("UNSUBSCRIBE").header("id", destination).to_text()
+                    }
+                    Some(Command::Send { destination, body, media_token }) => {
+                        let mut frame = Frame::new("SEND")
+                            .header("destination", destination)
+                            .header("content-type", "application/json")
+                            .body(body);
+                        if let Some(token) = media_token {
+                            frame = frame.header(bedside_protocol::MEDIA_TOKEN_HEADER, token.expose());
+                        }
+                        frame.to_text()
+                    }
+                },
+                received = socket.next() => {
+                    let Some(Ok(message)) = received else { return End::Broken };
+                    heard = Instant::now();
+                    if let Some(end) = self.on_message(&message).await {
+                        return end;
+                    }
+                    continue;
+                }
+            };
+            beat = Instant::now() + HEART_BEAT;
+            if socket.send(Message::text(outgoing)).await.is_err() {
+                return End::Broken;
+            }
+        }
+    }
+
+    async fn on_message(&self, message: &Message) -> Option<End> {
+        let Message::Text(text) = message else {
+            return matches!(message, Message::Close(_)).then_some(End::Broken);
+        };
+        match Frame::parse(text) {
+            Ok(Some(frame)) if frame.command == "MESSAGE" => match serde_json::from_str(&frame.body) {
+                Ok(message) => {
+                    let event = RealtimeEvent::Message(Box::new(message));
+                    self.events.send(event).await.is_err().then_some(End::Stopped)
+                }
+                Err(_) => {
+                    tracing::warn!("a message of a kind this version does not know");
+                    None
+                }
+            },
+            Ok(Some(frame)) if frame.command == "ERROR" => Some(refusal(&frame)),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(%error, "the service sent a broken frame");
+                Some(End::Broken)
+            }
+        }
+    }
+}
+
+fn subscribe(destination: &str) -> Frame {
+    // One subscription to a destination: it can be its own id.
+    Frame::new("SUBSCRIBE").header("id", destination).header("destination", destination)
+}
+
+fn refusal(frame: &Frame) -> End {
+    let problem: Option<Problem> = serde_json::from_str(&frame.body).ok();
+    problem.map_or(End::Broken, |problem| End::Refused(problem.code))
+}

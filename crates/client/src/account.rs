@@ -1,0 +1,77 @@
+//! Signing in and staying signed in.
+
+use bedside_backends::{Api, BackendError, SignedIn};
+use bedside_protocol::{Code, LoginRequest, RegisterRequest, User};
+use bedside_session::snapshot::{UiCode, UiProblem};
+
+use crate::{Command, vault::Vault};
+
+/// What came of signing in.
+pub(crate) type Outcome = Result<(SignedIn, User), BackendError>;
+
+/// Signs in, or registers and then signs in, as `command` says.
+pub(crate) async fn sign_in(command: Command) -> Outcome {
+    match command {
+        Command::SignIn { service, email, password } => {
+            Api::new(&service)?.sign_in(&LoginRequest { email, password }).await
+        }
+        Command::Register { service, name, email, password } => {
+            let api = Api::new(&service)?;
+            let request = RegisterRequest { email: email.clone(), password: password.clone(), name };
+            api.register(&request).await?;
+            api.sign_in(&LoginRequest { email, password }).await
+        }
+        _ => Err(BackendError::BadAddress),
+    }
+}
+
+/// Comes back with the token that was kept; none when none was.
+pub(crate) async fn resume(vault: Vault, service: String) -> Option<Outcome> {
+    let address = service.clone();
+    let read = tokio::task::spawn_blocking(move || vault.read(&address)).await;
+    match read {
+        Ok(Ok(Some(token))) => Some(match Api::new(&service) {
+            Ok(api) => api.resume(token).await,
+            Err(error) => Err(error),
+        }),
+        Ok(Ok(None)) | Err(_) => None,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the sign-in can't be read");
+            None
+        }
+    }
+}
+
+/// Keeps each new refresh token: the one before is used up. Ends with the sign-in.
+pub(crate) async fn keep_tokens(vault: Vault, service: String, signed_in: SignedIn) {
+    let mut tokens = signed_in.refresh_token().await;
+    drop(signed_in);
+    loop {
+        let token = tokens.borrow_and_update().clone();
+        let (vault, service) = (vault.clone(), service.clone());
+        let written = tokio::task::spawn_blocking(move || vault.write(&service, &token)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the sign-in was not kept");
+        }
+        if tokens.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A backend's error as a screen shows it.
+pub(crate) fn problem(error: &BackendError) -> UiProblem {
+    let code = match (error, error.code()) {
+        (BackendError::Unreachable, _) => UiCode::Unreachable,
+        (_, Some(Code::WrongCredentials)) => UiCode::WrongCredentials,
+        (_, Some(Code::EmailTaken)) => UiCode::EmailTaken,
+        (_, Some(Code::TooManyAttempts)) => UiCode::TooManyAttempts,
+        (_, Some(Code::NotSignedIn | Code::TokenReused)) => UiCode::SignedOut,
+        (_, Some(Code::SessionEnded)) => UiCode::SessionEnded,
+        (_, Some(Code::Invalid)) => UiCode::Invalid,
+        (_, Some(Code::TooLarge)) => UiCode::TooLarge,
+        (_, Some(Code::UnsupportedType)) => UiCode::UnsupportedType,
+        _ => UiCode::Other,
+    };
+    UiProblem { code, message: error.to_string() }
+}

@@ -1,0 +1,290 @@
+//! Camera, microphone, speaker: opening, choosing, losing and finding them again.
+
+use std::time::{Duration, Instant};
+
+use bedside_devices::{Device, SoundStream, Trouble, cameras};
+use bedside_protocol::DeviceCheck;
+use bedside_session::snapshot::{DeviceChoice, DeviceState, DeviceTrouble, Devices};
+
+use super::{App, Event};
+use crate::{DeviceKind, settings::Settings, video::CameraEvent};
+
+/// How often it is looked whether a device came back or failed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What the devices tell of.
+pub(crate) enum DeviceEvent {
+    Listed { microphones: Vec<Device>, speakers: Vec<Device>, cameras: Vec<Device> },
+    Microphone(u32, Result<SoundStream, Trouble>),
+    Speaker(u32, Result<SoundStream, Trouble>),
+}
+
+/// The devices as the actor knows them.
+pub(super) struct DevicesState {
+    pub(super) microphone: DeviceState,
+    pub(super) speaker: DeviceState,
+    pub(super) camera: DeviceState,
+    pub(super) test_sound_heard: Option<bool>,
+    microphone_stream: Option<SoundStream>,
+    speaker_stream: Option<SoundStream>,
+    /// Counts openings, so that one that took too long is recognised as stale.
+    opening: u32,
+    wanted: bool,
+    looked_at: Instant,
+}
+
+impl DevicesState {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let state = |chosen: &Option<String>| DeviceState { chosen: chosen.clone(), on: true, ..DeviceState::default() };
+        Self {
+            microphone: state(&settings.microphone),
+            speaker: state(&settings.speaker),
+            camera: state(&settings.camera),
+            test_sound_heard: None,
+            microphone_stream: None,
+            speaker_stream: None,
+            opening: 0,
+            wanted: false,
+            looked_at: Instant::now(),
+        }
+    }
+
+    /// What works, for the doctor to know before calling somebody in.
+    pub(super) fn check(&self) -> DeviceCheck {
+        DeviceCheck { camera: self.camera.works, microphone: self.microphone.works, speaker: self.speaker.works }
+    }
+
+    pub(super) fn snapshot(&self, is_silent: bool, test_sound_plays: bool) -> Devices {
+        Devices {
+            microphone: self.microphone.clone(),
+            speaker: self.speaker.clone(),
+            camera: self.camera.clone(),
+            microphone_is_silent: is_silent,
+            test_sound_plays,
+            test_sound_heard: self.test_sound_heard,
+        }
+    }
+}
+
+fn trouble(trouble: &Trouble) -> DeviceTrouble {
+    match trouble {
+        Trouble::Missing => DeviceTrouble::Missing,
+        Trouble::Busy => DeviceTrouble::Busy,
+        Trouble::Denied => DeviceTrouble::Denied,
+        Trouble::Other(_) => DeviceTrouble::Failed,
+    }
+}
+
+fn choices(devices: Vec<Device>) -> Vec<DeviceChoice> {
+    devices.into_iter().map(|device| DeviceChoice { id: device.id, name: device.name }).collect()
+}
+
+/// The chosen device while it is there, the system's choice otherwise.
+fn effective(state: &DeviceState) -> Option<String> {
+    state.chosen.clone().filter(|chosen| state.choices.is_empty() || state.choices.iter().any(|c| c.id == *chosen))
+}
+
+impl App {
+    pub(super) fn list_devices(&self) {
+        let sound = self.sound.clone();
+        self.spawn(async move {
+            let listed = tokio::task::spawn_blocking(move || DeviceEvent::Listed {
+                microphones: sound.microphones(),
+                speakers: sound.speakers(),
+                cameras: cameras(),
+            });
+            Event::Device(listed.await.unwrap_or(DeviceEvent::Listed {
+                microphones: vec![],
+                speakers: vec![],
+                cameras: vec![],
+            }))
+        });
+    }
+
+    /// Opens all three for a visit.
+    pub(super) fn open_devices(&mut self) {
+        self.devices.wanted = true;
+        self.list_devices();
+        if self.devices.microphone_stream.is_none() {
+            self.open_microphone();
+        }
+        if self.devices.speaker_stream.is_none() {
+            self.open_speaker();
+        }
+        self.audio.set_microphone_on(self.devices.microphone.on);
+        if !self.devices.camera.works {
+            self.set_camera(self.devices.camera.on);
+        }
+    }
+
+    /// Lets go of all three: no light stays on after a visit.
+    pub(super) fn close_devices(&mut self) {
+        self.devices.wanted = false;
+        self.devices.opening += 1;
+        self.audio.no_capture();
+        self.audio.no_playout();
+        self.video.set_camera(None, false);
+        let streams = (self.devices.microphone_stream.take(), self.devices.speaker_stream.take());
+        self.tasks.spawn_blocking(move || drop(streams));
+        for device in [&mut self.devices.microphone, &mut self.devices.speaker, &mut self.devices.camera] {
+            (device.works, device.opening, device.on) = (false, false, true);
+        }
+        self.devices.test_sound_heard = None;
+    }
+
+    pub(super) fn open_microphone(&mut self) {
+        let old = self.devices.microphone_stream.take();
+        let sink = self.audio.capture();
+        let (sound, id) = (self.sound.clone(), effective(&self.devices.microphone));
+        self.devices.opening += 1;
+        let number = self.devices.opening;
+        (self.devices.microphone.opening, self.devices.microphone.works) = (true, false);
+        self.spawn(async move {
+            let opened = tokio::task::spawn_blocking(move || {
+                drop(old);
+                sound.capture(id.as_deref(), sink)
+            });
+            let opened = opened.await.unwrap_or_else(|error| Err(Trouble::Other(error.to_string())));
+            Event::Device(DeviceEvent::Microphone(number, opened))
+        });
+    }
+
+    pub(super) fn open_speaker(&mut self) {
+        if self.devices.speaker_stream.is_some() || self.devices.speaker.opening {
+            return;
+        }
+        let source = self.audio.playout();
+        let (sound, id) = (self.sound.clone(), effective(&self.devices.speaker));
+        self.devices.opening += 1;
+        let number = self.devices.opening;
+        (self.devices.speaker.opening, self.devices.speaker.works) = (true, false);
+        self.spawn(async move {
+            let opened = tokio::task::spawn_blocking(move || sound.playout(id.as_deref(), source));
+            let opened = opened.await.unwrap_or_else(|error| Err(Trouble::Other(error.to_string())));
+            Event::Device(DeviceEvent::Speaker(number, opened))
+        });
+    }
+
+    pub(super) fn set_microphone(&mut self, on: bool) {
+        self.devices.microphone.on = on;
+        self.audio.set_microphone_on(on);
+    }
+
+    pub(super) fn set_camera(&mut self, on: bool) {
+        self.devices.camera.on = on;
+        (self.devices.camera.opening, self.devices.camera.works) = (on, false);
+        self.video.set_camera(effective(&self.devices.camera), on);
+    }
+
+    pub(super) fn choose(&mut self, kind: DeviceKind, id: Option<String>) {
+        let (state, setting) = match kind {
+            DeviceKind::Microphone => (&mut self.devices.microphone, &mut self.settings.microphone),
+            DeviceKind::Speaker => (&mut self.devices.speaker, &mut self.settings.speaker),
+            DeviceKind::Camera => (&mut self.devices.camera, &mut self.settings.camera),
+        };
+        state.chosen.clone_from(&id);
+        *setting = id;
+        self.settings.write(&self.config.folder);
+        if !self.devices.wanted {
+            return;
+        }
+        match kind {
+            DeviceKind::Microphone => self.open_microphone(),
+            DeviceKind::Speaker => {
+                let old = self.devices.speaker_stream.take();
+                self.tasks.spawn_blocking(move || drop(old));
+                self.devices.speaker.opening = false;
+                self.open_speaker();
+            }
+            DeviceKind::Camera => self.set_camera(self.devices.camera.on),
+        }
+    }
+
+    pub(super) async fn on_device(&mut self, event: DeviceEvent) {
+        match event {
+            DeviceEvent::Listed { microphones, speakers, cameras } => {
+                self.devices.microphone.choices = choices(microphones);
+                self.devices.speaker.choices = choices(speakers);
+                self.devices.camera.choices = choices(cameras);
+            }
+            DeviceEvent::Microphone(number, opened) => {
+                let wanted = self.devices.wanted && number <= self.devices.opening;
+                let state = &mut self.devices.microphone;
+                state.opening = false;
+                state.trouble = opened.as_ref().err().map(trouble);
+                state.works = opened.is_ok() && wanted;
+                self.keep_or_drop(opened.ok(), wanted, true);
+                self.tell_media().await;
+            }
+            DeviceEvent::Speaker(number, opened) => {
+                let wanted = number <= self.devices.opening;
+                let state = &mut self.devices.speaker;
+                state.opening = false;
+                state.trouble = opened.as_ref().err().map(trouble);
+                state.works = opened.is_ok() && wanted;
+                self.keep_or_drop(opened.ok(), wanted, false);
+            }
+        }
+    }
+
+    fn keep_or_drop(&mut self, stream: Option<SoundStream>, keep: bool, is_microphone: bool) {
+        if keep {
+            let slot =
+                if is_microphone { &mut self.devices.microphone_stream } else { &mut self.devices.speaker_stream };
+            *slot = stream;
+        } else if let Some(stream) = stream {
+            self.tasks.spawn_blocking(move || drop(stream));
+        }
+    }
+
+    pub(super) async fn on_camera(&mut self, event: CameraEvent) {
+        let state = &mut self.devices.camera;
+        match event {
+            CameraEvent::Works => {
+                (state.opening, state.works, state.trouble) = (false, self.devices.wanted, None);
+            }
+            CameraEvent::Off => (state.opening, state.works) = (false, false),
+            CameraEvent::Trouble(why) => {
+                (state.opening, state.works, state.trouble) = (false, false, Some(trouble(&why)));
+            }
+            CameraEvent::Sending(sending) => {
+                if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) {
+                    call.sending = sending;
+                }
+                return;
+            }
+        }
+        self.tell_media().await;
+    }
+
+    /// Notices what failed, and tries again what came back.
+    pub(super) fn tend_devices(&mut self) {
+        if !self.devices.wanted || self.devices.looked_at.elapsed() < LOOK_EVERY {
+            return;
+        }
+        self.devices.looked_at = Instant::now();
+        if self.devices.microphone_stream.as_ref().is_some_and(SoundStream::has_failed) {
+            self.devices.microphone.trouble = Some(DeviceTrouble::Missing);
+            self.open_microphone();
+        }
+        if self.devices.speaker_stream.as_ref().is_some_and(SoundStream::has_failed) {
+            let old = self.devices.speaker_stream.take();
+            self.tasks.spawn_blocking(move || drop(old));
+            self.devices.speaker.trouble = Some(DeviceTrouble::Missing);
+            self.open_speaker();
+        }
+        let missing = |state: &DeviceState| state.on && !state.works && !state.opening;
+        if missing(&self.devices.microphone) {
+            self.list_devices();
+            self.open_microphone();
+        }
+        if missing(&self.devices.speaker) {
+            self.open_speaker();
+        }
+        if missing(&self.devices.camera) {
+            self.list_devices();
+            let id = effective(&self.devices.camera);
+            self.video.set_camera(id, true);
+        }
+    }
+}

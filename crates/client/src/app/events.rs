@@ -1,0 +1,310 @@
+//! What happens, and what is done about it.
+
+use std::time::Instant;
+
+use bedside_backends::RealtimeEvent;
+use bedside_protocol::{Party, Role, ServerMessage, topic};
+use bedside_session::{
+    CallInput,
+    snapshot::{Link, Screen, UiCode, UiProblem},
+};
+
+use super::{ASK_AGAIN, App, Event};
+use crate::{Command, DeviceKind, account};
+
+impl App {
+    pub(super) async fn on_command(&mut self, command: Command) {
+        if !matches!(command, Command::Typing(_) | Command::ChatOpen(_)) {
+            self.problem = None;
+        }
+        match command {
+            Command::SignIn { .. } | Command::Register { .. } => self.sign_in(command),
+            Command::SignOut => {
+                if let Some(signed_in) = self.signed_in.clone() {
+                    self.tasks.spawn(async move {
+                        if let Err(error) = signed_in.sign_out().await {
+                            tracing::warn!(%error, "the service was not told of the sign-out");
+                        }
+                    });
+                }
+                self.leave_account().await;
+            }
+            Command::Home => {
+                self.end_visit().await;
+                self.close_devices();
+                if self.user.is_some() {
+                    self.screen = Screen::Home;
+                    self.refresh_sessions();
+                }
+            }
+            Command::History => {
+                let before = self.history.as_ref().filter(|_| self.screen == Screen::History).and_then(|h| h.next);
+                self.screen = Screen::History;
+                if before.is_none() {
+                    self.history = None;
+                }
+                self.ask(|api| async move { Event::History(api.history(before).await) });
+            }
+            Command::Enter(id) => self.enter(id).await,
+            Command::Admit(id) => self.admit(id).await,
+            Command::Ready => self.ready(),
+            Command::Join => self.join_call().await,
+            Command::Leave => self.leave().await,
+            Command::End => self.act("end"),
+            Command::Hold(true) => self.act("pause"),
+            Command::Hold(false) => self.act("resume"),
+            Command::Rejoin => self.on_call(CallInput::Rejoin).await,
+            Command::SendText(text) => self.write(text),
+            Command::SendFile { name, bytes } => self.upload(name, bytes),
+            Command::Discard(id) => {
+                if let Some(visit) = &mut self.visit {
+                    visit.chat.discard(id);
+                }
+            }
+            Command::OlderMessages => self.older_messages(),
+            Command::ChatOpen(open) => self.chat_open(open),
+            Command::Typing(typing) => self.typing(typing),
+            Command::Feedback(feedback) => self.give_feedback(feedback),
+            Command::Switch(kind, on) => self.switch(kind, on).await,
+            Command::Choose(kind, id) => self.choose(kind, id),
+            Command::TestSound => {
+                self.open_speaker();
+                self.audio.play_test_sound();
+                self.devices.test_sound_heard = None;
+            }
+            Command::TestSoundHeard(heard) => self.devices.test_sound_heard = Some(heard),
+            Command::Dismiss => self.asking = None,
+        }
+    }
+
+    fn sign_in(&mut self, command: Command) {
+        let (Command::SignIn { service, .. } | Command::Register { service, .. }) = &command else { return };
+        let service = service.trim().to_owned();
+        self.busy = true;
+        // Kept until the service has answered.
+        self.asking = Some((Some(command.clone()), Instant::now() + ASK_AGAIN));
+        self.spawn(async move { Event::SignedIn { service, outcome: account::sign_in(command).await } });
+    }
+
+    pub(super) async fn on_event(&mut self, event: Event) {
+        match event {
+            Event::SignedIn { service, outcome } => self.on_signed_in(service, outcome),
+            Event::Resumed { service, outcome } => self.on_resumed(service, outcome).await,
+            Event::Sessions(Ok(sessions)) => self.sessions = sessions,
+            Event::Session(Ok(session)) => {
+                self.busy = false;
+                self.on_session(session).await;
+            }
+            Event::Left(id) => {
+                tracing::debug!(session = %id, "left");
+                self.refresh_sessions();
+            }
+            Event::Joined(id, Ok(response)) => self.on_joined(id, response).await,
+            Event::Joined(id, Err(error)) => {
+                self.busy = false;
+                self.on_join_failed(id, &error);
+            }
+            Event::Page(id, Ok(page)) => self.on_page(id, page),
+            Event::Uploaded(id, Ok(outgoing)) => {
+                self.busy = false;
+                self.transmit_new(id, outgoing);
+            }
+            Event::Summary(id, Ok(summary)) => {
+                if let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id) {
+                    visit.summary = Some(summary);
+                }
+            }
+            Event::FeedbackGiven(id, Ok(())) => {
+                self.busy = false;
+                if let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id) {
+                    visit.feedback_given = true;
+                }
+            }
+            Event::History(Ok(page)) => {
+                let known = self.history.take().map(|h| h.items).unwrap_or_default();
+                let items = known.into_iter().chain(page.items).collect();
+                self.history = Some(bedside_protocol::HistoryPage { items, next: page.next });
+            }
+            Event::Camera(event) => self.on_camera(event).await,
+            Event::Device(event) => self.on_device(event).await,
+            Event::Sessions(Err(error))
+            | Event::Session(Err(error))
+            | Event::Page(_, Err(error))
+            | Event::Uploaded(_, Err(error))
+            | Event::Summary(_, Err(error))
+            | Event::FeedbackGiven(_, Err(error))
+            | Event::History(Err(error)) => {
+                self.busy = false;
+                self.fail(&error);
+                if self.problem.as_ref().is_some_and(|p| p.code == UiCode::SignedOut) {
+                    let problem = self.problem.take();
+                    self.leave_account().await;
+                    self.problem = problem;
+                }
+            }
+        }
+    }
+
+    fn on_signed_in(&mut self, service: String, outcome: account::Outcome) {
+        if self.asking.is_none() || self.signed_in.is_some() {
+            return;
+        }
+        match outcome {
+            Ok((signed_in, user)) => self.enter_account(service, signed_in, user),
+            Err(error) => {
+                self.fail(&error);
+                if self.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable) {
+                    if let Some((_, again)) = &mut self.asking {
+                        *again = Instant::now() + ASK_AGAIN;
+                    }
+                } else {
+                    self.asking = None;
+                    self.busy = false;
+                }
+            }
+        }
+    }
+
+    async fn on_resumed(&mut self, service: String, outcome: Option<account::Outcome>) {
+        if self.signed_in.is_some() {
+            return;
+        }
+        match outcome {
+            Some(Ok((signed_in, user))) => self.enter_account(service, signed_in, user),
+            Some(Err(error)) if error.code().is_none() => {
+                self.fail(&error);
+                self.asking = Some((None, Instant::now() + ASK_AGAIN));
+            }
+            Some(Err(error)) => {
+                tracing::info!(%error, "the kept sign-in has ended");
+                self.leave_account().await;
+            }
+            None => self.screen = Screen::SignIn,
+        }
+    }
+
+    pub(super) async fn on_realtime(&mut self, event: RealtimeEvent) {
+        match event {
+            RealtimeEvent::Up => {
+                self.link = Link::Up;
+                if self.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable) {
+                    self.problem = None;
+                }
+                self.refresh_sessions();
+                self.on_link_up().await;
+            }
+            RealtimeEvent::Down => {
+                self.link = Link::Connecting;
+                if let Some(visit) = &mut self.visit {
+                    visit.chat.on_link_down();
+                }
+            }
+            RealtimeEvent::SignedOut => {
+                self.leave_account().await;
+                self.problem = Some(UiProblem { code: UiCode::SignedOut, message: String::new() });
+            }
+            RealtimeEvent::Message(message) => self.on_message(*message).await,
+        }
+    }
+
+    async fn on_message(&mut self, message: ServerMessage) {
+        match message {
+            ServerMessage::SessionStatus(session) => {
+                match self.sessions.iter_mut().find(|known| known.session_id == session.session_id) {
+                    Some(known) if session.as_of >= known.as_of => known.clone_from(&session),
+                    Some(_) => {}
+                    None => self.refresh_sessions(),
+                }
+                // Somebody else's place in the line changes with it.
+                if self.user.as_ref().is_some_and(|user| user.role == Role::Patient)
+                    && self.visit.as_ref().is_none_or(|visit| visit.session.session_id != session.session_id)
+                {
+                    self.refresh_sessions();
+                }
+                self.on_session(session).await;
+            }
+            ServerMessage::ParticipantStatus(status) => {
+                let (id, presence) = (status.session_id, status.presence);
+                if let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id)
+                    && presence.party != visit.party
+                {
+                    visit.other_presence = presence.status;
+                }
+                if let Some(known) = self.sessions.iter_mut().find(|known| known.session_id == id) {
+                    known.participants.retain(|p| p.party != presence.party);
+                    known.participants.push(presence);
+                }
+            }
+            ServerMessage::ChatMessage(message) => self.on_chat_message(message),
+            ServerMessage::ChatStatus(status) => {
+                if let Some(visit) = &mut self.visit {
+                    visit.chat.on_status(status);
+                }
+            }
+            ServerMessage::Typing(typing) => self.on_typing(typing),
+            ServerMessage::Signal(signal) => self.on_call(CallInput::Signal(signal)).await,
+            ServerMessage::Error(refusal) => {
+                tracing::info!(code = refusal.problem.code.as_str(), "the service refused a message");
+                if let (Some(id), Some(visit)) = (refusal.client_message_id, &mut self.visit) {
+                    visit.chat.on_refused(id, refusal.problem);
+                }
+            }
+        }
+    }
+
+    pub(super) async fn on_peer(&mut self, event: Option<bedside_rtc::PeerEvent>) {
+        let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) else { return };
+        if let Some(input) = call.on_event(event, &self.audio, &self.video) {
+            self.on_call(input).await;
+        }
+    }
+
+    pub(super) async fn on_tick(&mut self) {
+        if let Some((command, again)) = &self.asking
+            && Instant::now() >= *again
+            && self.signed_in.is_none()
+            && self.problem.is_some()
+        {
+            match command.clone() {
+                Some(command) => self.sign_in(command),
+                None => {
+                    self.asking = None;
+                    self.resume();
+                }
+            }
+        }
+        self.on_call(CallInput::Tick).await;
+        self.tend_visit().await;
+        self.tend_devices();
+    }
+
+    /// Switches a microphone or camera; the other end is told.
+    async fn switch(&mut self, kind: DeviceKind, on: bool) {
+        match kind {
+            DeviceKind::Microphone => self.set_microphone(on),
+            DeviceKind::Camera => self.set_camera(on),
+            DeviceKind::Speaker => return,
+        }
+        self.tell_media().await;
+    }
+
+    /// Tells the other end what this one sends.
+    pub(super) async fn tell_media(&mut self) {
+        let agreed = self.visit.as_ref().and_then(|v| v.call.as_ref()).is_some_and(crate::call::ActiveCall::is_gate_open);
+        let microphone = agreed && self.devices.microphone.on && self.devices.microphone.works;
+        let camera = agreed && self.devices.camera.on && self.devices.camera.works;
+        self.on_call(CallInput::Media { microphone, camera }).await;
+    }
+
+    /// The topic of the visit one is in.
+    pub(super) fn listen_to_visit(&self) {
+        if let (Some(realtime), Some(visit)) = (&self.realtime, &self.visit) {
+            realtime.subscribe(topic::session(visit.session.session_id));
+        }
+    }
+
+    /// Which side the signed-in person is on.
+    pub(super) fn party(&self) -> Party {
+        if self.user.as_ref().is_some_and(|user| user.role == Role::Doctor) { Party::Doctor } else { Party::Patient }
+    }
+}

@@ -1,0 +1,286 @@
+//! The actor that holds the client's state.
+
+mod devices;
+mod events;
+mod view;
+mod visit;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bedside_backends::{BackendError, Realtime, RealtimeEvent, SignedIn};
+use bedside_devices::Sound;
+use bedside_protocol::{ChatPage, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId, Summary, User};
+use bedside_session::{
+    Backoff, Snapshot,
+    snapshot::{Link, Screen, UiProblem},
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    ClientConfig, Command, account, audio::Audio, audio::Shared, feed::Feed, settings::Settings, vault::Vault,
+    video::{CameraEvent, Video},
+};
+use devices::{DeviceEvent, DevicesState};
+use visit::VisitState;
+
+/// Events waiting for the actor: answers of the service, devices. Senders wait when it is full.
+const EVENTS: usize = 256;
+/// How often time is looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How often a service that did not answer is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// What the actor hears of.
+pub(crate) enum Event {
+    SignedIn { service: String, outcome: account::Outcome },
+    Resumed { service: String, outcome: Option<account::Outcome> },
+    Sessions(Result<Vec<Session>, BackendError>),
+    Session(Result<Session, BackendError>),
+    Left(SessionId),
+    Joined(SessionId, Result<JoinResponse, BackendError>),
+    Page(SessionId, Result<ChatPage, BackendError>),
+    Uploaded(SessionId, Result<OutgoingMessage, BackendError>),
+    Summary(SessionId, Result<Summary, BackendError>),
+    FeedbackGiven(SessionId, Result<(), BackendError>),
+    History(Result<HistoryPage, BackendError>),
+    Camera(CameraEvent),
+    Device(DeviceEvent),
+}
+
+/// The actor.
+pub(crate) struct App {
+    config: ClientConfig,
+    settings: Settings,
+    vault: Vault,
+    service: String,
+    snapshots: watch::Sender<Snapshot>,
+    events: mpsc::Sender<Event>,
+    event_queue: Option<mpsc::Receiver<Event>>,
+    tasks: TaskTracker,
+    started: Instant,
+
+    signed_in: Option<SignedIn>,
+    user: Option<User>,
+    realtime: Option<Realtime>,
+    realtime_events: Option<mpsc::Receiver<RealtimeEvent>>,
+    link: Link,
+    /// A sign-in, or the kept token, that the service did not answer to yet.
+    asking: Option<(Option<Command>, Instant)>,
+
+    screen: Screen,
+    sessions: Vec<Session>,
+    history: Option<HistoryPage>,
+    visit: Option<VisitState>,
+    busy: bool,
+    problem: Option<UiProblem>,
+
+    sound: Arc<Sound>,
+    audio: Audio,
+    video: Video,
+    devices: DevicesState,
+    remote_video: Arc<Feed>,
+}
+
+impl App {
+    /// The actor, what it shows, and the loudness of its sound.
+    pub(crate) fn new(
+        config: ClientConfig,
+        remote_video: Arc<Feed>,
+        self_video: Arc<Feed>,
+    ) -> (Self, watch::Receiver<Snapshot>, Arc<Shared>) {
+        let (events, event_queue) = mpsc::channel(EVENTS);
+        let settings = Settings::read(&config.folder);
+        // Without a codec or a thread there is no client.
+        let audio = Audio::start().expect("Opus and a thread for it");
+        let camera_events = events.clone();
+        let video = Video::start(self_video, move |event| {
+            // Full only when the actor hangs, and then nobody looks.
+            if camera_events.try_send(Event::Camera(event)).is_err() {
+                tracing::warn!("a camera's event was dropped");
+            }
+        })
+        .expect("a thread for the camera");
+        let service = config.service.clone().or(settings.service.clone()).unwrap_or_default();
+        let devices = DevicesState::new(&settings);
+        let (snapshots, receiver) = watch::channel(view::first(&service));
+        let app = Self {
+            vault: Vault::open(&config.folder),
+            settings,
+            service,
+            snapshots,
+            events,
+            event_queue: Some(event_queue),
+            tasks: TaskTracker::new(),
+            started: Instant::now(),
+            signed_in: None,
+            user: None,
+            realtime: None,
+            realtime_events: None,
+            link: Link::Off,
+            asking: None,
+            screen: Screen::Starting,
+            sessions: vec![],
+            history: None,
+            visit: None,
+            busy: false,
+            problem: None,
+            sound: Arc::new(Sound::new()),
+            devices,
+            remote_video,
+            config,
+            video,
+            audio,
+        };
+        let shared = app.audio.shared.clone();
+        (app, receiver, shared)
+    }
+
+    /// Runs until the last command sender is gone, then leaves everything.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let Some(mut events) = self.event_queue.take() else { return };
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        self.list_devices();
+        self.resume();
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.on_command(command).await,
+                    None => break,
+                },
+                Some(event) = events.recv() => self.on_event(event).await,
+                event = next_realtime(&mut self.realtime_events) => self.on_realtime(event).await,
+                event = next_peer(&mut self.visit) => self.on_peer(event).await,
+                _ = tick.tick() => self.on_tick().await,
+            }
+            self.show();
+        }
+        // Tasks that still report find the queue closed and end.
+        drop(events);
+        self.close().await;
+    }
+
+    async fn close(mut self) {
+        self.end_visit().await;
+        if let Some(realtime) = self.realtime.take() {
+            drop(self.realtime_events.take());
+            realtime.close().await;
+        }
+        self.signed_in = None;
+        self.close_devices();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let (audio, video) = (self.audio, self.video);
+        let stopped = tokio::task::spawn_blocking(move || {
+            audio.stop();
+            video.stop();
+        });
+        if let Err(error) = stopped.await {
+            tracing::error!(%error, "the media threads did not stop");
+        }
+    }
+
+    /// Time since the start, as the machines take it.
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Runs a request beside the actor; its outcome comes back as an event.
+    fn spawn(&self, request: impl Future<Output = Event> + Send + 'static) {
+        let events = self.events.clone();
+        self.tasks.spawn(async move {
+            // Closed while the request was under way.
+            let _ = events.send(request.await).await;
+        });
+    }
+
+    /// Runs a request of the signed-in person.
+    fn ask<F, R>(&self, request: F)
+    where
+        F: FnOnce(SignedIn) -> R,
+        R: Future<Output = Event> + Send + 'static,
+    {
+        if let Some(signed_in) = &self.signed_in {
+            self.spawn(request(signed_in.clone()));
+        }
+    }
+
+    fn fail(&mut self, error: &BackendError) {
+        tracing::info!(%error, "not done");
+        self.problem = Some(account::problem(error));
+    }
+
+    fn resume(&mut self) {
+        if self.service.is_empty() {
+            self.screen = Screen::SignIn;
+            return;
+        }
+        let (vault, service) = (self.vault.clone(), self.service.clone());
+        self.spawn(async move {
+            Event::Resumed { outcome: account::resume(vault, service.clone()).await, service }
+        });
+    }
+
+    fn enter_account(&mut self, service: String, signed_in: SignedIn, user: User) {
+        self.asking = None;
+        self.problem = None;
+        self.busy = false;
+        self.settings.service = Some(service.clone());
+        self.settings.write(&self.config.folder);
+        self.service.clone_from(&service);
+        let (vault, tokens) = (self.vault.clone(), signed_in.clone());
+        self.tasks.spawn(account::keep_tokens(vault, service, tokens));
+        let mut backoff = Backoff::default();
+        let (realtime, events) = Realtime::start(signed_in.clone(), move |was_up| {
+            if was_up {
+                backoff.reset();
+            }
+            backoff.next(rand::random())
+        });
+        (self.realtime, self.realtime_events, self.link) = (Some(realtime), Some(events), Link::Connecting);
+        (self.signed_in, self.user, self.screen) = (Some(signed_in), Some(user), Screen::Home);
+        self.refresh_sessions();
+    }
+
+    /// Forgets the person who was signed in.
+    async fn leave_account(&mut self) {
+        self.end_visit().await;
+        self.close_devices();
+        if let Some(realtime) = self.realtime.take() {
+            drop(self.realtime_events.take());
+            self.tasks.spawn(realtime.close());
+        }
+        let (vault, service) = (self.vault.clone(), self.service.clone());
+        self.tasks.spawn_blocking(move || {
+            if let Err(error) = vault.forget(&service) {
+                tracing::warn!(%error, "the sign-in was not forgotten");
+            }
+        });
+        (self.signed_in, self.user, self.link, self.screen) = (None, None, Link::Off, Screen::SignIn);
+        (self.sessions, self.history, self.busy, self.asking) = (vec![], None, false, None);
+    }
+
+    fn refresh_sessions(&self) {
+        self.ask(|api| async move { Event::Sessions(api.sessions().await) });
+    }
+}
+
+async fn next_realtime(events: &mut Option<mpsc::Receiver<RealtimeEvent>>) -> RealtimeEvent {
+    if let Some(queue) = events
+        && let Some(event) = queue.recv().await
+    {
+        return event;
+    }
+    std::future::pending().await
+}
+
+async fn next_peer(visit: &mut Option<VisitState>) -> Option<bedside_rtc::PeerEvent> {
+    match visit.as_mut().and_then(|visit| visit.call.as_mut()) {
+        Some(call) => call.next_event().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,76 @@
+//! The snapshot: what the screens are made of.
+
+use bedside_session::{
+    Snapshot,
+    snapshot::{Chat, Devices, Link, PendingMessage, Screen, Visit},
+};
+
+use super::{App, visit::VisitState};
+
+/// Before anything is known.
+pub(super) fn first(service: &str) -> Snapshot {
+    Snapshot {
+        service: service.to_owned(),
+        user: None,
+        link: Link::Off,
+        screen: Screen::Starting,
+        sessions: vec![],
+        visit: None,
+        history: None,
+        devices: Devices::default(),
+        busy: false,
+        problem: None,
+    }
+}
+
+impl App {
+    /// Shows the state as it is now, if it is another one.
+    pub(super) fn show(&self) {
+        let now = Snapshot {
+            service: self.service.clone(),
+            user: self.user.clone(),
+            link: self.link,
+            screen: self.screen,
+            sessions: self.sessions.clone(),
+            visit: self.visit.as_ref().map(|visit| self.view_visit(visit)),
+            history: self.history.clone(),
+            devices: self.devices.snapshot(self.audio.shared.is_silent(), self.audio.shared.plays_test_sound()),
+            busy: self.busy,
+            problem: self.problem.clone(),
+        };
+        self.snapshots.send_if_modified(|shown| {
+            let changed = *shown != now;
+            if changed {
+                *shown = now;
+            }
+            changed
+        });
+    }
+
+    fn view_visit(&self, visit: &VisitState) -> Visit {
+        let clock_runs = visit.session.status == bedside_protocol::SessionStatus::InProgress;
+        let since = if clock_runs { visit.session_at.elapsed().as_secs() } else { 0 };
+        let pending = visit.chat.pending().iter().map(|pending| PendingMessage {
+            id: pending.outgoing.client_message_id,
+            content: pending.outgoing.content.clone(),
+            refused: pending.refused.as_ref().map(|problem| problem.title.clone()),
+        });
+        Visit {
+            party: visit.party,
+            other_presence: visit.other_presence,
+            chat: Chat {
+                messages: visit.chat.messages().cloned().collect(),
+                pending: pending.collect(),
+                has_older: visit.chat.has_older(),
+                unread: visit.chat.unread(),
+                other_types: visit.other_types_since.is_some(),
+            },
+            call: visit.call.as_ref().map(|call| call.state(self.now())),
+            elapsed_seconds: visit.session.elapsed_seconds + since,
+            clock_runs,
+            summary: visit.summary.clone(),
+            feedback_given: visit.feedback_given,
+            session: visit.session.clone(),
+        }
+    }
+}

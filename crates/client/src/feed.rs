@@ -1,0 +1,166 @@
+//! Pictures to the page: encoded or raw, acknowledged, never queued without a bound.
+//!
+//! A message is a header of 16 bytes and the picture. Header: kind (0 VP8, 1 I420), flags
+//! (1 key frame), width and height (u16), 2 bytes unused, sequence number (u32), 4 bytes unused;
+//! little-endian.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+
+use bedside_media::{AssembledFrame, I420, vp8::key_frame_size};
+
+/// Takes a message for the page; false when the page is gone.
+pub type FrameSink = Box<dyn Fn(Vec<u8>) -> bool + Send + Sync>;
+
+/// Encoded pictures on their way to the page: one second. Then none until the next key frame.
+const MAX_ENCODED: u32 = 30;
+/// Raw pictures on their way: each is a hundred times larger. Then the newest is dropped.
+const MAX_RAW: u32 = 2;
+
+/// One stream of pictures to the page.
+#[derive(Default)]
+pub struct Feed {
+    sink: Mutex<Option<FrameSink>>,
+    raw: AtomicBool,
+    sent: AtomicU32,
+    acknowledged: AtomicU32,
+    waits_for_key: AtomicBool,
+    wants_key: AtomicBool,
+    pictures: AtomicU64,
+    size: AtomicU64,
+}
+
+impl Feed {
+    /// The page listens. `raw`: it can't decode, and is to be given I420.
+    pub fn connect(&self, sink: FrameSink, raw: bool) {
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+        self.raw.store(raw, Ordering::Relaxed);
+        self.sent.store(0, Ordering::Relaxed);
+        self.acknowledged.store(0, Ordering::Relaxed);
+        self.restart();
+    }
+
+    /// The page has taken everything up to `sequence`.
+    pub fn acknowledge(&self, sequence: u32) {
+        self.acknowledged.fetch_max(sequence, Ordering::Relaxed);
+    }
+
+    /// The page's decoder lost its way: it needs a key frame.
+    pub fn restart(&self) {
+        self.waits_for_key.store(true, Ordering::Relaxed);
+        self.wants_key.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a key frame should be asked for, once.
+    pub(crate) fn take_key_request(&self) -> bool {
+        self.wants_key.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the page is to be given decoded pictures.
+    pub(crate) fn wants_raw(&self) -> bool {
+        self.raw.load(Ordering::Relaxed)
+    }
+
+    /// Pictures given so far, and the size of the last.
+    pub(crate) fn progress(&self) -> (u64, u32, u32) {
+        let size = self.size.load(Ordering::Relaxed);
+        (self.pictures.load(Ordering::Relaxed), (size >> 32) as u32, size as u32)
+    }
+
+    /// Gives an encoded picture.
+    pub(crate) fn encoded(&self, frame: &AssembledFrame) {
+        if let Some((width, height)) = key_frame_size(&frame.data) {
+            self.size.store(u64::from(width) << 32 | u64::from(height), Ordering::Relaxed);
+        }
+        self.pictures.fetch_add(1, Ordering::Relaxed);
+        if self.on_the_way() >= MAX_ENCODED {
+            self.restart();
+        }
+        if self.waits_for_key.load(Ordering::Relaxed) && !frame.key {
+            return;
+        }
+        let (_, width, height) = self.progress();
+        if self.send(0, frame.key, width as u16, height as u16, &frame.data) {
+            self.waits_for_key.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives a raw picture, or drops it when the page is behind.
+    pub(crate) fn picture(&self, picture: &I420) {
+        if self.on_the_way() < MAX_RAW {
+            self.send(1, true, picture.width() as u16, picture.height() as u16, picture.data());
+        }
+    }
+
+    fn on_the_way(&self) -> u32 {
+        self.sent.load(Ordering::Relaxed).saturating_sub(self.acknowledged.load(Ordering::Relaxed))
+    }
+
+    fn send(&self, kind: u8, key: bool, width: u16, height: u16, data: &[u8]) -> bool {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(send) = sink.as_ref() else { return false };
+        let sequence = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut message = Vec::with_capacity(16 + data.len());
+        message.extend([kind, u8::from(key)]);
+        message.extend(width.to_le_bytes());
+        message.extend(height.to_le_bytes());
+        message.extend([0; 2]);
+        message.extend(sequence.to_le_bytes());
+        message.extend([0; 4]);
+        message.extend(data);
+        if !send(message) {
+            *sink = None;
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn frame(key: bool) -> AssembledFrame {
+        AssembledFrame { timestamp: 0, key, data: vec![u8::from(!key), 2, 3] }
+    }
+
+    fn feed() -> (Feed, Arc<Mutex<Vec<Vec<u8>>>>) {
+        let got = Arc::new(Mutex::new(vec![]));
+        let feed = Feed::default();
+        let sink = got.clone();
+        feed.connect(Box::new(move |message| { sink.lock().unwrap().push(message); true }), false);
+        (feed, got)
+    }
+
+    #[test]
+    fn begins_with_a_key_frame_and_asks_for_it() {
+        let (feed, got) = feed();
+        assert!(feed.take_key_request() && !feed.take_key_request());
+        feed.encoded(&frame(false));
+        assert!(got.lock().unwrap().is_empty());
+        feed.encoded(&frame(true));
+        feed.encoded(&frame(false));
+        assert_eq!(got.lock().unwrap().iter().map(|m| m[1]).collect::<Vec<_>>(), [1, 0]);
+        assert_eq!(got.lock().unwrap()[1][8], 2, "the sequence number");
+    }
+
+    #[test]
+    fn a_page_that_falls_behind_is_given_nothing_until_a_key_frame() {
+        let (feed, got) = feed();
+        feed.encoded(&frame(true));
+        for _ in 0..100 {
+            feed.encoded(&frame(false));
+        }
+        assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize);
+        assert!(feed.take_key_request());
+        feed.acknowledge(MAX_ENCODED);
+        feed.encoded(&frame(false));
+        assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize, "not without a key frame");
+        feed.encoded(&frame(true));
+        assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize + 1);
+    }
+}

@@ -1,0 +1,137 @@
+//! Where the refresh token is kept: the system's keyring, or, where there is none, a file that
+//! only this user can read, encrypted with a key in another such file. The file keeps the token
+//! out of backups of the one and glances at it; it is no defence against this user's own
+//! programs, as the keyring is not either.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use aes_gcm::{Aes256Gcm, KeyInit, Nonce, aead::Aead};
+use bedside_protocol::Token;
+use keyring::Entry;
+
+const SERVICE: &str = "org.bedside.app";
+
+/// Why a token can't be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VaultError {
+    #[error("the keyring failed: {0}")]
+    Keyring(#[from] keyring::Error),
+    #[error("the token's file failed: {0}")]
+    File(#[from] io::Error),
+    #[error("the token's file is damaged")]
+    Damaged,
+}
+
+/// The vault of one user of this machine. Every call may block on the keyring.
+#[derive(Clone, Debug)]
+pub(crate) struct Vault {
+    folder: PathBuf,
+    keyring: bool,
+}
+
+impl Vault {
+    pub(crate) fn open(folder: &Path) -> Self {
+        let keyring = Entry::store_status().is_ok();
+        tracing::info!(keyring, "where the sign-in is kept");
+        Self { folder: folder.to_owned(), keyring }
+    }
+
+    /// The token kept for the service at `address`.
+    pub(crate) fn read(&self, address: &str) -> Result<Option<Token>, VaultError> {
+        if self.keyring {
+            return match Entry::new(SERVICE, address)?.get_password() {
+                Ok(token) => Ok(Some(Token::new(token))),
+                Err(keyring::Error::NoEntry) => Ok(None),
+                Err(error) => Err(error.into()),
+            };
+        }
+        let sealed = match fs::read(self.file()) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(VaultError::Damaged)?;
+        let plain = self.cipher()?.decrypt(&Nonce::from(*nonce), sealed).map_err(|_| VaultError::Damaged)?;
+        let (kept_for, token): (String, String) = serde_json::from_slice(&plain).map_err(|_| VaultError::Damaged)?;
+        Ok((kept_for == address).then(|| Token::new(token)))
+    }
+
+    /// Keeps a token in place of the one before.
+    pub(crate) fn write(&self, address: &str, token: &Token) -> Result<(), VaultError> {
+        if self.keyring {
+            return Ok(Entry::new(SERVICE, address)?.set_password(token.expose())?);
+        }
+        let plain = serde_json::to_vec(&(address, token.expose())).map_err(|_| VaultError::Damaged)?;
+        let nonce: [u8; 12] = rand::random();
+        let sealed = self.cipher()?.encrypt(&Nonce::from(nonce), &plain[..]).map_err(|_| VaultError::Damaged)?;
+        let new = self.folder.join("sign-in.new");
+        write_private(&new, &[&nonce[..], &sealed].concat())?;
+        Ok(fs::rename(new, self.file())?)
+    }
+
+    /// Forgets the token.
+    pub(crate) fn forget(&self, address: &str) -> Result<(), VaultError> {
+        if self.keyring {
+            return match Entry::new(SERVICE, address)?.delete_credential() {
+                Ok(()) | Err(keyring::Error::NoEntry) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+        }
+        match fs::remove_file(self.file()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("sign-in")
+    }
+
+    fn cipher(&self) -> Result<Aes256Gcm, VaultError> {
+        let path = self.folder.join("sign-in.key");
+        let key = match fs::read(&path) {
+            Ok(key) => key,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.folder)?;
+                let key = rand::random::<[u8; 32]>().to_vec();
+                write_private(&path, &key)?;
+                key
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Aes256Gcm::new_from_slice(&key).map_err(|_| VaultError::Damaged)
+    }
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    io::Write::write_all(&mut options.open(path)?, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_keyring_a_file_keeps_it_unreadably() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault { folder: folder.path().to_owned(), keyring: false };
+        assert!(vault.read("a").unwrap().is_none());
+        vault.write("a", &Token::new("planted-token")).unwrap();
+        assert_eq!(vault.read("a").unwrap().unwrap().expose(), "planted-token");
+        assert!(vault.read("b").unwrap().is_none(), "another service's is not given away");
+        let stored = fs::read(vault.file()).unwrap();
+        assert!(!stored.windows(7).any(|w| w == b"planted"));
+        fs::write(vault.file(), &stored[..20]).unwrap();
+        assert!(matches!(vault.read("a"), Err(VaultError::Damaged)));
+        vault.forget("a").unwrap();
+        vault.forget("a").unwrap();
+        assert!(vault.read("a").unwrap().is_none());
+    }
+}

@@ -1,0 +1,223 @@
+//! Microphones and speakers through cpal, at 48 kHz mono.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use bedside_media::SAMPLE_RATE;
+use cpal::{
+    BufferSize, DeviceId, ErrorKind, Host, Stream, StreamConfig,
+    traits::{DeviceTrait, HostTrait, StreamTrait},
+};
+
+use crate::{Device, Trouble};
+
+/// What the microphone asks for at a time: 20 ms. PulseAudio's own default is two seconds.
+const CAPTURE_BLOCK: u32 = 960;
+/// What the speaker asks for at a time: 10 ms, of which the server keeps two.
+const PLAYOUT_BLOCK: u32 = 480;
+/// How long opening may take before it counts as failed; a busy server answers in under three.
+const OPEN_WITHIN: Duration = Duration::from_secs(6);
+/// How often it is looked whether the device is still there. PulseAudio moves a stream whose
+/// device is unplugged to another one without a word, which may be a monitor of the speaker.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Takes what the microphone gives, as many samples at a time as it likes. Must not block.
+pub trait CaptureSink: Send + 'static {
+    /// Some samples.
+    fn captured(&mut self, samples: &[f32]);
+}
+
+/// Gives what the speaker plays. Must not block.
+pub trait PlayoutSource: Send + 'static {
+    /// Fills all of `samples`.
+    fn play(&mut self, samples: &mut [f32]);
+}
+
+/// The system's sound. One for each process: hosts leak a thread and a connection.
+pub struct Sound {
+    host: Arc<Host>,
+}
+
+impl Default for Sound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sound {
+    /// PulseAudio where it answers, the system's own otherwise.
+    pub fn new() -> Self {
+        Self { host: Arc::new(cpal::default_host()) }
+    }
+
+    /// Every microphone; none when the system can't say.
+    pub fn microphones(&self) -> Vec<Device> {
+        let default = self.host.default_input_device();
+        let devices = self.host.input_devices().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+        list(devices, default)
+    }
+
+    /// Every speaker; none when the system can't say.
+    pub fn speakers(&self) -> Vec<Device> {
+        let default = self.host.default_output_device();
+        let devices = self.host.output_devices().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+        list(devices, default)
+    }
+
+    /// Opens a microphone, the default one without an id. Blocks until it gives sound or fails.
+    pub fn capture(&self, id: Option<&str>, mut sink: impl CaptureSink) -> Result<SoundStream, Trouble> {
+        let device = self.find(id, true)?;
+        let config = StreamConfig { channels: 1, sample_rate: SAMPLE_RATE, buffer_size: BufferSize::Fixed(CAPTURE_BLOCK) };
+        SoundStream::open(self.host.clone(), device, move |device, failed| {
+            device.build_input_stream(
+                config,
+                move |samples: &[f32], _| sink.captured(samples),
+                move |error| failed.note(&error),
+                Some(OPEN_WITHIN),
+            )
+        })
+    }
+
+    /// Opens a speaker, the default one without an id. Blocks until it plays or fails.
+    pub fn playout(&self, id: Option<&str>, mut source: impl PlayoutSource) -> Result<SoundStream, Trouble> {
+        let device = self.find(id, false)?;
+        let config = StreamConfig { channels: 1, sample_rate: SAMPLE_RATE, buffer_size: BufferSize::Fixed(PLAYOUT_BLOCK) };
+        SoundStream::open(self.host.clone(), device, move |device, failed| {
+            device.build_output_stream(
+                config,
+                move |samples: &mut [f32], _| source.play(samples),
+                move |error| failed.note(&error),
+                Some(OPEN_WITHIN),
+            )
+        })
+    }
+
+    fn find(&self, id: Option<&str>, input: bool) -> Result<cpal::Device, Trouble> {
+        let found = match id {
+            Some(id) => id.parse::<DeviceId>().ok().and_then(|id| self.host.device_by_id(&id)),
+            None if input => self.host.default_input_device().filter(|device| !is_monitor(device)),
+            None => self.host.default_output_device(),
+        };
+        found.ok_or(Trouble::Missing)
+    }
+}
+
+/// Whether a "microphone" only gives back what a speaker plays.
+fn is_monitor(device: &cpal::Device) -> bool {
+    device.id().is_ok_and(|id| id.id().ends_with(".monitor"))
+}
+
+fn list(devices: Vec<cpal::Device>, default: Option<cpal::Device>) -> Vec<Device> {
+    let default = default.and_then(|device| device.id().ok());
+    devices
+        .into_iter()
+        .filter(|device| !is_monitor(device))
+        .filter_map(|device| {
+            let id = device.id().ok()?;
+            let name = device.description().ok()?.name().to_owned();
+            Some(Device { is_default: Some(&id) == default.as_ref(), id: id.to_string(), name })
+        })
+        .collect()
+}
+
+impl From<&cpal::Error> for Trouble {
+    fn from(error: &cpal::Error) -> Self {
+        match error.kind() {
+            ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated => Self::Missing,
+            ErrorKind::DeviceBusy => Self::Busy,
+            ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// Set by a stream's callbacks, which may not do more.
+#[derive(Clone, Default)]
+struct Failed(Arc<AtomicBool>);
+
+impl Failed {
+    fn note(&self, error: &cpal::Error) {
+        // Dropouts and the like: the stream goes on.
+        if !matches!(error.kind(), ErrorKind::Xrun | ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged) {
+            tracing::warn!(%error, "a sound stream failed");
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An open microphone or speaker. Closes when dropped.
+pub struct SoundStream {
+    failed: Failed,
+    stop: Option<mpsc::SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SoundStream {
+    fn open(
+        host: Arc<Host>,
+        device: cpal::Device,
+        build: impl FnOnce(&cpal::Device, Failed) -> Result<Stream, cpal::Error> + Send + 'static,
+    ) -> Result<Self, Trouble> {
+        let failed = Failed::default();
+        let (stop, stopped) = mpsc::sync_channel::<()>(1);
+        let (ready, opened) = mpsc::sync_channel(1);
+        let note = failed.clone();
+        let thread = std::thread::Builder::new()
+            .name("sound".into())
+            .spawn(move || {
+                let id = device.id().ok();
+                let stream = build(&device, note.clone()).and_then(|stream| stream.play().map(|()| stream));
+                let stream = match stream {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        // Whoever opens may have given up waiting.
+                        let _ = ready.send(Err(Trouble::from(&error)));
+                        return;
+                    }
+                };
+                if ready.send(Ok(())).is_err() {
+                    return;
+                }
+                while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
+                    if id.as_ref().is_some_and(|id| host.device_by_id(id).is_none()) {
+                        note.0.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                }
+                drop(stream);
+            })
+            .map_err(|error| Trouble::Other(error.to_string()))?;
+        match opened.recv_timeout(OPEN_WITHIN) {
+            Ok(Ok(())) => Ok(Self { failed, stop: Some(stop), thread: Some(thread) }),
+            Ok(Err(trouble)) => {
+                let _ = thread.join();
+                Err(trouble)
+            }
+            // It blocks inside the system; it ends by itself when that lets go of it.
+            Err(_) => Err(Trouble::Busy),
+        }
+    }
+
+    /// Whether it stopped working, as when it was unplugged.
+    pub fn has_failed(&self) -> bool {
+        self.failed.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for SoundStream {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a sound thread panicked");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Pictures: I420, from what cameras give, in the size that is wanted.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+use yuv::{BufferStoreMut, YuvPackedImage, YuvPlanarImageMut};
+
+use crate::MediaError;
+
+/// A picture in I420: a plane of luma, then two of chroma at half its width and height, without
+/// gaps. Width and height are even.
+#[derive(Clone, PartialEq, Eq)]
+pub struct I420 {
+    width: usize,
+    height: usize,
+    data: Vec<u8>,
+}
+
+impl std::fmt::Debug for I420 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "I420 {}x{}", self.width, self.height)
+    }
+}
+
+impl I420 {
+    /// Bytes of a picture of this size.
+    pub const fn bytes(width: usize, height: usize) -> usize {
+        width * height * 3 / 2
+    }
+
+    /// A black picture. Odd sizes are rounded down.
+    pub fn black(width: usize, height: usize) -> Self {
+        let (width, height) = (width & !1, height & !1);
+        let mut data = vec![16; Self::bytes(width, height)];
+        data[width * height..].fill(128);
+        Self { width, height, data }
+    }
+
+    /// Wraps `data`.
+    pub fn new(width: usize, height: usize, data: Vec<u8>) -> Result<Self, MediaError> {
+        if width % 2 != 0 || height % 2 != 0 || data.len() != Self::bytes(width, height) {
+            return Err(MediaError::Incomplete);
+        }
+        Ok(Self { width, height, data })
+    }
+
+    /// From a camera's YUYV (4:2:2 packed), tight.
+    pub fn from_yuyv(width: usize, height: usize, raw: &[u8]) -> Result<Self, MediaError> {
+        let raw = raw.get(..width * height * 2).ok_or(MediaError::Incomplete)?;
+        let mut picture = Self::black(width, height);
+        if (picture.width, picture.height) != (width, height) {
+            return Err(MediaError::Incomplete);
+        }
+        let (y, u, v) = picture.planes_mut();
+        let mut out = YuvPlanarImageMut::<u8> {
+            y_plane: BufferStoreMut::Borrowed(y),
+            y_stride: width as u32,
+            u_plane: BufferStoreMut::Borrowed(u),
+            u_stride: width as u32 / 2,
+            v_plane: BufferStoreMut::Borrowed(v),
+            v_stride: width as u32 / 2,
+            width: width as u32,
+            height: height as u32,
+        };
+        let packed =
+            YuvPackedImage { yuy: raw, yuy_stride: 2 * width as u32, width: width as u32, height: height as u32 };
+        yuv::yuyv422_to_yuv420(&mut out, &packed).map_err(|e| MediaError::Convert(e.to_string()))?;
+        Ok(picture)
+    }
+
+    /// From a camera's NV12 (luma, then interleaved chroma), tight.
+    pub fn from_nv12(width: usize, height: usize, raw: &[u8]) -> Result<Self, MediaError> {
+        let raw = raw.get(..Self::bytes(width, height)).ok_or(MediaError::Incomplete)?;
+        let mut picture = Self::black(width, height);
+        if (picture.width, picture.height) != (width, height) {
+            return Err(MediaError::Incomplete);
+        }
+        let (y, u, v) = picture.planes_mut();
+        let (luma, chroma) = raw.split_at(width * height);
+        y.copy_from_slice(luma);
+        for ((pair, u), v) in chroma.chunks_exact(2).zip(u).zip(v) {
+            (*u, *v) = (pair[0], pair[1]);
+        }
+        Ok(picture)
+    }
+
+    /// Width in pixels.
+    pub const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub const fn height(&self) -> usize {
+        self.height
+    }
+
+    /// All three planes, one after the other.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Luma and the two chroma planes.
+    pub fn planes(&self) -> (&[u8], &[u8], &[u8]) {
+        let (y, chroma) = self.data.split_at(self.width * self.height);
+        let (u, v) = chroma.split_at(chroma.len() / 2);
+        (y, u, v)
+    }
+
+    /// Luma and the two chroma planes, to write.
+    pub fn planes_mut(&mut self) -> (&mut [u8], &mut [u8], &mut [u8]) {
+        let (y, chroma) = self.data.split_at_mut(self.width * self.height);
+        let half = chroma.len() / 2;
+        let (u, v) = chroma.split_at_mut(half);
+        (y, u, v)
+    }
+
+    /// The largest size of this picture's shape that fits into `width` × `height`, even, never
+    /// larger than the picture.
+    pub fn fitted(&self, width: usize, height: usize) -> (usize, usize) {
+        if self.width <= width && self.height <= height {
+            return (self.width, self.height);
+        }
+        let by_width = (width, self.height * width / self.width);
+        let (w, h) = if by_width.1 <= height { by_width } else { (self.width * height / self.height, height) };
+        ((w & !1).max(2), (h & !1).max(2))
+    }
+}
+
+/// Scales pictures, keeping its buffers between them.
+#[derive(Default)]
+pub struct Scaler {
+    resizer: Resizer,
+}
+
+impl Scaler {
+    /// `picture` in `width` × `height` (even), or the picture itself when it is that already.
+    pub fn scale(&mut self, picture: &I420, width: usize, height: usize) -> Result<I420, MediaError> {
+        if (picture.width, picture.height) == (width, height) {
+            return Ok(picture.clone());
+        }
+        let mut out = I420::black(width, height);
+        let (sy, su, sv) = picture.planes();
+        let (sw, sh) = (picture.width, picture.height);
+        let (w, h) = (out.width, out.height);
+        let (y, u, v) = out.planes_mut();
+        for (from, to, (sw, sh), (w, h)) in
+            [(sy, y, (sw, sh), (w, h)), (su, u, (sw / 2, sh / 2), (w / 2, h / 2)), (sv, v, (sw / 2, sh / 2), (w / 2, h / 2))]
+        {
+            self.plane(from, sw, sh, to, w, h).map_err(MediaError::Convert)?;
+        }
+        Ok(out)
+    }
+
+    fn plane(&mut self, from: &[u8], sw: usize, sh: usize, to: &mut [u8], w: usize, h: usize) -> Result<(), String> {
+        let from = ImageRef::new(sw as u32, sh as u32, from, PixelType::U8).map_err(|e| e.to_string())?;
+        let mut to = Image::from_slice_u8(w as u32, h as u32, to, PixelType::U8).map_err(|e| e.to_string())?;
+        // Bilinear with the footprint widened when shrinking: no aliasing, a fraction of Lanczos' cost.
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        self.resizer.resize(&from, &mut to, &options).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yuyv_keeps_its_values() {
+        let raw: Vec<u8> = [10, 90, 20, 160].repeat(8);
+        let picture = I420::from_yuyv(8, 2, &raw).unwrap();
+        let (y, u, v) = picture.planes();
+        assert_eq!(y, [10, 20].repeat(8));
+        assert_eq!((u, v), (&[90; 4][..], &[160; 4][..]));
+        assert!(I420::from_yuyv(8, 2, &raw[1..]).is_err());
+    }
+
+    #[test]
+    fn nv12_is_taken_apart() {
+        let mut raw = vec![50; 8];
+        raw.extend([1, 2, 3, 4]);
+        let picture = I420::from_nv12(4, 2, &raw).unwrap();
+        assert_eq!(picture.planes(), (&[50; 8][..], &[1, 3][..], &[2, 4][..]));
+    }
+
+    #[test]
+    fn fits_without_growing_or_changing_shape() {
+        let picture = I420::black(1280, 720);
+        assert_eq!(picture.fitted(640, 480), (640, 360));
+        assert_eq!(picture.fitted(4000, 4000), (1280, 720));
+        assert_eq!(I420::black(480, 640).fitted(640, 360), (270, 360));
+    }
+
+    #[test]
+    fn scales_every_plane() {
+        let mut picture = I420::black(64, 48);
+        picture.planes_mut().0.fill(200);
+        picture.planes_mut().1.fill(90);
+        let small = Scaler::default().scale(&picture, 32, 24).unwrap();
+        assert_eq!((small.width(), small.height()), (32, 24));
+        assert!(small.planes().0.iter().all(|&v| v == 200));
+        assert!(small.planes().1.iter().all(|&v| v == 90));
+        assert!(small.planes().2.iter().all(|&v| v == 128));
+    }
+}

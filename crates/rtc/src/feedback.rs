@@ -1,0 +1,78 @@
+//! What the other end says of what it receives: read on its way in, because the stack keeps
+//! RTCP to itself and its own counters of it stay at zero (0.21.1).
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use rtc::{
+    interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket},
+    rtcp::{
+        payload_feedbacks::{full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication},
+        receiver_report::ReceiverReport,
+    },
+    sansio::Protocol,
+    shared::error::Error,
+};
+
+use crate::Inbound;
+
+/// Nearest to the wire, so that it sees all that comes in.
+pub(crate) const SLOT: usize = 500;
+
+pub(crate) struct Feedback {
+    read: VecDeque<TaggedPacket>,
+    written: VecDeque<TaggedPacket>,
+    inbound: Arc<dyn Inbound>,
+    audio_ssrc: u32,
+}
+
+impl Feedback {
+    pub(crate) fn new(inbound: Arc<dyn Inbound>, audio_ssrc: u32) -> Self {
+        Self { read: VecDeque::new(), written: VecDeque::new(), inbound, audio_ssrc }
+    }
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for Feedback {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, message: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtcp(packets) = &message.message.packet {
+            for packet in packets {
+                let packet = packet.as_any();
+                if packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>() {
+                    self.inbound.key_frame_wanted();
+                } else if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
+                    for block in &report.reports {
+                        // Q8, RFC 3550 §6.4.1.
+                        self.inbound.loss(block.ssrc == self.audio_ssrc, f32::from(block.fraction_lost) / 256.0);
+                    }
+                }
+            }
+        }
+        self.read.push_back(message);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.read.pop_front()
+    }
+
+    fn handle_write(&mut self, message: TaggedPacket) -> Result<(), Error> {
+        self.written.push_back(message);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.written.pop_front()
+    }
+}
+
+impl Interceptor for Feedback {
+    fn bind_local_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_local_stream(&mut self, _: &StreamInfo) {}
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}

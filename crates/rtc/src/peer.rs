@@ -1,0 +1,419 @@
+//! One end of a call.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use bedside_redact::Secret;
+use rtc::{
+    ice::{mdns::MulticastDnsMode, network_type::NetworkType},
+    interceptor::NackGeneratorBuilder,
+    media_stream::MediaStreamTrack,
+    peer_connection::configuration::{
+        RTCOfferOptions,
+        media_engine::{MIME_TYPE_OPUS, MIME_TYPE_VP8},
+    },
+    rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
+    rtp_transceiver::rtp_sender::{
+        RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    },
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use webrtc::{
+    media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
+    peer_connection::*,
+    rtp_transceiver::RtpSender,
+};
+
+use crate::{
+    Inbound, RtcError,
+    congestion::{Estimator, Pacer},
+    feedback::{self, Feedback},
+    handler::{Handler, RemoteVideo},
+    sender::{self, MediaSender, Shared},
+};
+
+/// As Chrome numbers it, so that captures read familiar.
+pub(crate) const OPUS_PAYLOAD_TYPE: u8 = 111;
+const VP8_PAYLOAD_TYPE: u8 = 96;
+/// Events waiting for whoever drives the peer.
+const EVENTS: usize = 256;
+/// No sign of life from the other end for this long: the connection counts as disconnected.
+/// Eight keep-alives, so that a lossy network does not look like a dead one.
+const DISCONNECTED_AFTER: Duration = Duration::from_millis(2_500);
+/// And this long after that as failed.
+const FAILED_AFTER: Duration = Duration::from_secs(20);
+const KEEP_ALIVE: Duration = Duration::from_millis(300);
+/// How often candidate pairs are checked while connecting. The stack sends its first DTLS flight
+/// only at the next check (0.21.1), so this is also what connecting costs over the round trips.
+const CHECK_INTERVAL: Duration = Duration::from_millis(25);
+/// Checks before a pair is given up: ten seconds of them.
+const MAX_CHECKS: u16 = 400;
+/// How long a relayed pair waits for a direct one to succeed.
+const RELAY_WAITS: Duration = Duration::from_millis(800);
+/// How often missing picture packets are asked for again, and how many times.
+const NACK_INTERVAL: Duration = Duration::from_millis(40);
+const MAX_NACKS: u16 = 8;
+
+/// A STUN or TURN server.
+#[derive(Clone, Debug)]
+pub struct IceServer {
+    /// `stun:host:port` or `turn:host:port?transport=udp`.
+    pub url: String,
+    /// Name for a relay; empty for STUN.
+    pub username: String,
+    /// Its credential.
+    pub credential: Secret<String>,
+}
+
+/// How to connect.
+#[derive(Clone, Debug, Default)]
+pub struct PeerConfig {
+    /// Servers to learn one's addresses from and to relay through.
+    pub ice_servers: Vec<IceServer>,
+    /// Only through a relay.
+    pub relay_only: bool,
+    /// The other end may be on this machine.
+    pub loopback: bool,
+}
+
+/// A candidate as it is trickled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// `candidate:` line.
+    pub candidate: String,
+    /// Media section.
+    pub sdp_mid: Option<String>,
+    /// Media section by number.
+    pub sdp_m_line_index: Option<u16>,
+}
+
+/// How the connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeerState {
+    /// Being made.
+    Connecting,
+    /// Media can flow.
+    Connected,
+    /// No sign of life; it may come back by itself.
+    Disconnected,
+    /// It won't come back without an ICE restart.
+    Failed,
+}
+
+/// What a peer tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerEvent {
+    /// To be sent to the other end.
+    Candidate(Candidate),
+    /// No more of them.
+    GatheringComplete,
+    /// How the connection is now.
+    State(PeerState),
+}
+
+/// How the connection does.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PeerStats {
+    /// Round trip of the selected pair.
+    pub round_trip: Option<Duration>,
+    /// Whether media goes through a relay.
+    pub relayed: Option<bool>,
+    /// Bytes received over the selected pair.
+    pub bytes_received: u64,
+    /// Bytes sent over it.
+    pub bytes_sent: u64,
+    /// Estimate of what may be sent, bits a second.
+    pub available: u32,
+}
+
+/// One end of a call. To be closed with [`Peer::close`]: the stack goes on without it otherwise.
+pub struct Peer {
+    connection: Arc<dyn PeerConnection>,
+    senders: [Arc<dyn RtpSender>; 2],
+    shared: Arc<Shared>,
+    media: MediaSender,
+    remote_video: Arc<RemoteVideo>,
+    /// Candidates that came before the description they belong to.
+    early: Vec<Candidate>,
+    has_remote: bool,
+    stop: CancellationToken,
+    sending: JoinHandle<()>,
+    readers: TaskTracker,
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("has_remote", &self.has_remote).finish_non_exhaustive()
+    }
+}
+
+fn opus() -> RTCRtpCodecParameters {
+    RTCRtpCodecParameters {
+        rtp_codec: RTCRtpCodec {
+            mime_type: MIME_TYPE_OPUS.into(),
+            clock_rate: 48_000,
+            channels: 2, // always, RFC 7587 §7
+            sdp_fmtp_line: "minptime=10;useinbandfec=1".into(),
+            rtcp_feedback: vec![],
+        },
+        payload_type: OPUS_PAYLOAD_TYPE,
+    }
+}
+
+fn vp8() -> RTCRtpCodecParameters {
+    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
+    RTCRtpCodecParameters {
+        rtp_codec: RTCRtpCodec {
+            mime_type: MIME_TYPE_VP8.into(),
+            clock_rate: 90_000,
+            channels: 0,
+            sdp_fmtp_line: String::new(),
+            // No RTX: with it the stack asks for every repaired packet again and again (0.21.1).
+            rtcp_feedback: vec![
+                feedback("ccm", "fir"),
+                feedback("nack", ""),
+                feedback("nack", "pli"),
+                feedback("transport-cc", ""),
+            ],
+        },
+        payload_type: VP8_PAYLOAD_TYPE,
+    }
+}
+
+fn track(kind: RtpCodecKind, codec: &RTCRtpCodecParameters) -> (Arc<TrackLocalStaticRTP>, u32) {
+    let ssrc = rand::random::<u32>();
+    let encoding = RTCRtpEncodingParameters {
+        rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
+        codec: codec.rtp_codec.clone(),
+        ..Default::default()
+    };
+    // The id must differ between the ends: the stack routes RTCP by it (0.21.1).
+    let stream = MediaStreamTrack::new("bedside".into(), format!("{kind}-{ssrc:08x}"), kind.to_string(), kind, vec![encoding]);
+    (Arc::new(TrackLocalStaticRTP::new(stream)), ssrc)
+}
+
+/// A server with its name looked up: the stack does it in its packet loop, which stops all else.
+async fn resolved(server: &IceServer) -> Result<RTCIceServer, RtcError> {
+    let (scheme, rest) = server.url.split_once(':').unwrap_or(("stun", &server.url));
+    let (host, query) = rest.split_once('?').map_or((rest, String::new()), |(h, q)| (h, format!("?{q}")));
+    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:3478") };
+    let found: Vec<SocketAddr> = tokio::net::lookup_host(with_port).await?.collect();
+    // The stack can't read IPv6 literals in a relay's address (0.21.1).
+    let address = found.iter().find(|a| a.is_ipv4()).or(found.first());
+    let address = address.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
+    Ok(RTCIceServer {
+        urls: vec![format!("{scheme}:{address}{query}")],
+        username: server.username.clone(),
+        credential: server.credential.expose().clone(),
+        ..Default::default()
+    })
+}
+
+impl Peer {
+    /// A peer that has said nothing yet. Its events come out of the receiver.
+    pub async fn open(config: &PeerConfig, inbound: Arc<dyn Inbound>) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
+        let (audio, video) = (track(RtpCodecKind::Audio, &opus()), track(RtpCodecKind::Video, &vp8()));
+        let shared = Arc::new(Shared::default());
+        shared.audio_payload_type.store(OPUS_PAYLOAD_TYPE, Ordering::Relaxed);
+        shared.video_payload_type.store(VP8_PAYLOAD_TYPE, Ordering::Relaxed);
+
+        let mut engine = MediaEngine::default();
+        engine.register_codec(opus(), RtpCodecKind::Audio)?;
+        engine.register_codec(vp8(), RtpCodecKind::Video)?;
+        let estimator = Estimator::new(shared.target.clone());
+        let mut registry = configure_congestion_control(Registry::new(), estimator, CongestionFeedback::Twcc, &mut engine)?;
+        registry = configure_nack(registry, &mut engine);
+        registry = configure_rtcp_reports(registry);
+        let nack = NackGeneratorBuilder::new().with_interval(NACK_INTERVAL).with_max_nacks_per_packet(MAX_NACKS).build();
+        let registry = registry
+            .with(Slot::NackGenerator, nack)
+            .with(Slot::Pacer, Pacer::new(shared.queued.clone()))
+            .with(Slot::from(feedback::SLOT), Feedback::new(inbound.clone(), audio.1));
+
+        let mut servers = vec![];
+        for server in &config.ice_servers {
+            servers.push(resolved(server).await?);
+        }
+        let policy = if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
+        let relay_waits = if config.relay_only { Duration::ZERO } else { RELAY_WAITS };
+        let settings = SettingEngineBuilder::new()
+            .with_ice_timeouts(Some(DISCONNECTED_AFTER), Some(FAILED_AFTER), Some(KEEP_ALIVE))
+            .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(MAX_CHECKS))
+            .with_srflx_acceptance_min_wait(Some(Duration::from_millis(200)))
+            .with_prflx_acceptance_min_wait(Some(Duration::from_millis(200)))
+            .with_relay_acceptance_min_wait(Some(relay_waits))
+            // Its sockets need a multicast route, without which nothing is built at all.
+            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+            .with_network_types(vec![NetworkType::Udp4, NetworkType::Udp6])
+            // A restart follows the machine to another network.
+            .with_discard_local_candidates_during_ice_restart(true)
+            .build();
+        let mut addresses = vec!["0.0.0.0:0".to_owned()];
+        if config.loopback {
+            addresses.push("127.0.0.1:0".to_owned());
+        }
+
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let readers = TaskTracker::new();
+        let remote_video = Arc::new(RemoteVideo::default());
+        let handler = Handler {
+            events,
+            inbound,
+            readers: readers.clone(),
+            remote_video: remote_video.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let connection = PeerConnectionBuilder::new()
+            .with_configuration(
+                RTCConfigurationBuilder::new().with_ice_servers(servers).with_ice_transport_policy(policy).build(),
+            )
+            .with_media_engine(engine)
+            .with_setting_engine(settings)
+            .with_interceptor_registry(registry)
+            .with_handler(Arc::new(handler))
+            .with_runtime(Arc::new(webrtc::runtime::TokioRuntime))
+            .with_udp_addrs(addresses)
+            .build()
+            .await?;
+        let connection: Arc<dyn PeerConnection> = Arc::new(connection);
+        let audio_sender = connection.add_track(audio.0.clone() as Arc<dyn TrackLocal>).await?;
+        let video_sender = connection.add_track(video.0.clone() as Arc<dyn TrackLocal>).await?;
+
+        let (media, sending) = sender::sender(shared.clone(), audio, video);
+        let stop = CancellationToken::new();
+        let sending = tokio::spawn(sending.run(stop.clone()));
+        let senders = [audio_sender, video_sender];
+        let peer = Self {
+            connection,
+            senders,
+            shared,
+            media,
+            remote_video,
+            early: vec![],
+            has_remote: false,
+            stop,
+            sending,
+            readers,
+        };
+        Ok((peer, receiver))
+    }
+
+    /// What sends media over this peer.
+    pub fn media(&self) -> MediaSender {
+        self.media.clone()
+    }
+
+    /// Says that media can flow, or can't, as the last [`PeerEvent::State`] had it.
+    pub fn set_connected(&self, connected: bool) {
+        self.shared.connected.store(connected, Ordering::Relaxed);
+    }
+
+    /// An offer, with new candidates when `restart`. Gathering begins.
+    pub async fn offer(&mut self, restart: bool) -> Result<String, RtcError> {
+        let offer = self.connection.create_offer(restart.then_some(RTCOfferOptions { ice_restart: true })).await?;
+        let sdp = offer.sdp.clone();
+        self.connection.set_local_description(offer).await?;
+        Ok(sdp)
+    }
+
+    /// Takes an offer and answers it. Gathering begins.
+    pub async fn answer(&mut self, offer: String) -> Result<String, RtcError> {
+        self.connection.set_remote_description(RTCSessionDescription::offer(offer)?).await?;
+        let answer = self.connection.create_answer(None).await?;
+        let sdp = answer.sdp.clone();
+        self.connection.set_local_description(answer).await?;
+        self.described().await?;
+        Ok(sdp)
+    }
+
+    /// Takes the answer to the last offer.
+    pub async fn accept(&mut self, answer: String) -> Result<(), RtcError> {
+        self.connection.set_remote_description(RTCSessionDescription::answer(answer)?).await?;
+        self.described().await
+    }
+
+    /// Takes one of the other end's candidates, now or once its description is there.
+    pub async fn add_candidate(&mut self, candidate: Candidate) -> Result<(), RtcError> {
+        if !self.has_remote {
+            self.early.push(candidate);
+            return Ok(());
+        }
+        if candidate.candidate.is_empty() {
+            return Ok(()); // the end of candidates
+        }
+        let init = RTCIceCandidateInit {
+            candidate: candidate.candidate,
+            sdp_mid: candidate.sdp_mid,
+            sdp_mline_index: candidate.sdp_m_line_index,
+            ..Default::default()
+        };
+        self.connection.add_ice_candidate(init).await?;
+        Ok(())
+    }
+
+    /// Both descriptions are there: payload types are known, early candidates have a place.
+    async fn described(&mut self) -> Result<(), RtcError> {
+        let types = [(MIME_TYPE_OPUS, &self.shared.audio_payload_type), (MIME_TYPE_VP8, &self.shared.video_payload_type)];
+        for (sender, (mime, payload_type)) in self.senders.iter().zip(types) {
+            let parameters = sender.get_parameters().await?.rtp_parameters;
+            let codec = parameters.codecs.iter().find(|c| c.rtp_codec.mime_type.eq_ignore_ascii_case(mime));
+            if let Some(codec) = codec {
+                payload_type.store(codec.payload_type, Ordering::Relaxed);
+            }
+        }
+        self.has_remote = true;
+        for candidate in std::mem::take(&mut self.early) {
+            self.add_candidate(candidate).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the other end for a key frame.
+    pub async fn request_key_frame(&self) {
+        let Some(track) = self.remote_video.track.get() else { return };
+        let media_ssrc = self.remote_video.ssrc.load(Ordering::Relaxed);
+        let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
+        // Closed: there is nothing to ask for any more.
+        if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
+            tracing::debug!(%error, "a key frame could not be asked for");
+        }
+    }
+
+    /// How the connection does now.
+    pub async fn stats(&self) -> PeerStats {
+        let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
+        let pair = report.transport().and_then(|transport| report.get(&transport.selected_candidate_pair_id));
+        let mut stats = PeerStats { available: self.media.available_bitrate(), ..PeerStats::default() };
+        if let Some(RTCStatsReportEntry::IceCandidatePair(pair)) = pair {
+            stats.round_trip = Duration::try_from_secs_f64(pair.current_round_trip_time).ok();
+            stats.bytes_received = pair.bytes_received;
+            stats.bytes_sent = pair.bytes_sent;
+        }
+        if let Ok(Some(transport)) = self.senders[0].transport().await
+            && let Ok(Some(pair)) = transport.ice_transport().get_selected_candidate_pair().await
+        {
+            let is_relay = |typ| typ == RTCIceCandidateType::Relay;
+            stats.relayed = Some(is_relay(pair.local().typ) || is_relay(pair.remote().typ));
+        }
+        stats
+    }
+
+    /// Closes the connection and waits until its tasks and sockets are gone.
+    pub async fn close(self) {
+        self.set_connected(false);
+        self.stop.cancel();
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(%error, "the peer connection did not close well");
+        }
+        self.readers.close();
+        self.readers.wait().await;
+        if let Err(error) = self.sending.await {
+            tracing::error!(%error, "the sender had stopped");
+        }
+    }
+}

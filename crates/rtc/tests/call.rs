@@ -1,0 +1,148 @@
+//! Two ends in one process: connect, exchange sound and pictures, restart ICE, close.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bedside_media::{AssembledFrame, FrameAssembler, I420, VideoPacket, opus::VoiceEncoder, vp8::Encoder};
+use bedside_rtc::{AudioPacket, Inbound, Peer, PeerConfig, PeerEvent, PeerState, VideoFrame};
+use tokio::sync::mpsc;
+
+#[derive(Default)]
+struct Received {
+    audio: AtomicU32,
+    key_frames_wanted: AtomicU32,
+    assembler: Mutex<Option<FrameAssembler>>,
+    frames: Mutex<Vec<AssembledFrame>>,
+}
+
+impl Inbound for Received {
+    fn audio(&self, _: u16, _: u32, packet: &[u8]) {
+        assert!(!packet.is_empty());
+        self.audio.fetch_add(1, Ordering::Relaxed);
+    }
+    fn video(&self, packet: VideoPacket) {
+        let mut assembler = self.assembler.lock().unwrap();
+        let frames = assembler.get_or_insert_with(FrameAssembler::new).push(packet, Instant::now());
+        self.frames.lock().unwrap().extend(frames);
+    }
+    fn key_frame_wanted(&self) {
+        self.key_frames_wanted.fetch_add(1, Ordering::Relaxed);
+    }
+    fn loss(&self, _: bool, fraction: f32) {
+        assert!((0.0..=1.0).contains(&fraction));
+    }
+}
+
+struct End {
+    peer: Peer,
+    events: mpsc::Receiver<PeerEvent>,
+    received: Arc<Received>,
+}
+
+async fn end() -> End {
+    let received = Arc::new(Received::default());
+    let config = PeerConfig { loopback: true, ..PeerConfig::default() };
+    let (peer, events) = Peer::open(&config, received.clone()).await.unwrap();
+    End { peer, events, received }
+}
+
+/// Passes candidates both ways until both ends are connected.
+async fn connect(a: &mut End, b: &mut End) -> Duration {
+    let started = Instant::now();
+    let (mut a_up, mut b_up) = (false, false);
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while !(a_up && b_up) {
+            tokio::select! {
+                Some(event) = a.events.recv() => match event {
+                    PeerEvent::Candidate(candidate) => b.peer.add_candidate(candidate).await.unwrap(),
+                    PeerEvent::State(state) => a_up = state == PeerState::Connected,
+                    PeerEvent::GatheringComplete => {}
+                },
+                Some(event) = b.events.recv() => match event {
+                    PeerEvent::Candidate(candidate) => a.peer.add_candidate(candidate).await.unwrap(),
+                    PeerEvent::State(state) => b_up = state == PeerState::Connected,
+                    PeerEvent::GatheringComplete => {}
+                },
+            }
+        }
+    })
+    .await
+    .expect("connected within 20 s");
+    a.peer.set_connected(true);
+    b.peer.set_connected(true);
+    started.elapsed()
+}
+
+async fn negotiate(a: &mut End, b: &mut End, restart: bool) {
+    let offer = a.peer.offer(restart).await.unwrap();
+    let answer = b.peer.answer(offer).await.unwrap();
+    a.peer.accept(answer).await.unwrap();
+}
+
+/// Sends pictures and sound from `a` until `b` has some of each, counted from now.
+async fn talk(a: &End, b: &End) {
+    let mut encoder = Encoder::new(320, 180, 300).unwrap();
+    let mut voice = VoiceEncoder::new().unwrap();
+    let (frames, audio) = (b.received.frames.lock().unwrap().len(), b.received.audio.load(Ordering::Relaxed));
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    for n in 0..500_u32 {
+        ticks.tick().await;
+        let media = a.peer.media();
+        media.audio(AudioPacket { timestamp: n * 960, data: voice.encode(&[0.1; 960]).unwrap().to_vec().into() });
+        if let Some(encoded) = encoder.encode(&I420::black(320, 180), i64::from(n) * 1800, 1800, n % 25 == 0).unwrap() {
+            media.video(VideoFrame { timestamp: n * 1800, data: encoded.data.to_vec().into() });
+        }
+        let enough = b.received.frames.lock().unwrap().len() > frames + 5
+            && b.received.audio.load(Ordering::Relaxed) > audio + 10;
+        if enough {
+            return;
+        }
+    }
+    let received = &b.received;
+    panic!(
+        "in ten seconds only {} pictures and {} packets of sound came through",
+        received.frames.lock().unwrap().len(),
+        received.audio.load(Ordering::Relaxed)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_from_beginning_to_end() {
+    let (mut a, mut b) = (end().await, end().await);
+    negotiate(&mut a, &mut b, false).await;
+    let took = connect(&mut a, &mut b).await;
+    assert!(took < Duration::from_millis(1500), "connecting took {took:?}");
+    talk(&a, &b).await;
+    talk(&b, &a).await;
+    assert!(b.received.frames.lock().unwrap()[0].key, "the first frame is a key frame");
+
+    b.peer.request_key_frame().await;
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while a.received.key_frames_wanted.load(Ordering::Relaxed) == 0 {
+            talk(&a, &b).await;
+        }
+    })
+    .await
+    .expect("the request arrives");
+    let stats = a.peer.stats().await;
+    assert_eq!(stats.relayed, Some(false));
+    assert!(stats.bytes_sent > 0 && stats.available > 0, "{stats:?}");
+
+    negotiate(&mut a, &mut b, true).await;
+    connect(&mut a, &mut b).await;
+    talk(&a, &b).await;
+
+    let media = a.peer.media();
+    tokio::time::timeout(Duration::from_secs(5), async {
+        a.peer.close().await;
+        b.peer.close().await;
+    })
+    .await
+    .expect("closing ends every task");
+    assert!(!media.is_connected());
+}

@@ -1,0 +1,285 @@
+//! What the screens are made of. A snapshot is the whole state, never a change: a page that was
+//! just loaded is right after one.
+
+use bedside_protocol::{ChatMessage, ClientMessageId, HistoryPage, Party, PresenceStatus, Session, Summary, Text, User};
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// Everything there is to show.
+#[derive(Clone, PartialEq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The service's address, as the person knows it.
+    pub service: String,
+    /// Who is signed in.
+    pub user: Option<User>,
+    /// The realtime link to the service.
+    pub link: Link,
+    /// What is in front.
+    pub screen: Screen,
+    /// Open and coming visits, by their start.
+    pub sessions: Vec<Session>,
+    /// The visit one is in.
+    pub visit: Option<Visit>,
+    /// Past visits, once asked for.
+    pub history: Option<HistoryPage>,
+    /// Camera, microphone, speaker.
+    pub devices: Devices,
+    /// Something is being asked of the service; the button that did it waits.
+    pub busy: bool,
+    /// What went wrong with what was asked last.
+    pub problem: Option<UiProblem>,
+}
+
+/// What is in front.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum Screen {
+    /// Looking whether somebody is signed in.
+    Starting,
+    /// Sign in or register.
+    SignIn,
+    /// A patient's visits; a doctor's room.
+    Home,
+    /// The waiting room, first part: camera, microphone, speaker.
+    Check,
+    /// The waiting room, second part.
+    Waiting,
+    /// The doctor calls: *Join* is asked once.
+    CalledIn,
+    /// In the call.
+    Call,
+    /// Summary, then feedback.
+    After,
+    /// Past visits.
+    History,
+}
+
+/// The realtime link to the service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum Link {
+    /// Not wanted: nobody is signed in.
+    Off,
+    /// Being made or brought back.
+    Connecting,
+    /// There.
+    Up,
+}
+
+/// Something that went wrong. A code exists only where a screen acts on it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct UiProblem {
+    /// What to act on.
+    pub code: UiCode,
+    /// In the service's or the system's words, where the code says too little.
+    pub message: String,
+}
+
+/// What a screen acts on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum UiCode {
+    /// The service does not answer; it is being tried again.
+    Unreachable,
+    /// E-mail or password.
+    WrongCredentials,
+    /// There is an account with this address.
+    EmailTaken,
+    /// Wait a minute.
+    TooManyAttempts,
+    /// Signed out by the service.
+    SignedOut,
+    /// The visit has ended.
+    SessionEnded,
+    /// A value the service does not take.
+    Invalid,
+    /// The file is too large.
+    TooLarge,
+    /// Not a kind of file that can be sent.
+    UnsupportedType,
+    /// Anything else.
+    Other,
+}
+
+/// The visit one is in.
+#[derive(Clone, PartialEq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Visit {
+    /// As the service has it.
+    pub session: Session,
+    /// One's own side.
+    pub party: Party,
+    /// The other side's link to the service.
+    pub other_presence: PresenceStatus,
+    /// The chat.
+    pub chat: Chat,
+    /// The call, once admitted.
+    pub call: Option<CallState>,
+    /// Seconds on the visit's clock, as of now.
+    #[ts(type = "number")]
+    pub elapsed_seconds: u64,
+    /// Whether the clock runs.
+    pub clock_runs: bool,
+    /// What it came to, once it has ended.
+    pub summary: Option<Summary>,
+    /// Whether feedback was given just now.
+    pub feedback_given: bool,
+}
+
+/// The chat of a visit.
+#[derive(Clone, PartialEq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Chat {
+    /// Stored messages, in order.
+    pub messages: Vec<ChatMessage>,
+    /// Messages on their way, in order.
+    pub pending: Vec<PendingMessage>,
+    /// Whether there are older ones to fetch.
+    pub has_older: bool,
+    /// Messages of the other side that were not on the screen yet.
+    pub unread: usize,
+    /// The other side writes.
+    pub other_types: bool,
+}
+
+/// A message on its way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingMessage {
+    /// Its id on this device.
+    pub id: ClientMessageId,
+    /// The words, or the file's name.
+    pub content: Text,
+    /// Why the service will not take it.
+    pub refused: Option<String>,
+}
+
+/// How the call stands, for the screen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum CallStatus {
+    /// The other side is not there yet.
+    Calling,
+    /// Finding a way to one another.
+    Connecting,
+    /// Media flows.
+    Connected,
+    /// Being brought back.
+    Reconnecting,
+    /// Not brought back in time: *Rejoin*.
+    Lost,
+}
+
+/// The call.
+#[derive(Clone, PartialEq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct CallState {
+    /// How it stands.
+    pub status: CallStatus,
+    /// Seconds left to be brought back.
+    pub seconds_left: Option<u32>,
+    /// Whether the other side sends sound, as it says.
+    pub remote_microphone: bool,
+    /// Whether the other side sends a picture, as it says.
+    pub remote_camera: bool,
+    /// How the picture and sound come in.
+    pub quality: Quality,
+}
+
+/// How picture and sound come in, over the last second.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Quality {
+    /// Pictures a second.
+    pub fps: u32,
+    /// Width of the picture.
+    pub width: u32,
+    /// Height of the picture.
+    pub height: u32,
+    /// Round trip, milliseconds.
+    pub round_trip_ms: Option<u32>,
+    /// Share of the sound that had to be made up, percent.
+    pub concealed_percent: f32,
+    /// Bits a second received, picture and sound.
+    #[ts(type = "number")]
+    pub bits_per_second: u64,
+    /// Whether media goes through a relay.
+    pub relayed: bool,
+    /// What one's own picture is sent as; none when the network carries only sound.
+    pub sending: Option<SentPicture>,
+}
+
+/// One's own picture as it is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct SentPicture {
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+    /// Pictures a second.
+    pub fps: u32,
+}
+
+/// Camera, microphone, speaker.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Devices {
+    /// The microphone.
+    pub microphone: DeviceState,
+    /// The speaker.
+    pub speaker: DeviceState,
+    /// The camera.
+    pub camera: DeviceState,
+    /// The microphone is open but gives nothing at all.
+    pub microphone_is_silent: bool,
+    /// The test sound plays.
+    pub test_sound_plays: bool,
+    /// The person said that they heard it, or that they did not.
+    pub test_sound_heard: Option<bool>,
+}
+
+/// One kind of device.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceState {
+    /// What there is to choose from.
+    pub choices: Vec<DeviceChoice>,
+    /// The one in use or chosen.
+    pub chosen: Option<String>,
+    /// Whether the person has it switched on.
+    pub on: bool,
+    /// Being opened.
+    pub opening: bool,
+    /// It works now.
+    pub works: bool,
+    /// Why not.
+    pub trouble: Option<DeviceTrouble>,
+}
+
+/// A device to choose.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceChoice {
+    /// For the command that chooses.
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+}
+
+/// Why a device does not work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum DeviceTrouble {
+    /// There is none, or it was unplugged.
+    Missing,
+    /// Another program has it.
+    Busy,
+    /// The system does not allow it.
+    Denied,
+    /// Something else.
+    Failed,
+}
+
