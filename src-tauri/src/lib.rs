@@ -1,1 +1,7 @@
-//! stub
+//! The desktop shell: a window, and the lines between its page and the client. It binds and
+//! never decides.
+
+pub mod commands;
+mod shell;
+
+pub use shell::run;

@@ -1,28 +1,34 @@
 //! Signing in and staying signed in.
 
 use bedside_backends::{Api, BackendError, SignedIn};
-use bedside_protocol::{Code, LoginRequest, RegisterRequest, User};
+use bedside_protocol::{Code, LoginRequest, RegisterRequest, Text, Token, User};
 use bedside_session::snapshot::{UiCode, UiProblem};
 
-use crate::{Command, vault::Vault};
+use crate::vault::Vault;
 
 /// What came of signing in.
 pub(crate) type Outcome = Result<(SignedIn, User), BackendError>;
 
-/// Signs in, or registers and then signs in, as `command` says.
-pub(crate) async fn sign_in(command: Command) -> Outcome {
-    match command {
-        Command::SignIn { service, email, password } => {
-            Api::new(&service)?.sign_in(&LoginRequest { email, password }).await
-        }
-        Command::Register { service, name, email, password } => {
-            let api = Api::new(&service)?;
-            let request = RegisterRequest { email: email.clone(), password: password.clone(), name };
-            api.register(&request).await?;
-            api.sign_in(&LoginRequest { email, password }).await
-        }
-        _ => Err(BackendError::BadAddress),
+/// What a person typed to sign in.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    /// The service's address.
+    pub(crate) service: String,
+    pub(crate) email: Text,
+    pub(crate) password: Token,
+    /// Given when there is no account yet.
+    pub(crate) register_as: Option<Text>,
+}
+
+/// Signs in, after registering where that was asked for.
+pub(crate) async fn sign_in(credentials: Credentials) -> Outcome {
+    let Credentials { service, email, password, register_as } = credentials;
+    let api = Api::new(&service)?;
+    if let Some(name) = register_as {
+        let request = RegisterRequest { email: email.clone(), password: password.clone(), name };
+        api.register(&request).await?;
     }
+    api.sign_in(&LoginRequest { email, password }).await
 }
 
 /// Comes back with the token that was kept; none when none was.

@@ -1,7 +1,8 @@
 //! What a person can ask for.
 
-use bedside_protocol::{ClientMessageId, FeedbackRequest, SessionId, Text, Token};
+use bedside_protocol::{AttachmentId, ClientMessageId, FeedbackRequest, SessionId, Text, Token};
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 /// Kinds of devices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize, ts_rs::TS)]
@@ -16,7 +17,7 @@ pub enum DeviceKind {
 }
 
 /// What a person asks for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Command {
     /// Sign in, and stay signed in.
     SignIn {
@@ -69,6 +70,8 @@ pub enum Command {
         /// Its content.
         bytes: Bytes,
     },
+    /// Fetch a file of the visit's chat; nothing comes when it can't be had.
+    Fetch(AttachmentId, oneshot::Sender<Bytes>),
     /// Give up a message that the service refused.
     Discard(ClientMessageId),
     /// Fetch older messages.

@@ -42,7 +42,7 @@ impl Vault {
     /// The token kept for the service at `address`.
     pub(crate) fn read(&self, address: &str) -> Result<Option<Token>, VaultError> {
         if self.keyring {
-            return match Entry::new(SERVICE, address)?.get_password() {
+            return match self.entry(address)?.get_password() {
                 Ok(token) => Ok(Some(Token::new(token))),
                 Err(keyring::Error::NoEntry) => Ok(None),
                 Err(error) => Err(error.into()),
@@ -62,7 +62,7 @@ impl Vault {
     /// Keeps a token in place of the one before.
     pub(crate) fn write(&self, address: &str, token: &Token) -> Result<(), VaultError> {
         if self.keyring {
-            return Ok(Entry::new(SERVICE, address)?.set_password(token.expose())?);
+            return Ok(self.entry(address)?.set_password(token.expose())?);
         }
         let plain = serde_json::to_vec(&(address, token.expose())).map_err(|_| VaultError::Damaged)?;
         let nonce: [u8; 12] = rand::random();
@@ -75,7 +75,7 @@ impl Vault {
     /// Forgets the token.
     pub(crate) fn forget(&self, address: &str) -> Result<(), VaultError> {
         if self.keyring {
-            return match Entry::new(SERVICE, address)?.delete_credential() {
+            return match self.entry(address)?.delete_credential() {
                 Ok(()) | Err(keyring::Error::NoEntry) => Ok(()),
                 Err(error) => Err(error.into()),
             };
@@ -84,6 +84,11 @@ impl Vault {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Each folder of settings has its own sign-in: two people may share a machine.
+    fn entry(&self, address: &str) -> Result<Entry, keyring::Error> {
+        Entry::new(SERVICE, &format!("{address} {}", self.folder.display()))
     }
 
     fn file(&self) -> PathBuf {

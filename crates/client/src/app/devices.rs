@@ -222,6 +222,7 @@ impl App {
                 state.opening = false;
                 state.trouble = opened.as_ref().err().map(trouble);
                 state.works = opened.is_ok() && wanted;
+                self.devices.looked_at = Instant::now();
                 self.keep_or_drop(opened.ok(), wanted, false);
             }
         }
@@ -259,6 +260,11 @@ impl App {
 
     /// Notices what failed, and tries again what came back.
     pub(super) fn tend_devices(&mut self) {
+        // A chime outside a visit: the speaker is let go of when it has ended.
+        let idle = !self.devices.wanted && !self.audio.shared.plays_test_sound();
+        if idle && self.devices.speaker.works && self.devices.looked_at.elapsed() > LOOK_EVERY {
+            self.close_devices();
+        }
         if !self.devices.wanted || self.devices.looked_at.elapsed() < LOOK_EVERY {
             return;
         }

@@ -1,9 +1,9 @@
 //! What happens, and what is done about it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bedside_backends::RealtimeEvent;
-use bedside_protocol::{Party, Role, ServerMessage, topic};
+use bedside_protocol::{Party, Role, ServerMessage, SessionStatus, topic};
 use bedside_session::{
     CallInput,
     snapshot::{Link, Screen, UiCode, UiProblem},
@@ -12,13 +12,22 @@ use bedside_session::{
 use super::{ASK_AGAIN, App, Event};
 use crate::{Command, DeviceKind, account};
 
+/// Pause between two rings of a call-in.
+const RING_EVERY: Duration = Duration::from_secs(3);
+
 impl App {
     pub(super) async fn on_command(&mut self, command: Command) {
         if !matches!(command, Command::Typing(_) | Command::ChatOpen(_)) {
             self.problem = None;
         }
         match command {
-            Command::SignIn { .. } | Command::Register { .. } => self.sign_in(command),
+            Command::SignIn { service, email, password } => {
+                self.sign_in(account::Credentials { service, email, password, register_as: None });
+            }
+            Command::Register { service, name, email, password } => {
+                self.sign_in(account::Credentials { service, email, password, register_as: Some(name) });
+            }
+            Command::Fetch(attachment, reply) => self.fetch(attachment, reply),
             Command::SignOut => {
                 if let Some(signed_in) = self.signed_in.clone() {
                     self.tasks.spawn(async move {
@@ -77,13 +86,12 @@ impl App {
         }
     }
 
-    fn sign_in(&mut self, command: Command) {
-        let (Command::SignIn { service, .. } | Command::Register { service, .. }) = &command else { return };
-        let service = service.trim().to_owned();
+    fn sign_in(&mut self, credentials: account::Credentials) {
+        let service = credentials.service.trim().to_owned();
         self.busy = true;
         // Kept until the service has answered.
-        self.asking = Some((Some(command.clone()), Instant::now() + ASK_AGAIN));
-        self.spawn(async move { Event::SignedIn { service, outcome: account::sign_in(command).await } });
+        self.asking = Some((Some(credentials.clone()), Instant::now() + ASK_AGAIN));
+        self.spawn(async move { Event::SignedIn { service, outcome: account::sign_in(credentials).await } });
     }
 
     pub(super) async fn on_event(&mut self, event: Event) {
@@ -210,6 +218,9 @@ impl App {
     async fn on_message(&mut self, message: ServerMessage) {
         match message {
             ServerMessage::SessionStatus(session) => {
+                if self.is_arrival(&session) {
+                    self.chime();
+                }
                 match self.sessions.iter_mut().find(|known| known.session_id == session.session_id) {
                     Some(known) if session.as_of >= known.as_of => known.clone_from(&session),
                     Some(_) => {}
@@ -260,22 +271,39 @@ impl App {
     }
 
     pub(super) async fn on_tick(&mut self) {
-        if let Some((command, again)) = &self.asking
+        if let Some((credentials, again)) = &self.asking
             && Instant::now() >= *again
             && self.signed_in.is_none()
             && self.problem.is_some()
         {
-            match command.clone() {
-                Some(command) => self.sign_in(command),
+            match credentials.clone() {
+                Some(credentials) => self.sign_in(credentials),
                 None => {
                     self.asking = None;
                     self.resume();
                 }
             }
         }
+        if self.screen == Screen::CalledIn && self.rang_at.is_none_or(|at| at.elapsed() > RING_EVERY) {
+            self.rang_at = Some(Instant::now());
+            self.chime();
+        }
         self.on_call(CallInput::Tick).await;
         self.tend_visit().await;
         self.tend_devices();
+    }
+
+    /// Whether a session that changed is a patient who has just come into this doctor's waiting room.
+    fn is_arrival(&self, session: &bedside_protocol::Session) -> bool {
+        let known = self.sessions.iter().find(|known| known.session_id == session.session_id);
+        self.party() == Party::Doctor
+            && session.status == SessionStatus::Waiting
+            && known.is_none_or(|known| known.status == SessionStatus::Scheduled)
+    }
+
+    fn chime(&mut self) {
+        self.open_speaker();
+        self.audio.play_test_sound();
     }
 
     /// Switches a microphone or camera; the other end is told.

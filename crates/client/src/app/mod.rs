@@ -69,7 +69,7 @@ pub(crate) struct App {
     realtime_events: Option<mpsc::Receiver<RealtimeEvent>>,
     link: Link,
     /// A sign-in, or the kept token, that the service did not answer to yet.
-    asking: Option<(Option<Command>, Instant)>,
+    asking: Option<(Option<account::Credentials>, Instant)>,
 
     screen: Screen,
     sessions: Vec<Session>,
@@ -77,6 +77,8 @@ pub(crate) struct App {
     visit: Option<VisitState>,
     busy: bool,
     problem: Option<UiProblem>,
+    /// When a call-in last rang.
+    rang_at: Option<Instant>,
 
     sound: Arc<Sound>,
     audio: Audio,
@@ -128,6 +130,7 @@ impl App {
             visit: None,
             busy: false,
             problem: None,
+            rang_at: None,
             sound: Arc::new(Sound::new()),
             devices,
             remote_video,

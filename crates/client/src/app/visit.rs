@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bedside_backends::BackendError;
 use bedside_protocol::{
-    ChatMessage, ChatPage, ClientMessage, ClientMessageId, Code, FeedbackRequest, JoinRequest,
+    AttachmentId, ChatMessage, ChatPage, ClientMessage, ClientMessageId, Code, FeedbackRequest, JoinRequest,
     JoinResponse, MessageType, OutgoingMessage, Party, PresenceStatus, Session, SessionId, SessionStatus, Signal,
     Summary, Text, Typing, app, topic,
 };
@@ -14,6 +14,7 @@ use bedside_session::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use super::{App, Event};
 use crate::call::ActiveCall;
@@ -377,6 +378,18 @@ impl App {
                     attachment_id: Some(attachment.attachment_id),
                 }),
             )
+        });
+    }
+
+    pub(super) fn fetch(&self, attachment: AttachmentId, reply: oneshot::Sender<Bytes>) {
+        let Some((visit, api)) = self.visit.as_ref().zip(self.signed_in.clone()) else { return };
+        let id = visit.session.session_id;
+        self.tasks.spawn(async move {
+            match api.download(id, attachment).await {
+                // The page may have gone on meanwhile.
+                Ok(bytes) => drop(reply.send(bytes)),
+                Err(error) => tracing::info!(%error, "a file was not fetched"),
+            }
         });
     }
 

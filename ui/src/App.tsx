@@ -1,0 +1,92 @@
+import { useTranslation } from "react-i18next";
+
+import { useSnapshot } from "./api/context";
+import type { Snapshot } from "./api/bindings";
+import { After } from "./after/After";
+import { CallScreen } from "./call/CallScreen";
+import { History } from "./history/History";
+import { PatientHome } from "./home/PatientHome";
+import { DoctorRoom } from "./home/DoctorRoom";
+import { Shell } from "./parts/Shell";
+import { SignIn } from "./signin/SignIn";
+import { CalledIn } from "./waiting/CalledIn";
+import { Check } from "./waiting/Check";
+import { Waiting } from "./waiting/Waiting";
+
+/** The screen that the snapshot says: nothing else decides. */
+export function App() {
+  const snapshot = useSnapshot();
+  const { t } = useTranslation();
+  if (!snapshot || snapshot.screen === "starting") {
+    return (
+      <main className="centred">
+        <p role="status">
+          {snapshot?.problem
+            ? t("app.startingUnreachable", { service: snapshot.service })
+            : t("app.starting")}
+        </p>
+      </main>
+    );
+  }
+  return <div className={isDoctor(snapshot) ? "doctor shell" : "shell"}>{screen(snapshot)}</div>;
+}
+
+function isDoctor(snapshot: Snapshot): boolean {
+  return snapshot.user?.role === "DOCTOR";
+}
+
+function screen(snapshot: Snapshot) {
+  const { visit } = snapshot;
+  switch (snapshot.screen) {
+    case "starting":
+    case "signIn":
+      return <SignIn snapshot={snapshot} />;
+    case "call":
+      if (visit) return <CallScreen snapshot={snapshot} visit={visit} />;
+      break;
+    case "calledIn":
+      if (visit) return <CalledIn visit={visit} />;
+      break;
+    case "check":
+      if (visit)
+        return (
+          <Shell snapshot={snapshot}>
+            <Check visit={visit} devices={snapshot.devices} />
+          </Shell>
+        );
+      break;
+    case "waiting":
+      if (visit)
+        return (
+          <Shell snapshot={snapshot}>
+            <Waiting visit={visit} devices={snapshot.devices} />
+          </Shell>
+        );
+      break;
+    case "after":
+      if (visit)
+        return (
+          <Shell snapshot={snapshot}>
+            <After visit={visit} busy={snapshot.busy} />
+          </Shell>
+        );
+      break;
+    case "history":
+      return (
+        <Shell snapshot={snapshot}>
+          <History history={snapshot.history} isDoctor={isDoctor(snapshot)} />
+        </Shell>
+      );
+    case "home":
+      break;
+  }
+  return (
+    <Shell snapshot={snapshot}>
+      {isDoctor(snapshot) ? (
+        <DoctorRoom snapshot={snapshot} />
+      ) : (
+        <PatientHome snapshot={snapshot} />
+      )}
+    </Shell>
+  );
+}

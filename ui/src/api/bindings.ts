@@ -1,0 +1,697 @@
+// Generated from the core's types by `cargo xtask bindings`. Not to be edited.
+
+export type AppointmentId = string;
+
+export type Ask = { "ask": "signIn", 
+/**
+ * The service's address.
+ */
+service: string, 
+/**
+ * E-mail address.
+ */
+email: string, 
+/**
+ * Password.
+ */
+password: string, } | { "ask": "register", 
+/**
+ * The service's address.
+ */
+service: string, 
+/**
+ * Name.
+ */
+name: string, 
+/**
+ * E-mail address.
+ */
+email: string, 
+/**
+ * Password.
+ */
+password: string, } | { "ask": "signOut" } | { "ask": "home" } | { "ask": "history" } | { "ask": "enter", 
+/**
+ * Which.
+ */
+session: SessionId, } | { "ask": "ready" } | { "ask": "join" } | { "ask": "admit", 
+/**
+ * Which.
+ */
+session: SessionId, } | { "ask": "leave" } | { "ask": "end" } | { "ask": "hold", 
+/**
+ * Whether.
+ */
+on: boolean, } | { "ask": "rejoin" } | { "ask": "sendText", 
+/**
+ * The words.
+ */
+text: string, } | { "ask": "discard", 
+/**
+ * Which.
+ */
+id: ClientMessageId, } | { "ask": "olderMessages" } | { "ask": "chatOpen", 
+/**
+ * Whether.
+ */
+open: boolean, } | { "ask": "typing", 
+/**
+ * Whether.
+ */
+typing: boolean, } | { "ask": "feedback", 
+/**
+ * What was said.
+ */
+feedback: FeedbackRequest, } | { "ask": "switch", 
+/**
+ * Which.
+ */
+device: DeviceKind, 
+/**
+ * On or off.
+ */
+on: boolean, } | { "ask": "choose", 
+/**
+ * Which kind.
+ */
+device: DeviceKind, 
+/**
+ * Which one; none for the system's choice.
+ */
+id: string | null, } | { "ask": "testSound" } | { "ask": "testSoundHeard", 
+/**
+ * Whether.
+ */
+heard: boolean, } | { "ask": "dismiss" };
+
+export type Attachment = { 
+/**
+ * Which; fetched from `/api/v1/consultations/sessions/{id}/attachments/{attachmentId}`.
+ */
+attachmentId: AttachmentId, 
+/**
+ * As its sender's device named it, without a path.
+ */
+fileName: string, 
+/**
+ * Bytes.
+ */
+fileSize: number, 
+/**
+ * As the service recognised it from the bytes.
+ */
+mimeType: string, };
+
+export type AttachmentId = string;
+
+export type CallState = { 
+/**
+ * How it stands.
+ */
+status: CallStatus, 
+/**
+ * Seconds left to be brought back.
+ */
+secondsLeft: number | null, 
+/**
+ * Whether the other side sends sound, as it says.
+ */
+remoteMicrophone: boolean, 
+/**
+ * Whether the other side sends a picture, as it says.
+ */
+remoteCamera: boolean, 
+/**
+ * How the picture and sound come in.
+ */
+quality: Quality, };
+
+export type CallStatus = "calling" | "connecting" | "connected" | "reconnecting" | "lost";
+
+export type Chat = { 
+/**
+ * Stored messages, in order.
+ */
+messages: Array<ChatMessage>, 
+/**
+ * Messages on their way, in order.
+ */
+pending: Array<PendingMessage>, 
+/**
+ * Whether there are older ones to fetch.
+ */
+hasOlder: boolean, 
+/**
+ * Messages of the other side that were not on the screen yet.
+ */
+unread: number, 
+/**
+ * The other side writes.
+ */
+otherTypes: boolean, };
+
+export type ChatMessage = { 
+/**
+ * Given by the service.
+ */
+messageId: MessageId, 
+/**
+ * Given by the writer's device.
+ */
+clientMessageId: ClientMessageId, 
+/**
+ * In which visit.
+ */
+sessionId: SessionId, 
+/**
+ * Counts up by one in each session: the order for everybody.
+ */
+seq: number, 
+/**
+ * Who wrote it.
+ */
+senderId: UserId, 
+/**
+ * Their name.
+ */
+senderName: string, 
+/**
+ * Their side.
+ */
+senderType: Party, 
+/**
+ * What it carries.
+ */
+messageType: MessageType, 
+/**
+ * The words; empty where only a file was sent.
+ */
+content: string, 
+/**
+ * The file, where there is one.
+ */
+attachment?: Attachment, 
+/**
+ * How far it has come.
+ */
+status: MessageStatus, 
+/**
+ * When the service stored it.
+ */
+timestamp: string, };
+
+export type ClientMessageId = string;
+
+export type ConsultationMode = "VIDEO" | "AUDIO" | "CHAT";
+
+export type DeviceCheck = { 
+/**
+ * A camera gives pictures.
+ */
+camera: boolean, 
+/**
+ * A microphone gives sound.
+ */
+microphone: boolean, 
+/**
+ * A speaker is there.
+ */
+speaker: boolean, };
+
+export type DeviceChoice = { 
+/**
+ * For the command that chooses.
+ */
+id: string, 
+/**
+ * What it calls itself.
+ */
+name: string, };
+
+export type DeviceKind = "microphone" | "speaker" | "camera";
+
+export type DeviceState = { 
+/**
+ * What there is to choose from.
+ */
+choices: Array<DeviceChoice>, 
+/**
+ * The one in use or chosen.
+ */
+chosen: string | null, 
+/**
+ * Whether the person has it switched on.
+ */
+on: boolean, 
+/**
+ * Being opened.
+ */
+opening: boolean, 
+/**
+ * It works now.
+ */
+works: boolean, 
+/**
+ * Why not.
+ */
+trouble: DeviceTrouble | null, };
+
+export type DeviceTrouble = "missing" | "busy" | "denied" | "failed";
+
+export type Devices = { 
+/**
+ * The microphone.
+ */
+microphone: DeviceState, 
+/**
+ * The speaker.
+ */
+speaker: DeviceState, 
+/**
+ * The camera.
+ */
+camera: DeviceState, 
+/**
+ * The microphone is open but gives nothing at all.
+ */
+microphoneIsSilent: boolean, 
+/**
+ * The test sound plays.
+ */
+testSoundPlays: boolean, 
+/**
+ * The person said that they heard it, or that they did not.
+ */
+testSoundHeard: boolean | null, };
+
+export type EndReason = "completed" | "patient_left" | "doctor_left" | "timeout" | "connection_lost" | "cancelled" | "declined" | "no_show" | "error";
+
+export type FeedbackRequest = { 
+/**
+ * The visit as a whole.
+ */
+overallRating: number, 
+/**
+ * The sound.
+ */
+audioQuality?: number, 
+/**
+ * The picture; not for a visit by sound only.
+ */
+videoQuality?: number, 
+/**
+ * The doctor.
+ */
+doctorBehaviour?: number, 
+/**
+ * In their own words, at most 2000 characters.
+ */
+reviewText?: string, 
+/**
+ * Words tapped, each once.
+ */
+feedbackTags: Array<FeedbackTag>, 
+/**
+ * Yes, no, or not said.
+ */
+wouldRecommend?: boolean, };
+
+export type FeedbackTag = "Professional" | "Friendly" | "Knowledgeable" | "On-time" | "Patient" | "Clear explanations" | "Good listener" | "Thorough";
+
+export type HistoryPage = { 
+/**
+ * The page's visits.
+ */
+items: Array<Summary>, 
+/**
+ * Give this as `before` for the next page; absent on the last.
+ */
+next?: SessionId, };
+
+export type Link = "off" | "connecting" | "up";
+
+export type MessageId = string;
+
+export type MessageStatus = "sent" | "delivered" | "read";
+
+export type MessageType = "text" | "image" | "file";
+
+export type Party = "PATIENT" | "DOCTOR";
+
+export type PendingMessage = { 
+/**
+ * Its id on this device.
+ */
+id: ClientMessageId, 
+/**
+ * The words, or the file's name.
+ */
+content: string, 
+/**
+ * Why the service will not take it.
+ */
+refused: string | null, };
+
+export type Pictures = "remote" | "own";
+
+export type Presence = { 
+/**
+ * Who.
+ */
+userId: UserId, 
+/**
+ * On which side.
+ */
+party: Party, 
+/**
+ * How.
+ */
+status: PresenceStatus, };
+
+export type PresenceStatus = "connected" | "reconnecting" | "disconnected";
+
+export type Quality = { 
+/**
+ * Pictures a second.
+ */
+fps: number, 
+/**
+ * Width of the picture.
+ */
+width: number, 
+/**
+ * Height of the picture.
+ */
+height: number, 
+/**
+ * Round trip, milliseconds.
+ */
+roundTripMs: number | null, 
+/**
+ * Share of the sound that had to be made up, percent.
+ */
+concealedPercent: number, 
+/**
+ * Bits a second received, picture and sound.
+ */
+bitsPerSecond: number, 
+/**
+ * Whether media goes through a relay.
+ */
+relayed: boolean, 
+/**
+ * What one's own picture is sent as; none when the network carries only sound.
+ */
+sending: SentPicture | null, };
+
+export type Role = "PATIENT" | "DOCTOR" | "CLINIC_ADMIN";
+
+export type Screen = "starting" | "signIn" | "home" | "check" | "waiting" | "calledIn" | "call" | "after" | "history";
+
+export type SentPicture = { 
+/**
+ * Width.
+ */
+width: number, 
+/**
+ * Height.
+ */
+height: number, 
+/**
+ * Pictures a second.
+ */
+fps: number, };
+
+export type Session = { 
+/**
+ * Which.
+ */
+sessionId: SessionId, 
+/**
+ * The appointment it was made for.
+ */
+appointmentId: AppointmentId, 
+/**
+ * Where it stands.
+ */
+status: SessionStatus, 
+/**
+ * Why it ended, once it has.
+ */
+endReason?: EndReason, 
+/**
+ * How the two meet.
+ */
+consultationMode: ConsultationMode, 
+/**
+ * When it is meant to start.
+ */
+scheduledStartTime: string, 
+/**
+ * Minutes it is meant to last, 1 to 120.
+ */
+scheduledDurationMinutes: number, 
+/**
+ * Name of the media room.
+ */
+roomName: string, 
+/**
+ * Who is seen.
+ */
+patient: User, 
+/**
+ * Who sees.
+ */
+doctor: User, 
+/**
+ * Since when the patient waits, while they do.
+ */
+waitingSince?: string, 
+/**
+ * Whether the patient pressed *I'm ready*.
+ */
+patientReady: boolean, 
+/**
+ * What the patient's devices could do then.
+ */
+deviceCheck?: DeviceCheck, 
+/**
+ * Whether the doctor has called the patient in.
+ */
+admitted: boolean, 
+/**
+ * When the clock started.
+ */
+actualStartTime?: string, 
+/**
+ * Seconds on the clock up to `as_of`, holds left out.
+ */
+elapsedSeconds: number, 
+/**
+ * The service's time at which this was true.
+ */
+asOf: string, 
+/**
+ * The patient's place among those who wait for this doctor, from 1; only while waiting.
+ */
+placeInLine?: number, 
+/**
+ * Who is connected to the session's topic now.
+ */
+participants: Array<Presence>, };
+
+export type SessionId = string;
+
+export type SessionStatus = "SCHEDULED" | "WAITING" | "IN_PROGRESS" | "PAUSED" | "COMPLETED" | "CANCELLED" | "NO_SHOW" | "FAILED";
+
+export type Snapshot = { 
+/**
+ * The service's address, as the person knows it.
+ */
+service: string, 
+/**
+ * Who is signed in.
+ */
+user: User | null, 
+/**
+ * The realtime link to the service.
+ */
+link: Link, 
+/**
+ * What is in front.
+ */
+screen: Screen, 
+/**
+ * Open and coming visits, by their start.
+ */
+sessions: Array<Session>, 
+/**
+ * The visit one is in.
+ */
+visit: Visit | null, 
+/**
+ * Past visits, once asked for.
+ */
+history: HistoryPage | null, 
+/**
+ * Camera, microphone, speaker.
+ */
+devices: Devices, 
+/**
+ * Something is being asked of the service; the button that did it waits.
+ */
+busy: boolean, 
+/**
+ * What went wrong with what was asked last.
+ */
+problem: UiProblem | null, };
+
+export type Summary = { 
+/**
+ * Which.
+ */
+sessionId: SessionId, 
+/**
+ * Its appointment.
+ */
+appointmentId: AppointmentId, 
+/**
+ * The doctor's name.
+ */
+doctorName: string, 
+/**
+ * The patient's name.
+ */
+patientName: string, 
+/**
+ * The doctor's speciality.
+ */
+specialization?: string, 
+/**
+ * How they met.
+ */
+consultationMode: ConsultationMode, 
+/**
+ * Minutes planned.
+ */
+scheduledDuration: number, 
+/**
+ * Minutes on the clock, rounded up.
+ */
+actualDuration: number, 
+/**
+ * Seconds on the clock.
+ */
+durationSeconds: number, 
+/**
+ * When the clock started.
+ */
+startTime?: string, 
+/**
+ * When it stopped.
+ */
+endTime?: string, 
+/**
+ * Where it stands.
+ */
+status: SessionStatus, 
+/**
+ * Why it ended.
+ */
+endReason?: EndReason, 
+/**
+ * Messages written.
+ */
+chatMessageCount: number, 
+/**
+ * Whether the patient gave feedback.
+ */
+feedbackSubmitted: boolean, 
+/**
+ * What it costs, exact; absent where the doctor has no price.
+ */
+amountCharged?: string, 
+/**
+ * ISO 4217 code.
+ */
+currency?: string, };
+
+export type Told = { "kind": "snapshot", "value": Snapshot } | { "kind": "levels", "value": { 
+/**
+ * The microphone's.
+ */
+microphone: number, 
+/**
+ * The speaker's.
+ */
+speaker: number, } };
+
+export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "invalid" | "tooLarge" | "unsupportedType" | "other";
+
+export type UiProblem = { 
+/**
+ * What to act on.
+ */
+code: UiCode, 
+/**
+ * In the service's or the system's words, where the code says too little.
+ */
+message: string, };
+
+export type User = { 
+/**
+ * Who.
+ */
+id: UserId, 
+/**
+ * What they may do.
+ */
+role: Role, 
+/**
+ * The name shown to others.
+ */
+name: string, 
+/**
+ * A doctor's speciality, as the clinic writes it.
+ */
+specialization?: string, };
+
+export type UserId = string;
+
+export type Visit = { 
+/**
+ * As the service has it.
+ */
+session: Session, 
+/**
+ * One's own side.
+ */
+party: Party, 
+/**
+ * The other side's link to the service.
+ */
+otherPresence: PresenceStatus, 
+/**
+ * The chat.
+ */
+chat: Chat, 
+/**
+ * The call, once admitted.
+ */
+call: CallState | null, 
+/**
+ * Seconds on the visit's clock, as of now.
+ */
+elapsedSeconds: number, 
+/**
+ * Whether the clock runs.
+ */
+clockRuns: boolean, 
+/**
+ * What it came to, once it has ended.
+ */
+summary: Summary | null, 
+/**
+ * Whether feedback was given just now.
+ */
+feedbackGiven: boolean, };

@@ -1,0 +1,88 @@
+import {
+  createContext,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useState,
+  useSyncExternalStore,
+  type ReactNode,
+} from "react";
+
+import type { Backend, Levels } from "./backend";
+import type { Ask, Snapshot } from "./bindings";
+
+/** Loudness changes fifteen times a second: only meters listen to it, not every screen. */
+class LevelStore {
+  private current: Levels = { microphone: 0, speaker: 0 };
+  private readonly listeners = new Set<() => void>();
+
+  readonly get = () => this.current;
+
+  readonly tell = (levels: Levels) => {
+    this.current = levels;
+    this.listeners.forEach((changed) => {
+      changed();
+    });
+  };
+
+  readonly subscribe = (changed: () => void) => {
+    this.listeners.add(changed);
+    return () => this.listeners.delete(changed);
+  };
+}
+
+interface Store {
+  backend: Backend;
+  levels: LevelStore;
+}
+
+const StoreContext = createContext<Store | null>(null);
+const SnapshotContext = createContext<Snapshot | null>(null);
+
+/** Connects the page to a core and keeps its newest state. */
+export function BackendProvider({ backend, children }: { backend: Backend; children: ReactNode }) {
+  const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
+  const store = useMemo(() => ({ backend, levels: new LevelStore() }), [backend]);
+  useEffect(() => {
+    store.backend.watch(setSnapshot, store.levels.tell);
+  }, [store]);
+  return (
+    <StoreContext value={store}>
+      <SnapshotContext value={snapshot}>{children}</SnapshotContext>
+    </StoreContext>
+  );
+}
+
+function useStore(): Store {
+  const store = useContext(StoreContext);
+  if (!store) throw new Error("a BackendProvider is needed around this");
+  return store;
+}
+
+/** The core. */
+export function useBackend(): Backend {
+  return useStore().backend;
+}
+
+/** Asks the core for something. */
+export function useAsk(): (ask: Ask) => void {
+  const { backend } = useStore();
+  return useCallback(
+    (ask) => {
+      backend.ask(ask);
+    },
+    [backend],
+  );
+}
+
+/** The newest state; null until the first. */
+export function useSnapshot(): Snapshot | null {
+  return useContext(SnapshotContext);
+}
+
+/** Loudness now. */
+export function useLevels(): Levels {
+  const { levels } = useStore();
+  return useSyncExternalStore(levels.subscribe, levels.get);
+}

@@ -1,0 +1,290 @@
+import {
+  MessageSquare,
+  Mic,
+  MicOff,
+  Pause,
+  PhoneOff,
+  Play,
+  Settings2,
+  SignalHigh,
+  SignalLow,
+  Video,
+  VideoOff,
+} from "lucide-react";
+import { useEffect, useState, type ReactNode } from "react";
+import { Button } from "react-aria-components";
+import { useTranslation } from "react-i18next";
+
+import { useAsk } from "../api/context";
+import type { Snapshot, Visit } from "../api/bindings";
+import { ChatPanel } from "../chat/ChatPanel";
+import { duration } from "../i18n";
+import { Picture } from "../parts/Picture";
+import { Problem } from "../parts/Problem";
+import { ConfirmDialog, SettingsDialog } from "./dialogs";
+import { Stage } from "./Stage";
+import { isWeak } from "./quality";
+
+type Open = "chat" | "settings" | "end" | "leave" | null;
+
+/** The call: the other person large, oneself in a corner, everything by word and by key. */
+export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Visit }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const [chat, setChat] = useState(false);
+  const [open, setOpen] = useState<Open>(null);
+  const [corner, setCorner] = useState(0);
+  const { devices } = snapshot;
+  const isDoctor = visit.party === "DOCTOR";
+  const other = isDoctor ? visit.session.patient : visit.session.doctor;
+  const held = visit.session.status === "PAUSED";
+  const microphoneOn = devices.microphone.on;
+  const cameraOn = devices.camera.on;
+  const hasPicture = visit.session.consultationMode === "VIDEO";
+  const close = () => {
+    setOpen(null);
+  };
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const target = event.target instanceof HTMLElement ? event.target : null;
+      const types = target?.matches("input, textarea, select, [contenteditable]") ?? false;
+      if (types || event.ctrlKey || event.metaKey || event.altKey || open !== null) return;
+      switch (event.key.toLowerCase()) {
+        case "m":
+          ask({ ask: "switch", device: "microphone", on: !microphoneOn });
+          break;
+        case "v":
+          ask({ ask: "switch", device: "camera", on: !cameraOn });
+          break;
+        case "c":
+          setChat((shown) => !shown);
+          break;
+        case "s":
+          setOpen("settings");
+          break;
+        case "e":
+          setOpen(isDoctor ? "end" : "leave");
+          break;
+        default:
+          return;
+      }
+      event.preventDefault();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => {
+      window.removeEventListener("keydown", onKey);
+    };
+  }, [ask, microphoneOn, cameraOn, isDoctor, open]);
+
+  const unread = visit.chat.unread;
+  return (
+    <main className="call">
+      <header className="call-top">
+        <span className="who">{other.name}</span>
+        <span className="quiet">{other.specialization}</span>
+        <CallQuality visit={visit} />
+        <span className="timer" role="timer" aria-label={t("call.time")}>
+          {duration(visit.elapsedSeconds)}
+        </span>
+      </header>
+      <Stage visit={visit} other={other} held={held} hasPicture={hasPicture}>
+        {hasPicture && (
+          <Button
+            className={`self corner-${corner}`}
+            onPress={() => {
+              setCorner((corner + 1) % 4);
+            }}
+          >
+            {cameraOn && devices.camera.works ? (
+              <Picture which="own" label={t("check.preview")} />
+            ) : (
+              <VideoOff aria-hidden />
+            )}
+            <span className="caption">
+              {t("call.you")}
+              {!microphoneOn && <MicOff aria-hidden size={16} />}
+            </span>
+          </Button>
+        )}
+        <div className="stage-notes">
+          <Problem problem={snapshot.problem} />
+          {devices.microphone.trouble && (
+            <p role="status">
+              <MicOff aria-hidden size={20} /> {t("devices.microphone")}:{" "}
+              {t(`devices.${devices.microphone.trouble}`)}
+            </p>
+          )}
+          {devices.microphoneIsSilent && microphoneOn && (
+            <p role="status">
+              <MicOff aria-hidden size={20} /> {t("devices.microphoneSilent")}
+            </p>
+          )}
+        </div>
+      </Stage>
+      {chat && (
+        <ChatPanel
+          visit={visit}
+          onClose={() => {
+            setChat(false);
+          }}
+        />
+      )}
+      <nav className="controls">
+        <Control
+          name="microphone"
+          off={!microphoneOn}
+          label={microphoneOn ? t("call.microphoneOn") : t("call.microphoneOff")}
+          shortcut="M"
+          onPress={() => {
+            ask({ ask: "switch", device: "microphone", on: !microphoneOn });
+          }}
+        >
+          {microphoneOn ? <Mic aria-hidden /> : <MicOff aria-hidden />}
+        </Control>
+        {hasPicture && (
+          <Control
+            name="camera"
+            off={!cameraOn}
+            label={cameraOn ? t("call.cameraOn") : t("call.cameraOff")}
+            shortcut="V"
+            onPress={() => {
+              ask({ ask: "switch", device: "camera", on: !cameraOn });
+            }}
+          >
+            {cameraOn ? <Video aria-hidden /> : <VideoOff aria-hidden />}
+          </Control>
+        )}
+        <Control
+          name="chat"
+          label={t("call.chat")}
+          shortcut="C"
+          onPress={() => {
+            setChat(!chat);
+          }}
+        >
+          <MessageSquare aria-hidden />
+          {unread > 0 && !chat && (
+            <span className="badge">
+              <span aria-hidden>{unread}</span>
+              <span className="unseen">{t("chat.unread", { count: unread })}</span>
+            </span>
+          )}
+        </Control>
+        <Control
+          name="settings"
+          label={t("call.settings")}
+          shortcut="S"
+          onPress={() => {
+            setOpen("settings");
+          }}
+        >
+          <Settings2 aria-hidden />
+        </Control>
+        {isDoctor && (
+          <Control
+            name="hold"
+            off={held}
+            label={held ? t("call.unhold") : t("call.hold")}
+            onPress={() => {
+              ask({ ask: "hold", on: !held });
+            }}
+          >
+            {held ? <Play aria-hidden /> : <Pause aria-hidden />}
+          </Control>
+        )}
+        <Control
+          name="end"
+          className="end"
+          label={isDoctor ? t("call.end") : t("call.leave")}
+          shortcut="E"
+          onPress={() => {
+            setOpen(isDoctor ? "end" : "leave");
+          }}
+        >
+          <PhoneOff aria-hidden />
+        </Control>
+      </nav>
+      <SettingsDialog isOpen={open === "settings"} onClose={close} devices={devices} />
+      <ConfirmDialog
+        isOpen={open === "end"}
+        onClose={close}
+        title={t("call.endTitle")}
+        lead={t("call.endLead", { name: other.name })}
+        yes={t("call.endYes")}
+        onYes={() => {
+          ask({ ask: "end" });
+        }}
+      />
+      <ConfirmDialog
+        isOpen={open === "leave"}
+        onClose={close}
+        title={t("call.leaveTitle")}
+        lead={t("call.leaveLead", { name: other.name })}
+        yes={t("call.leaveYes")}
+        onYes={() => {
+          ask({ ask: "leave" });
+        }}
+      />
+    </main>
+  );
+}
+
+function CallQuality({ visit }: { visit: Visit }) {
+  const { t } = useTranslation();
+  const { call } = visit;
+  if (call?.status !== "connected") return null;
+  const { quality } = call;
+  const weak = isWeak(call);
+  return (
+    <span className={weak ? "quality attention" : "quality"} role="status">
+      {weak ? <SignalLow aria-hidden size={20} /> : <SignalHigh aria-hidden size={20} />}
+      {weak ? t("call.fair") : t("call.good")}
+      {quality.width > 0 && (
+        <span className="quiet small">
+          {t("call.fineprint", {
+            width: quality.width,
+            height: quality.height,
+            fps: quality.fps,
+          })}
+        </span>
+      )}
+    </span>
+  );
+}
+
+function Control({
+  name,
+  label,
+  shortcut,
+  off = false,
+  className = "",
+  onPress,
+  children,
+}: {
+  name: string;
+  label: string;
+  shortcut?: string;
+  off?: boolean;
+  className?: string;
+  onPress: () => void;
+  children: ReactNode;
+}) {
+  const { t } = useTranslation();
+  return (
+    <Button
+      className={`control ${className} ${off ? "off" : ""}`}
+      data-do={name}
+      {...(shortcut === undefined
+        ? {}
+        : {
+            "aria-keyshortcuts": shortcut,
+            "aria-label": t("call.shortcut", { label, key: shortcut }),
+          })}
+      onPress={onPress}
+    >
+      {children}
+      <span>{label}</span>
+    </Button>
+  );
+}

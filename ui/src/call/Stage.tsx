@@ -1,0 +1,134 @@
+import { LoaderCircle, MicOff, RefreshCw } from "lucide-react";
+import type { ReactNode } from "react";
+import { Button } from "react-aria-components";
+import { useTranslation } from "react-i18next";
+
+import { useAsk, useLevels } from "../api/context";
+import type { User, Visit } from "../api/bindings";
+import { Initials } from "../parts/Initials";
+import { Picture } from "../parts/Picture";
+import { hasSoundGaps, isSlow } from "./quality";
+
+/** The other person, or in words why they can't be seen now. */
+export function Stage({
+  visit,
+  other,
+  held,
+  hasPicture,
+  children,
+}: {
+  visit: Visit;
+  other: User;
+  held: boolean;
+  hasPicture: boolean;
+  children: ReactNode;
+}) {
+  const { t } = useTranslation();
+  const { call } = visit;
+  const status = call?.status ?? "calling";
+  const connected = status === "connected";
+  const showsPicture = hasPicture && !held && (!connected || (call?.remoteCamera ?? false));
+  return (
+    <section className={connected && !held ? "stage" : "stage dimmed"} aria-label={other.name}>
+      {showsPicture && <Picture which="remote" label={other.name} className="remote" />}
+      {connected && !held && !showsPicture && (
+        <div className="stage-message">
+          <Initials name={other.name} size={144} />
+          <strong>{other.name}</strong>
+          {hasPicture && <p>{t("call.otherNoCamera", { name: other.name })}</p>}
+          <Wave />
+        </div>
+      )}
+      {held ? (
+        <p className="stage-message" role="status">
+          {visit.party === "DOCTOR"
+            ? t("call.onHoldDoctor")
+            : t("call.onHold", { name: other.name })}
+        </p>
+      ) : (
+        <StageState visit={visit} other={other} />
+      )}
+      {children}
+      {call && connected && !held && (
+        <div className="stage-notes">
+          {!call.remoteMicrophone && (
+            <p role="status">
+              <MicOff aria-hidden size={20} /> {t("call.otherMuted", { name: other.name })}
+            </p>
+          )}
+          {isSlow(call) && <p role="status">{t("call.slow", { fps: call.quality.fps })}</p>}
+          {hasSoundGaps(call) && <p role="status">{t("call.soundGaps")}</p>}
+          {visit.otherPresence === "reconnecting" && (
+            <p role="status">{t("call.otherReconnecting", { name: other.name })}</p>
+          )}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function StageState({ visit, other }: { visit: Visit; other: User }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const { call } = visit;
+  const name = other.name;
+  switch (call?.status) {
+    case "connected":
+      return null;
+    case "reconnecting":
+      return (
+        <p className="stage-message" role="status">
+          <LoaderCircle aria-hidden />
+          {visit.otherPresence === "reconnecting"
+            ? t("call.otherReconnecting", { name })
+            : t("call.reconnecting", { seconds: call.secondsLeft ?? 0 })}
+        </p>
+      );
+    case "lost":
+      return (
+        <div className="stage-message" role="alert">
+          <strong>{t("call.lost", { name })}</strong>
+          <p>{t("call.lostLead")}</p>
+          <Button
+            className="button main"
+            data-do="rejoin"
+            onPress={() => {
+              ask({ ask: "rejoin" });
+            }}
+          >
+            <RefreshCw aria-hidden size={20} /> {t("call.rejoin")}
+          </Button>
+        </div>
+      );
+    case "connecting":
+      return (
+        <p className="stage-message" role="status">
+          <LoaderCircle aria-hidden /> {t("call.connecting", { name })}
+        </p>
+      );
+    case "calling":
+    case undefined:
+      return (
+        <p className="stage-message" role="status">
+          <LoaderCircle aria-hidden />
+          {visit.otherPresence === "connected" || visit.otherPresence === "reconnecting"
+            ? t("call.calling", { name })
+            : t("call.otherGone", { name })}
+        </p>
+      );
+  }
+}
+
+const BARS = [0.4, 0.7, 1, 0.7, 0.4];
+
+/** A live wave while the other person speaks. */
+function Wave() {
+  const { speaker } = useLevels();
+  return (
+    <div className="wave" aria-hidden>
+      {BARS.map((share, index) => (
+        <span key={index} style={{ transform: `scaleY(${Math.max(0.15, speaker * share)})` }} />
+      ))}
+    </div>
+  );
+}

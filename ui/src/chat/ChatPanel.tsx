@@ -1,0 +1,196 @@
+import { Paperclip, SendHorizontal, X } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
+import { Button, FileTrigger, Form, Input, Label, TextField } from "react-aria-components";
+import { useTranslation } from "react-i18next";
+
+import { useAsk, useBackend } from "../api/context";
+import type { ChatMessage, Visit } from "../api/bindings";
+import { clock } from "../i18n";
+
+/** How long a pause ends "is writing…". */
+const TYPING_PAUSE_MS = 3_000;
+
+/** The chat, at the side of the call or in the page. */
+export function ChatPanel({
+  visit,
+  inPage = false,
+  onClose,
+}: {
+  visit: Visit;
+  inPage?: boolean;
+  onClose?: () => void;
+}) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const backend = useBackend();
+  const [text, setText] = useState("");
+  const end = useRef<HTMLDivElement>(null);
+  const typing = useRef<ReturnType<typeof setTimeout> | null>(null);
+  const { chat } = visit;
+  const other = visit.party === "DOCTOR" ? visit.session.patient : visit.session.doctor;
+  const newest = chat.messages.at(-1)?.seq ?? 0;
+
+  useEffect(() => {
+    ask({ ask: "chatOpen", open: true });
+    return () => {
+      ask({ ask: "chatOpen", open: false });
+    };
+  }, [ask]);
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "end" });
+  }, [newest, chat.pending.length]);
+
+  const stopTyping = () => {
+    if (typing.current === null) return;
+    clearTimeout(typing.current);
+    typing.current = null;
+    ask({ ask: "typing", typing: false });
+  };
+  const write = (value: string) => {
+    setText(value);
+    if (typing.current === null) ask({ ask: "typing", typing: true });
+    else clearTimeout(typing.current);
+    typing.current = setTimeout(stopTyping, TYPING_PAUSE_MS);
+  };
+  return (
+    <aside className={inPage ? "chat in-page" : "chat"} aria-label={t("chat.title")}>
+      <div className="chat-head">
+        <h2>{inPage ? t("waiting.write") : t("chat.title")}</h2>
+        {onClose && (
+          <Button className="button" aria-label={t("chat.close")} onPress={onClose}>
+            <X aria-hidden size={20} />
+          </Button>
+        )}
+      </div>
+      <div className="messages" role="log">
+        {chat.hasOlder && (
+          <Button
+            className="button"
+            onPress={() => {
+              ask({ ask: "olderMessages" });
+            }}
+          >
+            {t("chat.older")}
+          </Button>
+        )}
+        {chat.messages.length === 0 && chat.pending.length === 0 && (
+          <p className="quiet">{t("chat.empty")}</p>
+        )}
+        {chat.messages.map((message) => (
+          <Message
+            key={message.messageId}
+            message={message}
+            isMine={message.senderType === visit.party}
+          />
+        ))}
+        {chat.pending.map((pending) => (
+          <div key={pending.id} className="message mine">
+            {pending.content}
+            <span className="meta">
+              {pending.refused === null
+                ? t("chat.waiting")
+                : t("chat.refused", { reason: pending.refused })}
+            </span>
+            {pending.refused !== null && (
+              <Button
+                className="button"
+                onPress={() => {
+                  ask({ ask: "discard", id: pending.id });
+                }}
+              >
+                {t("chat.discard")}
+              </Button>
+            )}
+          </div>
+        ))}
+        <p className="quiet small" role="status">
+          {chat.otherTypes ? t("chat.typing", { name: other.name }) : ""}
+        </p>
+        <div ref={end} />
+      </div>
+      <Form
+        className="compose"
+        onSubmit={(event) => {
+          event.preventDefault();
+          stopTyping();
+          if (text.trim() === "") return;
+          ask({ ask: "sendText", text });
+          setText("");
+        }}
+      >
+        <FileTrigger
+          acceptedFileTypes={["image/*", "application/pdf", "text/plain"]}
+          onSelect={(files) => {
+            for (const file of Array.from(files ?? [])) {
+              void file.arrayBuffer().then((bytes) => {
+                backend.sendFile(file.name, new Uint8Array(bytes));
+              });
+            }
+          }}
+        >
+          <Button className="button" aria-label={t("chat.attach")}>
+            <Paperclip aria-hidden size={20} />
+          </Button>
+        </FileTrigger>
+        <TextField className="field" value={text} onChange={write} maxLength={4000}>
+          <Label className="unseen">{t("chat.write")}</Label>
+          <Input name="message" placeholder={t("chat.write")} autoComplete="off" />
+        </TextField>
+        <Button type="submit" className="button main" data-do="send" aria-label={t("chat.send")}>
+          <SendHorizontal aria-hidden size={20} />
+        </Button>
+      </Form>
+    </aside>
+  );
+}
+
+function Message({ message, isMine }: { message: ChatMessage; isMine: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <div className={isMine ? "message mine" : "message"}>
+      <span className="meta">
+        {isMine ? t("chat.you") : message.senderName}, {clock(message.timestamp)}
+      </span>
+      {message.content}
+      {message.attachment && <File message={message} />}
+      {isMine && <span className="meta">{t(`chat.${message.status}`)}</span>}
+    </div>
+  );
+}
+
+/** A picture is shown; another file is a button that saves it. */
+function File({ message }: { message: ChatMessage }) {
+  const { t } = useTranslation();
+  const backend = useBackend();
+  const [url, setUrl] = useState<string | null>(null);
+  const { attachment } = message;
+  const id = attachment?.attachmentId;
+  const type = attachment?.mimeType ?? "application/octet-stream";
+  useEffect(() => {
+    if (id === undefined) return;
+    let made: string | null = null;
+    let gone = false;
+    backend.fetchFile(id).then(
+      (bytes) => {
+        if (gone) return;
+        made = URL.createObjectURL(new Blob([bytes], { type }));
+        setUrl(made);
+      },
+      () => undefined,
+    );
+    return () => {
+      gone = true;
+      if (made !== null) URL.revokeObjectURL(made);
+    };
+  }, [backend, id, type]);
+  if (!attachment) return null;
+  const name = attachment.fileName;
+  if (message.messageType === "image") {
+    return url === null ? <p>{name}</p> : <img src={url} alt={t("chat.image", { name })} />;
+  }
+  return (
+    <a className="button outlined" href={url ?? undefined} download={name}>
+      {t("chat.save", { name })}
+    </a>
+  );
+}

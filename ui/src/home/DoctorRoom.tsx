@@ -1,0 +1,192 @@
+import { Bell, PhoneIncoming } from "lucide-react";
+import { useState } from "react";
+import { Button, ToggleButton } from "react-aria-components";
+import { useTranslation } from "react-i18next";
+
+import { useAsk } from "../api/context";
+import type { Session, Snapshot } from "../api/bindings";
+import { clock } from "../i18n";
+import { Initials } from "../parts/Initials";
+import { Notice } from "../parts/Notice";
+import { isOpen, runs, useMode } from "./when";
+
+/** Who waits on the left, the chosen patient on the right, one key to call in. */
+export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
+  const { t } = useTranslation();
+  const [chosenId, choose] = useState<string | null>(null);
+  const [seen, setSeen] = useState<ReadonlySet<string>>(new Set());
+  const open = snapshot.sessions.filter(isOpen);
+  const waiting = open
+    .filter((session) => session.status === "WAITING")
+    .sort((a, b) => (a.waitingSince ?? "").localeCompare(b.waitingSince ?? ""));
+  const running = open.filter(runs);
+  const planned = open.filter((session) => session.status === "SCHEDULED");
+  const chosen =
+    open.find((session) => session.sessionId === chosenId) ??
+    running[0] ??
+    waiting[0] ??
+    planned[0];
+  const arrivals = waiting.filter((session) => !seen.has(session.sessionId));
+  const list = (sessions: Session[]) =>
+    sessions.map((session, index) => (
+      <Person
+        key={session.sessionId}
+        session={session}
+        number={session.status === "WAITING" ? index + 1 : null}
+        isChosen={session === chosen}
+        onChoose={() => {
+          choose(session.sessionId);
+        }}
+      />
+    ));
+  return (
+    <main className="page">
+      <h1>{t("room.title")}</h1>
+      {arrivals.map((session) => (
+        <Notice
+          key={session.sessionId}
+          kind="good"
+          action={
+            <Button
+              className="button"
+              aria-label={t("app.dismiss")}
+              onPress={() => {
+                setSeen(new Set([...seen, session.sessionId]));
+              }}
+            >
+              <Bell aria-hidden size={20} />
+            </Button>
+          }
+        >
+          {t("room.arrived", { name: session.patient.name })}
+        </Notice>
+      ))}
+      <div className="room">
+        <div className="card stack">
+          {running.length > 0 && (
+            <section className="people">
+              <h2>{t("room.goingOn")}</h2>
+              {list(running)}
+            </section>
+          )}
+          <section className="people">
+            <h2>{t("room.waiting")}</h2>
+            {waiting.length > 0 ? (
+              list(waiting)
+            ) : (
+              <>
+                <p>{t("room.nobody")}</p>
+                <p className="quiet">{t("room.nobodyLead")}</p>
+              </>
+            )}
+          </section>
+          {planned.length > 0 && (
+            <section className="people">
+              <h2>{t("room.todays")}</h2>
+              {list(planned)}
+            </section>
+          )}
+        </div>
+        {chosen ? (
+          <Chosen key={chosen.sessionId} session={chosen} />
+        ) : (
+          <p className="quiet">{t("room.choose")}</p>
+        )}
+      </div>
+    </main>
+  );
+}
+
+function Person({
+  session,
+  number,
+  isChosen,
+  onChoose,
+}: {
+  session: Session;
+  number: number | null;
+  isChosen: boolean;
+  onChoose: () => void;
+}) {
+  const { t } = useTranslation();
+  const line =
+    session.status === "WAITING" && session.waitingSince
+      ? t("room.since", { time: clock(session.waitingSince) })
+      : clock(session.scheduledStartTime);
+  return (
+    <ToggleButton className="person" isSelected={isChosen} onChange={onChoose}>
+      <Initials name={session.patient.name} size={44} />
+      <span className="grow">
+        <strong>
+          {number !== null && <span className="unseen">{t("room.number", { number })} </span>}
+          {session.patient.name}
+        </strong>
+        <br />
+        <span className="quiet">{line}</span>
+        {session.status === "WAITING" && (
+          <>
+            <br />
+            <span className="quiet">
+              {session.patientReady ? t("room.ready") : t("room.checking")}
+            </span>
+          </>
+        )}
+      </span>
+    </ToggleButton>
+  );
+}
+
+function Chosen({ session }: { session: Session }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const mode = useMode();
+  const { name } = session.patient;
+  const check = session.deviceCheck;
+  const canCall = session.status === "WAITING" || runs(session);
+  const device = (works: boolean, label: string) => (
+    <li>{t(works ? "room.works" : "room.missing", { device: label })}</li>
+  );
+  return (
+    <section className="card stack" aria-label={name}>
+      <div className="row">
+        <Initials name={name} size={72} />
+        <div className="grow">
+          <h2>{name}</h2>
+          <p className="quiet">
+            {t("room.reason", {
+              time: clock(session.scheduledStartTime),
+              minutes: session.scheduledDurationMinutes,
+              mode: mode(session.consultationMode),
+            })}
+          </p>
+        </div>
+      </div>
+      <div>
+        <h3>{t("room.devices")}</h3>
+        {check ? (
+          <ul>
+            {device(check.camera, t("devices.camera"))}
+            {device(check.microphone, t("devices.microphone"))}
+            {device(check.speaker, t("devices.speaker"))}
+          </ul>
+        ) : (
+          <p className="quiet">{t("room.unknown")}</p>
+        )}
+      </div>
+      <div className="actions next-step">
+        {!canCall && <p className="quiet grow">{t("room.notThere", { name })}</p>}
+        <Button
+          className="button main"
+          data-do="admit"
+          isDisabled={!canCall}
+          onPress={() => {
+            ask({ ask: "admit", session: session.sessionId });
+          }}
+        >
+          <PhoneIncoming aria-hidden size={20} />
+          {runs(session) ? t("room.goBack", { name }) : t("room.callIn", { name })}
+        </Button>
+      </div>
+    </section>
+  );
+}

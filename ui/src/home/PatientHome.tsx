@@ -1,0 +1,84 @@
+import { ArrowRight } from "lucide-react";
+import { Button } from "react-aria-components";
+import { useTranslation } from "react-i18next";
+
+import { useAsk } from "../api/context";
+import type { Session, Snapshot } from "../api/bindings";
+import { Initials } from "../parts/Initials";
+import { isOpen, runs, useMode, useWhen } from "./when";
+
+/** The next visit as one large card; later ones below. */
+export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const open = snapshot.sessions.filter(isOpen);
+  const next = open.find(runs) ?? open[0];
+  const later = open.filter((session) => session !== next);
+  return (
+    <main className="page">
+      <h1>{t("home.hello", { name: snapshot.user?.name ?? "" })}</h1>
+      {next ? (
+        <NextVisit session={next} />
+      ) : (
+        <section className="card stack">
+          <h2>{t("home.none")}</h2>
+          <p className="quiet">{t("home.noneLead")}</p>
+        </section>
+      )}
+      {later.length > 0 && (
+        <section className="stack">
+          <h2>{t("home.later")}</h2>
+          <ul className="list">
+            {later.map((session) => (
+              <Later key={session.sessionId} session={session} />
+            ))}
+          </ul>
+        </section>
+      )}
+      {next && (
+        <div className="next-step">
+          <Button
+            className="button main"
+            data-do="enter"
+            onPress={() => {
+              ask({ ask: "enter", session: next.sessionId });
+            }}
+          >
+            {runs(next) ? t("home.return") : t("home.enter")} <ArrowRight aria-hidden />
+          </Button>
+        </div>
+      )}
+    </main>
+  );
+}
+
+function NextVisit({ session }: { session: Session }) {
+  const { t } = useTranslation();
+  const when = useWhen();
+  const mode = useMode();
+  return (
+    <section className="card next-visit" aria-label={t("home.nextVisit")}>
+      <p className="quiet">{runs(session) ? t("home.returnLead") : t("home.nextVisit")}</p>
+      <div className="row">
+        <Initials name={session.doctor.name} size={88} />
+        <div className="grow">
+          <h2>{session.doctor.name}</h2>
+          <p className="quiet">{session.doctor.specialization}</p>
+        </div>
+      </div>
+      <p>
+        {when(session.scheduledStartTime)}, {mode(session.consultationMode)}
+      </p>
+    </section>
+  );
+}
+
+function Later({ session }: { session: Session }) {
+  const { t } = useTranslation();
+  const when = useWhen();
+  return (
+    <li>
+      {when(session.scheduledStartTime)} {t("home.with", { name: session.doctor.name })}
+    </li>
+  );
+}

@@ -1,0 +1,155 @@
+import type { Backend } from "../api/backend";
+import type { Pictures } from "../api/bindings";
+
+const HEADER = 16;
+/** Frames waiting to be decoded from which the next key frame is waited for. */
+const BEHIND = 8;
+
+interface Message {
+  encoded: boolean;
+  key: boolean;
+  width: number;
+  height: number;
+  sequence: number;
+  data: Uint8Array<ArrayBuffer>;
+}
+
+/** Takes a message of the core apart: see `feed.rs` for its header. */
+export function parse(message: ArrayBuffer): Message {
+  const view = new DataView(message);
+  return {
+    encoded: view.getUint8(0) === 0,
+    key: view.getUint8(1) === 1,
+    width: view.getUint16(2, true),
+    height: view.getUint16(4, true),
+    sequence: view.getUint32(8, true),
+    data: new Uint8Array(message, HEADER),
+  };
+}
+
+/** Whether this page can decode what is sent; without it the core decodes. */
+async function decodes(): Promise<boolean> {
+  if (!("VideoDecoder" in globalThis)) return false;
+  const support = await VideoDecoder.isConfigSupported({ codec: "vp8" }).catch(() => null);
+  return support?.supported === true;
+}
+
+/** One stream of pictures onto one canvas. */
+export class PictureStream {
+  private readonly backend: Backend;
+  private readonly which: Pictures;
+  private readonly canvas: HTMLCanvasElement;
+  private readonly context: CanvasRenderingContext2D | null;
+  private decoder: VideoDecoder | null = null;
+  private waitsForKey = true;
+  private closed = false;
+
+  constructor(backend: Backend, which: Pictures, canvas: HTMLCanvasElement) {
+    this.backend = backend;
+    this.which = which;
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { alpha: false });
+    void decodes().then((can) => {
+      if (this.closed) return;
+      backend.pictures(which, !can, (message) => {
+        this.take(message);
+      });
+    });
+  }
+
+  close(): void {
+    this.closed = true;
+    if (this.decoder?.state !== "closed") this.decoder?.close();
+  }
+
+  private take(bytes: ArrayBuffer): void {
+    if (this.closed) return;
+    const message = parse(bytes);
+    this.backend.acknowledge(this.which, message.sequence);
+    if (message.encoded) this.decode(message);
+    else this.draw(rawFrame(message));
+  }
+
+  private decode(message: Message): void {
+    if (this.decoder && this.decoder.decodeQueueSize > BEHIND) this.lost();
+    if (this.waitsForKey && !message.key) return;
+    if (this.decoder?.state !== "configured") {
+      this.decoder = new VideoDecoder({
+        output: (frame) => {
+          this.draw(frame);
+        },
+        error: () => {
+          this.decoder = null;
+          this.lost();
+        },
+      });
+      this.decoder.configure({ codec: "vp8", optimizeForLatency: true });
+    }
+    this.waitsForKey = false;
+    this.decoder.decode(
+      new EncodedVideoChunk({
+        type: message.key ? "key" : "delta",
+        timestamp: message.sequence,
+        data: message.data,
+      }),
+    );
+  }
+
+  private lost(): void {
+    if (this.closed || this.waitsForKey) return;
+    this.waitsForKey = true;
+    this.backend.decoderLost(this.which);
+  }
+
+  private draw(frame: VideoFrame | ImageData): void {
+    const isFrame = "displayWidth" in frame;
+    const width = isFrame ? frame.displayWidth : frame.width;
+    const height = isFrame ? frame.displayHeight : frame.height;
+    // The canvas has the picture's own size; CSS fits it into the window.
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+    }
+    if (isFrame) {
+      if (!this.closed) this.context?.drawImage(frame, 0, 0, width, height);
+      frame.close();
+    } else {
+      this.context?.putImageData(frame, 0, 0);
+    }
+  }
+}
+
+/** A raw I420 picture as something that can be drawn. */
+function rawFrame({ width, height, data }: Message): VideoFrame | ImageData {
+  if ("VideoFrame" in globalThis) {
+    return new VideoFrame(data, {
+      format: "I420",
+      codedWidth: width,
+      codedHeight: height,
+      timestamp: 0,
+    });
+  }
+  return toRgba(data, width, height);
+}
+
+/** I420 (BT.601, limited range) to RGBA, for webviews without WebCodecs. */
+export function toRgba(i420: Uint8Array, width: number, height: number): ImageData {
+  const out = new Uint8ClampedArray(width * height * 4);
+  const at = (index: number) => i420[index] ?? 0;
+  const u0 = width * height;
+  const v0 = u0 + u0 / 4;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const c = 1.164 * (at(y * width + x) - 16);
+      const chroma = (y >> 1) * (width >> 1) + (x >> 1);
+      const u = at(u0 + chroma) - 128;
+      const v = at(v0 + chroma) - 128;
+      const o = (y * width + x) * 4;
+      out[o] = c + 1.596 * v;
+      out[o + 1] = c - 0.392 * u - 0.813 * v;
+      out[o + 2] = c + 2.017 * u;
+      out[o + 3] = 255;
+    }
+  }
+  return new ImageData(out, width, height);
+}

@@ -1,0 +1,64 @@
+import { ArrowRight } from "lucide-react";
+import { Button } from "react-aria-components";
+import { useTranslation } from "react-i18next";
+
+import { useAsk } from "../api/context";
+import type { Devices, Visit } from "../api/bindings";
+import { Picture } from "../parts/Picture";
+import { DeviceRows } from "./DeviceRows";
+
+/** The waiting room, first part: camera, microphone, speaker. Nothing here keeps anybody out. */
+export function Check({ visit, devices }: { visit: Visit; devices: Devices }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const { name } = visit.session.doctor;
+  const lacks = [
+    devices.camera.works ? null : t("check.notSee"),
+    devices.microphone.works ? null : t("check.notHear"),
+    devices.speaker.works ? null : t("check.notHeard"),
+  ].filter((what) => what !== null);
+  const opening = devices.camera.opening || devices.microphone.opening || devices.speaker.opening;
+  return (
+    <main className="page">
+      <div>
+        <h1>{t("check.title")}</h1>
+        <p className="quiet">{t("check.lead", { name })}</p>
+      </div>
+      <div className="check">
+        <div className="own-picture">
+          {devices.camera.works ? (
+            <Picture which="own" label={t("check.preview")} />
+          ) : (
+            <p>{devices.camera.opening ? t("devices.opening") : t("devices.cameraOff")}</p>
+          )}
+        </div>
+        <div className="card">
+          <DeviceRows devices={devices} />
+        </div>
+      </div>
+      <div className="next-step">
+        {lacks.length > 0 && !opening && (
+          <p className="quiet grow">{t("check.readyWithout", { name, what: lacks.join(", ") })}</p>
+        )}
+        <Button
+          className="button"
+          data-do="back"
+          onPress={() => {
+            ask({ ask: "home" });
+          }}
+        >
+          {t("check.back")}
+        </Button>
+        <Button
+          className="button main"
+          data-do="ready"
+          onPress={() => {
+            ask({ ask: "ready" });
+          }}
+        >
+          {t("check.ready")} <ArrowRight aria-hidden />
+        </Button>
+      </div>
+    </main>
+  );
+}

@@ -1,0 +1,161 @@
+import { CircleCheck, CircleDashed, TriangleAlert, Volume2 } from "lucide-react";
+import type { ReactNode } from "react";
+import {
+  Button,
+  Label,
+  ListBox,
+  ListBoxItem,
+  Popover,
+  Select,
+  SelectValue,
+} from "react-aria-components";
+import { useTranslation } from "react-i18next";
+
+import { useAsk } from "../api/context";
+import type { DeviceKind, DeviceState, Devices } from "../api/bindings";
+import { LevelMeter } from "../parts/LevelMeter";
+
+const AUTOMATIC = "automatic";
+
+/** Camera, microphone and speaker: each with a tick or its trouble, and the fix. */
+export function DeviceRows({ devices }: { devices: Devices }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const heard = devices.testSoundHeard;
+  return (
+    <div>
+      <Row kind="camera" state={devices.camera}>
+        {devices.camera.on ? t("devices.cameraWorks") : t("devices.cameraOff")}
+      </Row>
+      <Row
+        kind="microphone"
+        state={devices.microphone}
+        attention={devices.microphoneIsSilent}
+        extra={devices.microphone.works && <LevelMeter label={t("devices.level")} />}
+      >
+        {devices.microphoneIsSilent
+          ? t("devices.microphoneSilent")
+          : devices.microphone.on
+            ? t("devices.microphoneWorks")
+            : t("devices.microphoneOff")}
+      </Row>
+      <Row
+        kind="speaker"
+        state={devices.speaker}
+        attention={heard === false}
+        extra={
+          <div className="chips">
+            <Button
+              className="button outlined"
+              data-do="testSound"
+              isDisabled={devices.testSoundPlays}
+              onPress={() => {
+                ask({ ask: "testSound" });
+              }}
+            >
+              <Volume2 aria-hidden size={20} />
+              {devices.testSoundPlays ? t("devices.playing") : t("devices.playSound")}
+            </Button>
+            {devices.speaker.works && heard !== true && (
+              <>
+                <span className="unseen">{t("devices.heardIt")}</span>
+                <Button
+                  className="button"
+                  data-do="heard"
+                  onPress={() => {
+                    ask({ ask: "testSoundHeard", heard: true });
+                  }}
+                >
+                  {t("devices.yes")}
+                </Button>
+                <Button
+                  className="button"
+                  onPress={() => {
+                    ask({ ask: "testSoundHeard", heard: false });
+                  }}
+                >
+                  {t("devices.no")}
+                </Button>
+              </>
+            )}
+          </div>
+        }
+      >
+        {heard === true
+          ? t("devices.speakerHeard")
+          : heard === false
+            ? t("devices.speakerNotHeard")
+            : t("devices.speakerWorks")}
+      </Row>
+    </div>
+  );
+}
+
+function Row({
+  kind,
+  state,
+  attention = false,
+  extra,
+  children,
+}: {
+  kind: DeviceKind;
+  state: DeviceState;
+  attention?: boolean;
+  extra?: ReactNode;
+  children: ReactNode;
+}) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const troubled = state.trouble !== null || attention;
+  const Icon = troubled ? TriangleAlert : state.works ? CircleCheck : CircleDashed;
+  return (
+    <section className="device" aria-label={t(`devices.${kind}`)}>
+      <Icon
+        aria-label={
+          troubled
+            ? t("devices.attention")
+            : state.works
+              ? t("devices.works")
+              : t("devices.opening")
+        }
+        className={troubled ? "attention" : "good"}
+      />
+      <h3>{t(`devices.${kind}`)}</h3>
+      <p role="status">
+        {state.trouble
+          ? t(`devices.${state.trouble}`)
+          : state.opening
+            ? t("devices.opening")
+            : children}
+      </p>
+      {extra}
+      {state.choices.length > 1 && (
+        <Select
+          className="field"
+          value={state.chosen ?? AUTOMATIC}
+          onChange={(key) => {
+            ask({ ask: "choose", device: kind, id: key === AUTOMATIC ? null : String(key) });
+          }}
+        >
+          <Label className="unseen">{t(`devices.${kind}`)}</Label>
+          <Button className="select-button">
+            <SelectValue />
+            <span aria-hidden>▾</span>
+          </Button>
+          <Popover className="popover">
+            <ListBox>
+              <ListBoxItem id={AUTOMATIC} className="option">
+                {t("devices.automatic")}
+              </ListBoxItem>
+              {state.choices.map((choice) => (
+                <ListBoxItem key={choice.id} id={choice.id} className="option">
+                  {choice.name}
+                </ListBoxItem>
+              ))}
+            </ListBox>
+          </Popover>
+        </Select>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,67 @@
+import { Button } from "react-aria-components";
+import { useTranslation } from "react-i18next";
+
+import { useAsk } from "../api/context";
+import type { Devices, Visit } from "../api/bindings";
+import { ChatPanel } from "../chat/ChatPanel";
+import { clock } from "../i18n";
+import { Initials } from "../parts/Initials";
+import { Picture } from "../parts/Picture";
+
+/** The waiting room, second part: who comes, which place in line, how one looks. */
+export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const { session } = visit;
+  const place = session.placeInLine;
+  return (
+    <main className="page">
+      <div className="waiting">
+        <section className="stack">
+          <div className="row">
+            <Initials name={session.doctor.name} size={88} />
+            <div className="grow">
+              <h1 role="status">{t("waiting.title", { name: session.doctor.name })}</h1>
+              {place !== undefined && (
+                <p role="status">
+                  <strong>
+                    {place === 1 ? t("waiting.next") : t("waiting.place", { count: place })}
+                  </strong>
+                </p>
+              )}
+            </div>
+          </div>
+          <p className="quiet">
+            {t("waiting.since", {
+              time: clock(session.waitingSince ?? session.asOf),
+              planned: clock(session.scheduledStartTime),
+            })}
+          </p>
+          <p>{t("waiting.stay")}</p>
+        </section>
+        <div className="stack">
+          <div className="own-picture">
+            {devices.camera.works ? (
+              <Picture which="own" label={t("waiting.own")} />
+            ) : (
+              <p>{t("devices.cameraOff")}</p>
+            )}
+          </div>
+          <p className="quiet small">{t("waiting.own")}</p>
+        </div>
+      </div>
+      <ChatPanel visit={visit} inPage />
+      <div className="next-step">
+        <Button
+          className="button outlined"
+          data-do="leave"
+          onPress={() => {
+            ask({ ask: "leave" });
+          }}
+        >
+          {t("waiting.leave")}
+        </Button>
+      </div>
+    </main>
+  );
+}
