@@ -1,0 +1,156 @@
+//! What is measured of a visit.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::{person::Person, world::World};
+use crate::root;
+
+/// A gap between two new pictures from which the picture counts as frozen.
+const FROZEN_MS: f64 = 200.0;
+
+/// Installs what reads the fake camera's code back.
+pub(crate) async fn install_probe(person: &Person) -> Result<()> {
+    person.script(include_str!("../../assets/probe.js")).await.map(drop)
+}
+
+/// What the probe saw: (when, age, width, height) of each new picture.
+pub(crate) async fn pictures(person: &Person) -> Result<Vec<[f64; 4]>> {
+    let seen = person.script("return window.bedsideProbe ? window.bedsideProbe.seen : []").await?;
+    Ok(serde_json::from_value(seen)?)
+}
+
+/// When the call was first connected, milliseconds since 1970.
+pub(crate) async fn connected_at(person: &Person) -> Result<Option<f64>> {
+    Ok(person.script("return window.bedsideProbe.connectedAt").await?.as_f64())
+}
+
+/// How the picture came in between two times, milliseconds since 1970.
+pub(crate) fn video(seen: &[[f64; 4]], from: f64, to: f64) -> Value {
+    let seen: Vec<_> = seen.iter().filter(|frame| (from..=to).contains(&frame[0])).collect();
+    let Some(last) = seen.last() else {
+        return json!({ "fps": null, "reason": "no picture came" });
+    };
+    let mut ages: Vec<f64> = seen.iter().map(|frame| frame[1]).collect();
+    ages.sort_by(f64::total_cmp);
+    let frozen: f64 = seen.windows(2).map(|pair| pair[1][0] - pair[0][0]).filter(|gap| *gap > FROZEN_MS).sum();
+    json!({
+        "fps": (seen.len() as f64 * 1e4 / (to - from)).round() / 10.0,
+        "width": last[2],
+        "height": last[3],
+        "latency_ms_p50": ages[ages.len() / 2],
+        "latency_ms_p95": ages[ages.len() * 95 / 100],
+        "frozen_ms": frozen,
+    })
+}
+
+/// Speech to say, made once: 48 kHz, mono.
+pub(crate) fn speech(folder: &Path, voice: &str, words: &str) -> Result<PathBuf> {
+    let (raw, file) = (folder.join(format!("{voice}-raw.wav")), folder.join(format!("{voice}.wav")));
+    let spoken = Command::new("espeak-ng").args(["-v", voice, "-s", "150", "-w"]).arg(&raw).arg(words).status()?;
+    let converted = Command::new("sox").arg(&raw).args(["-r", "48000", "-c", "1", "-b", "16"]).arg(&file).args(["gain", "-n", "-6"]).status()?;
+    if !spoken.success() || !converted.success() {
+        bail!("no speech could be made");
+    }
+    Ok(file)
+}
+
+/// Speaks from one to the other and scores what came out there.
+pub(crate) fn sound(from: &World, to: &World, speech: &Path, folder: &Path) -> Result<Value> {
+    let (mouth, ear) = (from.record("mouth")?, to.record("speaker")?);
+    // Both recordings have to be under way before a word is said.
+    std::thread::sleep(Duration::from_millis(700));
+    from.speak(speech)?;
+    std::thread::sleep(Duration::from_millis(900));
+    let (mouth, mouth_start) = mouth.stop()?;
+    let (ear, ear_start) = ear.stop()?;
+    let (mouth_file, ear_file) =
+        (folder.join(format!("{}-mouth.s16", from.name)), folder.join(format!("{}-ear.s16", to.name)));
+    fs::write(&mouth_file, mouth)?;
+    fs::write(&ear_file, ear)?;
+    let Some(python) = scorer()? else {
+        return Ok(json!({ "correlation": null, "latency_ms": null, "pesq_wb": null, "reason": "the scorer could not be installed" }));
+    };
+    let scored = Command::new(python)
+        .arg(root().join("xtask/assets/score.py"))
+        .arg(mouth_file)
+        .arg(mouth_start.to_string())
+        .arg(ear_file)
+        .arg(ear_start.to_string())
+        .output()?;
+    if !scored.status.success() {
+        let why = String::from_utf8_lossy(&scored.stderr).lines().last().unwrap_or_default().to_owned();
+        return Ok(json!({ "correlation": null, "latency_ms": null, "pesq_wb": null, "reason": why }));
+    }
+    serde_json::from_slice(&scored.stdout).context("the score can't be read")
+}
+
+/// A Python with what scoring needs, made at the first use.
+pub(crate) fn scorer() -> Result<Option<PathBuf>> {
+    let folder = root().join("target/demo/scorer");
+    let python = folder.join("bin/python");
+    let works = |python: &Path| {
+        Command::new(python).args(["-c", "import pesq, scipy"]).output().is_ok_and(|done| done.status.success())
+    };
+    if works(&python) {
+        return Ok(Some(python));
+    }
+    let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status()?.success()
+        && Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "numpy", "scipy", "pesq"])
+            .status()?
+            .success();
+    Ok((made && works(&python)).then_some(python))
+}
+
+/// Time used by a person's app and its webview so far.
+pub(crate) struct Usage {
+    at: Instant,
+    ticks: u64,
+}
+
+/// The time used so far.
+pub(crate) fn usage(world: &World) -> Usage {
+    let ticks = world
+        .app_processes()
+        .iter()
+        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok())
+        .filter_map(|stat| {
+            // After the name, which may hold anything but ends with the last parenthesis.
+            let fields: Vec<u64> =
+                stat.rsplit_once(')')?.1.split_whitespace().filter_map(|f| f.parse().ok()).collect();
+            // utime and stime; the state letter is left out of `fields`.
+            Some(fields.get(10)? + fields.get(11)?)
+        })
+        .sum();
+    Usage { at: Instant::now(), ticks }
+}
+
+/// Percent of one core since `before`.
+pub(crate) fn cpu_percent(world: &World, before: &Usage) -> f64 {
+    let now = usage(world);
+    // A tick is a hundredth of a second on every Linux there is.
+    let used = now.ticks.saturating_sub(before.ticks) as f64 / 100.0;
+    (used / now.at.duration_since(before.at).as_secs_f64() * 1e3).round() / 10.0
+}
+
+/// Proportional memory of a person's app and its webview, in MB.
+pub(crate) fn pss_mb(world: &World) -> f64 {
+    let kilobytes: u64 = world
+        .app_processes()
+        .iter()
+        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok())
+        .filter_map(|rollup| {
+            let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        })
+        .sum();
+    (kilobytes as f64 / 102.4).round() / 10.0
+}

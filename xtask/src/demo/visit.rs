@@ -1,0 +1,320 @@
+//! The visit itself, as two people live it.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::{
+    clinic::{Clinic, DOCTOR, PASSWORD, PATIENT},
+    measure,
+    person::Person,
+    report::{Report, now_ms},
+    world::World,
+};
+use crate::root;
+
+/// How long the picture is watched.
+const WATCH: Duration = Duration::from_secs(12);
+/// How long the service is away in mid-call.
+const OUTAGE: Duration = Duration::from_secs(10);
+
+const DOCTORS_WORDS: &str = "Good afternoon. I can see you well. Tell me, please, since when you have had the pain in \
+    your shoulder, and whether it wakes you up at night. Take your time, we have all the time you need.";
+const PATIENTS_WORDS: &str = "It began on Sunday after I worked in the garden. When I lift my arm it hurts here, and I \
+    sleep badly. I have taken two of the white tablets every evening, but they do not help me very much.";
+
+/// Runs the visit; the report is written whatever came of it.
+pub(crate) async fn run(to: Option<&Path>) -> Result<()> {
+    let out = root().join("target/demo");
+    std::fs::create_dir_all(&out)?;
+    for old in std::fs::read_dir(&out)?.flatten() {
+        if old.path().extension().is_some_and(|extension| extension == "png") {
+            std::fs::remove_file(old.path())?;
+        }
+    }
+    let mut report = Report::new();
+    let outcome = visit(&mut report, &out).await;
+    if let Some(call) = report.facts.get("call") {
+        println!("\n{}", serde_json::to_string_pretty(call)?);
+    }
+    report.finish(outcome.is_ok(), to)?;
+    println!("\nscreenshots: {}", out.display());
+    if outcome.is_ok() {
+        println!("The whole visit went through.");
+    }
+    outcome
+}
+
+async fn visit(report: &mut Report, out: &Path) -> Result<()> {
+    let mut clinic = Clinic::open(out)?;
+    report.step("clinic", "the service is up, with demo people");
+    let doctors_speech = measure::speech(out, "en-gb", DOCTORS_WORDS)?;
+    let patients_speech = measure::speech(out, "en-us", PATIENTS_WORDS)?;
+    measure::scorer()?;
+    let doctor = Person::sit_down(World::start("doctor", "0", &clinic.address(), out)?).await?;
+    let mut patient = Person::sit_down(World::start("patient", "1", &clinic.address(), out)?).await?;
+    report.step("both", "the windows are open");
+
+    sign_in(report, out, &doctor, &patient).await?;
+    wait(report, out, &doctor, &patient).await?;
+    let (mut call, admitted_at) = call_in(report, out, &doctor, &patient).await?;
+    watch(report, out, &doctor, &patient, &mut call, admitted_at).await?;
+    listen(report, &doctor, &patient, &doctors_speech, &patients_speech, out, &mut call)?;
+    report.facts.insert("call".into(), call);
+    chat(report, out, &doctor, &patient).await?;
+    controls(report, out, &doctor, &patient).await?;
+    outage(report, out, &mut clinic, &doctor, &patient).await?;
+    crash(report, out, &doctor, &mut patient).await?;
+    end(report, out, &doctor, &patient).await?;
+    doctor.leaves().await?;
+    patient.leaves().await?;
+    report.step("both", "the windows are closed");
+    Ok(())
+}
+
+async fn sign_in(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    patient.sees("Sign in").await?;
+    patient.screenshot(out, &mut report.screens, "sign-in")?;
+    patient.signs_in(PATIENT, "not the password").await?;
+    patient.sees("is not right").await?;
+    patient.screenshot(out, &mut report.screens, "wrong-password")?;
+    report.step("patient", "is told that the password is not right");
+    patient.script("document.querySelector(\"[name='password']\").select()").await?;
+    patient.types("password", PASSWORD).await?;
+    patient.does("submit").await?;
+    patient.sees("Your next visit").await?;
+    patient.screenshot(out, &mut report.screens, "home")?;
+    report.step("patient", "is signed in and sees the next visit");
+    doctor.signs_in(DOCTOR, PASSWORD).await?;
+    doctor.sees("Nobody is waiting").await?;
+    doctor.screenshot(out, &mut report.screens, "room-empty")?;
+    report.step("doctor", "is signed in; nobody waits");
+    Ok(())
+}
+
+async fn wait(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    patient.does("enter").await?;
+    patient.sees("Your camera works").await?;
+    patient.sees("Say something").await?;
+    patient.does("testSound").await?;
+    patient.does("heard").await?;
+    patient.sees("You heard the sound").await?;
+    patient.screenshot(out, &mut report.screens, "check")?;
+    report.step("patient", "has checked camera, microphone and speaker");
+    patient.does("ready").await?;
+    patient.sees("You are next").await?;
+    patient.screenshot(out, &mut report.screens, "waiting")?;
+    doctor.sees("Maria Keller has arrived").await?;
+    doctor.sees("Camera: works").await?;
+    doctor.screenshot(out, &mut report.screens, "room-arrival")?;
+    report.step("doctor", "sees that the patient has arrived and is ready");
+    Ok(())
+}
+
+async fn call_in(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<(Value, f64)> {
+    measure::install_probe(doctor).await?;
+    measure::install_probe(patient).await?;
+    let admitted_at = now_ms();
+    doctor.does("admit").await?;
+    report.step("doctor", "calls the patient in");
+    patient.does("join").await?;
+    report.step("patient", "joins");
+    for person in [doctor, patient] {
+        person.until("the other's picture", "window.bedsideProbe.seen.length > 0").await?;
+    }
+    let mut first = serde_json::Map::new();
+    let mut connected: Option<f64> = None;
+    for person in [doctor, patient] {
+        let seen = measure::pictures(person).await?;
+        first.insert(person.world.name.into(), json!(seen[0][0] - admitted_at));
+        person.until("the call to be connected", "window.bedsideProbe.connectedAt").await?;
+        let at = measure::connected_at(person).await?.unwrap_or(f64::MAX);
+        connected = Some(connected.map_or(at, |c| c.max(at)));
+    }
+    report.step("both", "see one another");
+    patient.screenshot(out, &mut report.screens, "call-begins")?;
+    let call = json!({ "connect_ms": connected.map(|at| at - admitted_at), "first_frame_ms": first });
+    Ok((call, admitted_at))
+}
+
+async fn watch(
+    report: &mut Report,
+    out: &Path,
+    doctor: &Person,
+    patient: &Person,
+    call: &mut Value,
+    admitted_at: f64,
+) -> Result<()> {
+    // The first seconds are the estimate's climb; what is reported is what comes after.
+    let settle = Duration::from_secs(6);
+    tokio::time::sleep(settle).await;
+    let before = [measure::usage(&doctor.world), measure::usage(&patient.world)];
+    let from = now_ms();
+    tokio::time::sleep(WATCH).await;
+    let to = now_ms();
+    let mut facts = json!({ "video": {}, "cpu_percent": {}, "pss_mb": {} });
+    for (person, before) in [doctor, patient].into_iter().zip(&before) {
+        let name = person.world.name;
+        let seen = measure::pictures(person).await?;
+        if seen.iter().all(|frame| frame[0] < from) {
+            bail!("the {name} sees no picture any more, {} ms into the call", to - admitted_at);
+        }
+        facts["video"][name] = measure::video(&seen, from, to);
+        facts["cpu_percent"][name] = measure::cpu_percent(&person.world, before).into();
+        facts["pss_mb"][name] = measure::pss_mb(&person.world).into();
+        person.screenshot(out, &mut report.screens, "call")?;
+    }
+    merge(call, facts);
+    report.step("both", "have watched one another");
+    Ok(())
+}
+
+fn listen(
+    report: &mut Report,
+    doctor: &Person,
+    patient: &Person,
+    doctors_speech: &Path,
+    patients_speech: &Path,
+    out: &Path,
+    call: &mut Value,
+) -> Result<()> {
+    // "doctor" is what the doctor hears.
+    let heard_by_patient = measure::sound(&doctor.world, &patient.world, doctors_speech, out)?;
+    report.step("doctor", "has spoken, the patient has heard it");
+    let heard_by_doctor = measure::sound(&patient.world, &doctor.world, patients_speech, out)?;
+    report.step("patient", "has spoken, the doctor has heard it");
+    for (who, score) in [("doctor", &heard_by_doctor), ("patient", &heard_by_patient)] {
+        if score["correlation"].as_f64().is_some_and(|likeness| likeness < 0.3) {
+            bail!("the {who} does not hear what was said: {score}");
+        }
+    }
+    merge(call, json!({ "audio": { "doctor": heard_by_doctor, "patient": heard_by_patient } }));
+    Ok(())
+}
+
+async fn chat(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    doctor.does("chat").await?;
+    doctor.types("message", "Please take Ibuprofen 400 after breakfast.").await?;
+    doctor.does("send").await?;
+    doctor.sees("Delivered").await?;
+    patient.does("chat").await?;
+    patient.sees("Ibuprofen 400").await?;
+    doctor.sees("Read").await?;
+    patient.types("message", "Thank you, doctor.").await?;
+    patient.does("send").await?;
+    doctor.sees("Thank you, doctor.").await?;
+    doctor.screenshot(out, &mut report.screens, "chat")?;
+    report.step("both", "have written to one another");
+    Ok(())
+}
+
+async fn controls(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    patient.does("microphone").await?;
+    doctor.sees("Maria Keller is muted").await?;
+    patient.does("microphone").await?;
+    patient.does("camera").await?;
+    doctor.sees("camera is off").await?;
+    doctor.screenshot(out, &mut report.screens, "other-camera-off")?;
+    patient.does("camera").await?;
+    doctor.until("the picture", "document.querySelector('canvas.remote')").await?;
+    report.step("patient", "has muted, and switched the camera off and on");
+    patient.does("settings").await?;
+    patient.sees("Changes count at once").await?;
+    patient.screenshot(out, &mut report.screens, "settings")?;
+    patient.does("done").await?;
+    doctor.does("hold").await?;
+    patient.sees("has put the visit on hold").await?;
+    patient.screenshot(out, &mut report.screens, "on-hold")?;
+    doctor.does("hold").await?;
+    patient.until("the picture", "document.querySelector('canvas.remote')").await?;
+    report.step("doctor", "has put the visit on hold and taken it off");
+    Ok(())
+}
+
+/// The service is killed and started again in mid-call: the call goes on, and no message is lost.
+async fn outage(report: &mut Report, out: &Path, clinic: &mut Clinic, doctor: &Person, patient: &Person) -> Result<()> {
+    clinic.kill()?;
+    patient.types("message", "Can you still hear me?").await?;
+    patient.does("send").await?;
+    patient.sees("On its way").await?;
+    patient.screenshot(out, &mut report.screens, "service-away")?;
+    let from = now_ms();
+    tokio::time::sleep(OUTAGE).await;
+    let seen = measure::pictures(doctor).await?;
+    let during = seen.iter().filter(|frame| frame[0] > from + 1_000.0).count();
+    if during < 50 {
+        bail!("the picture stopped while the service was away: {during} pictures in 9 s");
+    }
+    clinic.start()?;
+    doctor.sees("Can you still hear me?").await?;
+    patient.until("the message to be confirmed", "!document.body.innerText.includes('On its way')").await?;
+    let written = patient.script("return document.querySelectorAll('.message').length").await?;
+    let shown = doctor.script("return document.querySelectorAll('.message').length").await?;
+    let read = doctor.script("return document.body.innerText.match(/Read/g)?.length ?? 0").await?;
+    if written != shown {
+        bail!("the patient sees {written} messages, the doctor {shown}");
+    }
+    report.facts.insert("chat".into(), json!({ "sent": written, "delivered": shown, "read": read }));
+    report.facts.insert("outage".into(), json!({ "pictures_while_away": during }));
+    report.step("clinic", "was away for 10 s: the call went on, no message was lost");
+    Ok(())
+}
+
+/// The patient's app is killed and started again.
+async fn crash(report: &mut Report, out: &Path, doctor: &Person, patient: &mut Person) -> Result<()> {
+    patient.world.kill_app()?;
+    doctor.sees("reconnecting").await?;
+    doctor.screenshot(out, &mut report.screens, "other-reconnecting")?;
+    report.step("patient", "lost the app; the doctor sees “reconnecting”");
+    patient.come_back().await?;
+    patient.sees("Return to your visit").await?;
+    patient.screenshot(out, &mut report.screens, "return")?;
+    measure::install_probe(patient).await?;
+    patient.does("enter").await?;
+    patient.until("the doctor's picture", "window.bedsideProbe.seen.length > 0").await?;
+    doctor.until("the call to be back", "document.querySelector('.call-top .quality')").await?;
+    report.step("patient", "is back in the visit after a restart of the app");
+    Ok(())
+}
+
+async fn end(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    doctor.does("end").await?;
+    doctor.screenshot(out, &mut report.screens, "end")?;
+    doctor.does("confirm").await?;
+    patient.sees("48.50 EUR").await?;
+    patient.screenshot(out, &mut report.screens, "summary")?;
+    doctor.sees("Your visit has ended").await?;
+    report.step("doctor", "has ended the visit; both see the summary");
+    patient.click("[data-star='overall-5']").await?;
+    patient.click("[data-tag='Good listener']").await?;
+    patient.does("more").await?;
+    patient.click("[data-star='audio-4']").await?;
+    patient.click("[data-star='video-5']").await?;
+    patient.types("review", "She took her time.").await?;
+    patient.does("recommend").await?;
+    patient.screenshot(out, &mut report.screens, "feedback")?;
+    patient.does("sendFeedback").await?;
+    patient.sees("Thank you").await?;
+    report.facts.insert("feedback".into(), json!({ "overall": 5, "thanked": true }));
+    patient.screenshot(out, &mut report.screens, "thanks")?;
+    report.step("patient", "has given feedback");
+    patient.does("home").await?;
+    patient.does("history").await?;
+    patient.sees("Feedback given").await?;
+    patient.screenshot(out, &mut report.screens, "history")?;
+    let visits = patient.script("return document.querySelectorAll('article').length").await?;
+    report.facts.insert("history".into(), json!({ "visits": visits }));
+    report.step("patient", "finds the visit in the history");
+    doctor.does("home").await?;
+    doctor.sees("Nobody is waiting").await?;
+    doctor.screenshot(out, &mut report.screens, "next")?;
+    report.step("doctor", "is back in the room");
+    Ok(())
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Value::Object(into), Value::Object(more)) = (into, more) {
+        into.extend(more);
+    }
+}

@@ -1,0 +1,324 @@
+//! What a person has around them: a screen, a sound server, a camera, a folder.
+
+use std::{
+    fs,
+    io::Read,
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::root;
+
+/// Bytes of one millisecond of recorded sound: 48 samples of 16 bits.
+const BYTES_PER_MS: f64 = 96.0;
+
+/// One person's world. Everything in it ends when it is dropped.
+pub(crate) struct World {
+    pub(crate) name: &'static str,
+    folder: tempdir::Folder,
+    display: String,
+    pub(crate) driver: String,
+    processes: Vec<Child>,
+    driver_process: Option<Child>,
+    camera: PathBuf,
+    look: &'static str,
+    service: String,
+    log: PathBuf,
+}
+
+mod tempdir {
+    use std::path::PathBuf;
+
+    /// A folder with a short name: paths of sockets have at most 108 bytes.
+    pub(super) struct Folder(pub(super) PathBuf);
+
+    impl Folder {
+        pub(super) fn new(name: &str) -> std::io::Result<Self> {
+            let path = std::env::temp_dir().join(format!("bedside-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&path)?;
+            Ok(Self(path))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            // A file that is still open does not matter: the folder is in the temporary ones.
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+impl World {
+    /// Starts all of it. `look` is the face before the camera.
+    pub(crate) fn start(name: &'static str, look: &'static str, service: &str, out: &Path) -> Result<Self> {
+        let folder = tempdir::Folder::new(name)?;
+        for sub in ["home", "run"] {
+            fs::create_dir_all(folder.0.join(sub))?;
+        }
+        #[cfg(unix)]
+        fs::set_permissions(folder.0.join("run"), std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        let mut world = Self {
+            name,
+            display: String::new(),
+            driver: String::new(),
+            processes: vec![],
+            driver_process: None,
+            camera: camera_library()?,
+            look,
+            service: service.to_owned(),
+            log: out.join(format!("{name}.log")),
+            folder,
+        };
+        fs::write(&world.log, "")?;
+        world.start_screen()?;
+        world.start_sound()?;
+        world.start_driver()?;
+        Ok(world)
+    }
+
+    fn pulse(&self) -> PathBuf {
+        self.folder.0.join("run/pulse")
+    }
+
+    fn start_screen(&mut self) -> Result<()> {
+        let mut screen = Command::new("Xvfb");
+        screen.args(["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]);
+        let mut screen = screen.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("Xvfb can't be started")?;
+        let mut output = screen.stdout.take().context("Xvfb says nothing")?;
+        self.processes.push(screen);
+        let mut number = vec![];
+        let mut byte = [0];
+        while output.read(&mut byte)? == 1 && byte[0] != b'\n' {
+            number.push(byte[0]);
+        }
+        self.display = format!(":{}", String::from_utf8(number)?);
+        Ok(())
+    }
+
+    fn start_sound(&mut self) -> Result<()> {
+        let socket = self.pulse();
+        let mut server = Command::new("pulseaudio");
+        server.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--log-level=error"]);
+        let modules = [
+            format!("module-native-protocol-unix auth-anonymous=1 socket={}", socket.display()),
+            // Without norewinds a null sink that was idle plays its first two seconds at once.
+            "module-null-sink sink_name=speaker rate=48000 channels=1 norewinds=1 sink_properties=device.description=Speaker".into(),
+            "module-null-sink sink_name=mouth rate=48000 channels=1 norewinds=1".into(),
+            "module-remap-source source_name=microphone master=mouth.monitor source_properties=device.description=Microphone".into(),
+        ];
+        for module in &modules {
+            server.args(["-L", module]);
+        }
+        server.env("HOME", self.folder.0.join("home")).env("XDG_RUNTIME_DIR", self.folder.0.join("run"));
+        let server = server.env_remove("DISPLAY").stderr(Stdio::null()).spawn().context("pulseaudio can't be started")?;
+        self.processes.push(server);
+        wait_for("the sound server", || self.pactl(&["set-default-source", "microphone"]))?;
+        if !self.pactl(&["set-default-sink", "speaker"]) {
+            bail!("the sound server has no speaker");
+        }
+        Ok(())
+    }
+
+    fn sound_command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("PULSE_SERVER", format!("unix:{}", self.pulse().display()));
+        command.env("HOME", self.folder.0.join("home"));
+        command
+    }
+
+    fn pactl(&self, args: &[&str]) -> bool {
+        let mut command = self.sound_command("pactl");
+        command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    /// The program that clicks; the app is its child.
+    pub(crate) fn start_driver(&mut self) -> Result<()> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let home = self.folder.0.join("home");
+        let log = fs::File::options().append(true).open(&self.log)?;
+        let driver = Command::new("WebKitWebDriver")
+            .args([format!("--port={port}"), "--host=127.0.0.1".into()])
+            .env("TAURI_WEBVIEW_AUTOMATION", "true")
+            .env("DISPLAY", &self.display)
+            .env("GDK_BACKEND", "x11")
+            .env("HOME", &home)
+            .env("XDG_CONFIG_HOME", home.join("config"))
+            .env("XDG_DATA_HOME", home.join("data"))
+            .env("XDG_CACHE_HOME", home.join("cache"))
+            .env("XDG_RUNTIME_DIR", self.folder.0.join("run"))
+            .env("PULSE_SERVER", format!("unix:{}", self.pulse().display()))
+            .env("LD_PRELOAD", &self.camera)
+            .env("BEDSIDE_FAKE_CAMERA", "/dev/video0")
+            .env("BEDSIDE_FAKE_CAMERA_LOOK", self.look)
+            .env("BEDSIDE_SERVICE", &self.service)
+            .env("NO_AT_BRIDGE", "1")
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .env_remove("WAYLAND_DISPLAY")
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("WebKitWebDriver can't be started")?;
+        self.driver_process = Some(driver);
+        self.driver = format!("http://127.0.0.1:{port}");
+        wait_for("the driver", || TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// Ends the driver and with it the app, as a crash would.
+    pub(crate) fn kill_app(&mut self) -> Result<()> {
+        for pid in self.app_processes() {
+            // Gone already is as good.
+            let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+        }
+        if let Some(mut driver) = self.driver_process.take() {
+            driver.kill()?;
+            driver.wait()?;
+        }
+        Ok(())
+    }
+
+    /// What is on the screen now.
+    pub(crate) fn screenshot(&self, to: &Path) -> Result<()> {
+        let done = Command::new("import").args(["-display", &self.display, "-window", "root"]).arg(to).output()?;
+        if !done.status.success() {
+            bail!("no screenshot: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        Ok(())
+    }
+
+    /// Speaks a file into the microphone.
+    pub(crate) fn speak(&self, speech: &Path) -> Result<()> {
+        let done = self.sound_command("paplay").arg("--device=mouth").arg(speech).status()?;
+        if !done.success() {
+            bail!("nothing was spoken");
+        }
+        Ok(())
+    }
+
+    /// Records what goes into the microphone (`mouth`) or comes out of the `speaker`.
+    pub(crate) fn record(&self, sink: &str) -> Result<Recording> {
+        let mut command = self.sound_command("parecord");
+        command.args([
+            &format!("--device={sink}.monitor"),
+            "--raw",
+            "--format=s16le",
+            "--rate=48000",
+            "--channels=1",
+            "--latency-msec=20",
+        ]);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut output = process.stdout.take().context("parecord gives nothing")?;
+        let heard = Arc::new(Mutex::new((Vec::new(), f64::MAX)));
+        let shared = heard.clone();
+        let reader = std::thread::spawn(move || {
+            let mut chunk = [0; 9_600];
+            while let Ok(length) = output.read(&mut chunk) {
+                if length == 0 {
+                    return;
+                }
+                let now = clock();
+                if let Ok(mut heard) = shared.lock() {
+                    heard.0.extend_from_slice(&chunk[..length]);
+                    // The chunk that came with the least delay tells best when the first began.
+                    let start = now - heard.0.len() as f64 / BYTES_PER_MS / 1e3;
+                    heard.1 = heard.1.min(start);
+                }
+            }
+        });
+        Ok(Recording { process, reader, heard })
+    }
+
+    /// The app and its webview's processes.
+    pub(crate) fn app_processes(&self) -> Vec<u32> {
+        let Some(driver) = &self.driver_process else { return vec![] };
+        let mut found = children(driver.id());
+        let mut at = 0;
+        while at < found.len() {
+            found.extend(children(found[at]));
+            at += 1;
+        }
+        found
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Err(error) = self.kill_app() {
+            println!("the {}'s app was not ended: {error}", self.name);
+        }
+        for process in self.processes.iter_mut().rev() {
+            if process.kill().and_then(|()| process.wait()).is_err() {
+                println!("a process of the {} was not ended", self.name);
+            }
+        }
+    }
+}
+
+/// A recording under way.
+pub(crate) struct Recording {
+    process: Child,
+    reader: JoinHandle<()>,
+    heard: Arc<Mutex<(Vec<u8>, f64)>>,
+}
+
+impl Recording {
+    /// Ends it; gives the sound, and when its first sample was, in seconds on [`clock`].
+    pub(crate) fn stop(mut self) -> Result<(Vec<u8>, f64)> {
+        self.process.kill()?;
+        self.process.wait()?;
+        if self.reader.join().is_err() {
+            bail!("the recording was lost");
+        }
+        let mut heard = self.heard.lock().map_err(|_| anyhow::anyhow!("the recording was lost"))?;
+        Ok((std::mem::take(&mut heard.0), heard.1))
+    }
+}
+
+/// Seconds on one clock for all recordings.
+fn clock() -> f64 {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed().as_secs_f64()
+}
+
+fn children(of: u32) -> Vec<u32> {
+    let found = Command::new("ps").args(["-o", "pid=", "--ppid", &of.to_string()]).output();
+    let text = found.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+fn wait_for(what: &str, is_there: impl Fn() -> bool) -> Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(15) {
+        if is_there() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bail!("{what} did not come up")
+}
+
+/// The fake camera, compiled; and a node for it to be found at.
+fn camera_library() -> Result<PathBuf> {
+    let library = root().join("target/demo/camera.so");
+    let done = Command::new("cc")
+        .args(["-O2", "-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(root().join("xtask/assets/camera.c"))
+        .args(["-ldl", "-lm"])
+        .status()?;
+    if !done.success() {
+        bail!("the fake camera was not compiled");
+    }
+    let node = Path::new("/dev/video0");
+    if !node.exists()
+        && let Err(error) = fs::write(node, "")
+    {
+        println!("There is no {} and it can't be made ({error}): the visit has no picture.", node.display());
+    }
+    Ok(library)
+}

@@ -1,0 +1,82 @@
+//! What the machine needs, installed where it can be.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Result, bail};
+
+/// To build.
+const BUILD: &[&str] = &[
+    "build-essential",
+    "cmake",
+    "clang",
+    "libclang-dev",
+    "pkg-config",
+    "libvpx-dev",
+    "libasound2-dev",
+    "libwebkit2gtk-4.1-dev",
+    "libgtk-3-dev",
+    "librsvg2-dev",
+    "libssl-dev",
+];
+/// For pictures in the window.
+const WEBVIEW: &[&str] = &["gstreamer1.0-plugins-good", "gstreamer1.0-plugins-bad", "gstreamer1.0-libav", "gstreamer1.0-gl"];
+/// For the headless visit: a screen, a sound server, a voice, someone who clicks.
+const HEADLESS: &[&str] = &[
+    "xvfb",
+    "webkit2gtk-driver",
+    "pulseaudio",
+    "pulseaudio-utils",
+    "espeak-ng",
+    "sox",
+    "imagemagick",
+    "python3-venv",
+    "python3-dev",
+    "chromium",
+    "procps",
+];
+
+/// Installs what is missing, as root or with sudo; says what to install where there is no apt.
+pub(crate) fn run(headless: bool) -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    let mut wanted: Vec<&str> = BUILD.iter().chain(WEBVIEW).copied().collect();
+    if headless {
+        wanted.extend(HEADLESS);
+    }
+    if !Path::new("/usr/bin/apt-get").exists() {
+        println!("On this system, install by hand what Debian calls: {}", wanted.join(" "));
+        return Ok(());
+    }
+    let missing: Vec<&str> = wanted.into_iter().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("Installing {}", missing.join(" "));
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0"));
+    if !root && !Command::new("sudo").arg("-v").status().is_ok_and(|status| status.success()) {
+        bail!("please run as root: apt-get install {}", missing.join(" "));
+    }
+    let apt = |args: &[&str]| {
+        let mut command = if root {
+            Command::new("apt-get")
+        } else {
+            let mut sudo = Command::new("sudo");
+            sudo.args(["--preserve-env=DEBIAN_FRONTEND", "apt-get"]);
+            sudo
+        };
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(args);
+        command
+    };
+    crate::run(&mut apt(&["update", "-qq"]))?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(missing);
+    crate::run(&mut apt(&install))
+}
+
+fn is_installed(package: &str) -> bool {
+    Command::new("dpkg-query")
+        .args(["-W", "-f", "${Status}", package])
+        .output()
+        .is_ok_and(|found| found.stdout.ends_with(b"ok installed"))
+}

@@ -1,0 +1,45 @@
+//! Everything that CI runs.
+
+use std::{process::Command, time::Instant};
+
+use anyhow::Result;
+
+use crate::{build_page, cargo, root, setup};
+
+/// Runs all checks, the quick ones first.
+pub(crate) fn run() -> Result<()> {
+    let began = Instant::now();
+    setup::run(true)?;
+    build_page()?;
+    let ui = root().join("ui");
+    let npx = |args: &[&str]| {
+        let mut command = Command::new("npx");
+        command.args(args).current_dir(&ui);
+        command
+    };
+    run_step("UI format", &mut npx(&["prettier", "--check", "."]))?;
+    run_step("UI types", &mut npx(&["tsc", "--noEmit"]))?;
+    run_step("UI lint", &mut npx(&["eslint", ".", "--max-warnings", "0"]))?;
+    run_step("UI tests", &mut npx(&["vitest", "run"]))?;
+    run_step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    run_step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
+    let tests = ["nextest", "run", "--workspace", "--no-fail-fast"];
+    if cargo(&["nextest", "--version"]).output().is_ok_and(|found| found.status.success()) {
+        run_step("tests, and that generated files are fresh", &mut cargo(&tests))?;
+    } else {
+        run_step("tests, and that generated files are fresh", &mut cargo(&["test", "--workspace"]))?;
+    }
+    run_step("a whole visit", &mut cargo(&["xtask", "demo", "--headless", "--report", "target/demo/report.json"]))?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    run_step("clippy", &mut cargo(&clippy))?;
+    println!("\nAll green in {} minutes.", began.elapsed().as_secs().div_ceil(60));
+    Ok(())
+}
+
+fn run_step(name: &str, command: &mut Command) -> Result<()> {
+    let began = Instant::now();
+    println!("\n== {name}");
+    crate::run(command)?;
+    println!("== {name}: {} s", began.elapsed().as_secs());
+    Ok(())
+}
