@@ -83,7 +83,7 @@ impl World {
     }
 
     fn pulse(&self) -> PathBuf {
-        self.folder.0.join("run/pulse")
+        self.folder.0.join("sound")
     }
 
     fn start_screen(&mut self) -> Result<()> {
