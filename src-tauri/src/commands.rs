@@ -128,7 +128,9 @@ impl From<Ask> for Command {
     fn from(ask: Ask) -> Self {
         match ask {
             Ask::SignIn { service, email, password } => Self::SignIn { service, email, password },
-            Ask::Register { service, name, email, password } => Self::Register { service, name, email, password },
+            Ask::Register { service, name, email, password } => {
+                Self::Register { service, name, email, password }
+            }
             Ask::SignOut => Self::SignOut,
             Ask::Home => Self::Home,
             Ask::History => Self::History,
@@ -225,7 +227,12 @@ pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::Ap
 
 /// Gives the page pictures, encoded, or raw where it can't decode.
 #[tauri::command]
-pub fn pictures(which: Pictures, raw: bool, channel: Channel<InvokeResponseBody>, running: State<'_, Running>) {
+pub fn pictures(
+    which: Pictures,
+    raw: bool,
+    channel: Channel<InvokeResponseBody>,
+    running: State<'_, Running>,
+) {
     let sink = move |message: Vec<u8>| channel.send(InvokeResponseBody::Raw(message)).is_ok();
     running.with(|client| feed(client, which).connect(Box::new(sink), raw));
 }
@@ -248,7 +255,9 @@ pub fn send_file(request: Request<'_>, running: State<'_, Running>) -> Result<()
     let InvokeBody::Raw(bytes) = request.body() else { return Err("the body is the file".into()) };
     let name = request.headers().get("x-name").and_then(|value| value.to_str().ok()).unwrap_or("file");
     let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
-    running.with(|client| client.command(Command::SendFile { name: Text::new(name), bytes: bytes.clone().into() }));
+    running.with(|client| {
+        client.command(Command::SendFile { name: Text::new(name), bytes: bytes.clone().into() });
+    });
     Ok(())
 }
 

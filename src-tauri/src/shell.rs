@@ -73,8 +73,9 @@ pub fn run() {
 fn draw_without_gpu() {
     #[cfg(target_os = "linux")]
     {
-        let has_gpu = std::fs::read_dir("/dev/dri")
-            .is_ok_and(|nodes| nodes.flatten().any(|node| node.file_name().to_string_lossy().starts_with("renderD")));
+        let has_gpu = std::fs::read_dir("/dev/dri").is_ok_and(|nodes| {
+            nodes.flatten().any(|node| node.file_name().to_string_lossy().starts_with("renderD"))
+        });
         if !has_gpu && std::env::var_os("WEBKIT_DISABLE_DMABUF_RENDERER").is_none() {
             // SAFETY: before any thread is started that could read the environment.
             unsafe { std::env::set_var("WEBKIT_DISABLE_DMABUF_RENDERER", "1") };

@@ -32,7 +32,8 @@ fn bindings_are_fresh() {
     collector.visit::<Ask>();
     collector.visit::<Told>();
     collector.visit::<Pictures>();
-    let mut text = String::from("// Generated from the core's types by `cargo xtask bindings`. Not to be edited.\n");
+    let mut text =
+        String::from("// Generated from the core's types by `cargo xtask bindings`. Not to be edited.\n");
     for declaration in collector.declarations.values() {
         text.push('\n');
         text.push_str(declaration);

@@ -19,7 +19,8 @@ const BUILD: &[&str] = &[
     "libssl-dev",
 ];
 /// For pictures in the window.
-const WEBVIEW: &[&str] = &["gstreamer1.0-plugins-good", "gstreamer1.0-plugins-bad", "gstreamer1.0-libav", "gstreamer1.0-gl"];
+const WEBVIEW: &[&str] =
+    &["gstreamer1.0-plugins-good", "gstreamer1.0-plugins-bad", "gstreamer1.0-libav", "gstreamer1.0-gl"];
 /// For the headless visit: a screen, a sound server, a voice, someone who clicks.
 const HEADLESS: &[&str] = &[
     "xvfb",

@@ -29,7 +29,10 @@ pub(crate) fn run() -> Result<()> {
     } else {
         run_step("tests, and that generated files are fresh", &mut cargo(&["test", "--workspace"]))?;
     }
-    run_step("a whole visit", &mut cargo(&["xtask", "demo", "--headless", "--report", "target/demo/report.json"]))?;
+    run_step(
+        "a whole visit",
+        &mut cargo(&["xtask", "demo", "--headless", "--report", "target/demo/report.json"]),
+    )?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     run_step("clippy", &mut cargo(&clippy))?;
     println!("\nAll green in {} minutes.", began.elapsed().as_secs().div_ceil(60));

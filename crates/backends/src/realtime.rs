@@ -193,7 +193,8 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
     }
 
     async fn connect(&self, token: &Token) -> Result<Socket, End> {
-        let mut request = self.signed_in.api().websocket_url().into_client_request().map_err(|_| End::Broken)?;
+        let mut request =
+            self.signed_in.api().websocket_url().into_client_request().map_err(|_| End::Broken)?;
         request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(stomp::SUBPROTOCOL));
         let (mut socket, _) = connect_async(request).await.map_err(|_| End::Broken)?;
         let beat = HEART_BEAT.as_millis();

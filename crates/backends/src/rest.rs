@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatPage, Code, FeedbackRequest, HistoryPage, JoinRequest, JoinResponse, LoginRequest,
-    Problem, RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text, Token, TokenPair, User,
+    Attachment, AttachmentId, ChatPage, Code, FeedbackRequest, HistoryPage, JoinRequest, JoinResponse,
+    LoginRequest, Problem, RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text, Token,
+    TokenPair, User,
 };
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
@@ -137,7 +138,8 @@ impl SignedIn {
             return Ok(tokens.access.clone());
         }
         let request = RefreshRequest { refresh_token: tokens.refresh.clone() };
-        let pair: TokenPair = read(self.api.request(Method::POST, "/api/v1/auth/refresh").json(&request)).await?;
+        let pair: TokenPair =
+            read(self.api.request(Method::POST, "/api/v1/auth/refresh").json(&request)).await?;
         tokens.access = pair.access_token;
         tokens.refresh = pair.refresh_token.clone();
         tokens.keep.send_replace(pair.refresh_token);
@@ -166,7 +168,11 @@ impl SignedIn {
         json(self.call(|api| api.request(Method::GET, path)).await?).await
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<T, BackendError> {
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, BackendError> {
         json(self.call(|api| api.request(Method::POST, path).json(body)).await?).await
     }
 
@@ -191,7 +197,12 @@ impl SignedIn {
     }
 
     /// A page of the chat: after a `seq`, before one, or the newest.
-    pub async fn chat(&self, id: SessionId, after: Option<u64>, before: Option<u64>) -> Result<ChatPage, BackendError> {
+    pub async fn chat(
+        &self,
+        id: SessionId,
+        after: Option<u64>,
+        before: Option<u64>,
+    ) -> Result<ChatPage, BackendError> {
         let query = match (after, before) {
             (Some(after), _) => format!("/chat?after={after}"),
             (None, Some(before)) => format!("/chat?before={before}"),

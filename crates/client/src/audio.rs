@@ -318,13 +318,15 @@ impl Engine {
         if let Some((sender, remote)) = self.call.as_ref().filter(|(sender, _)| sender.is_connected()) {
             self.packets += 1;
             // Reports come about once a second.
-            if self.packets % 50 == 0
+            if self.packets.is_multiple_of(50)
                 && let Err(error) = self.encoder.set_loss(remote.audio_loss())
             {
                 tracing::warn!(%error, "the encoder did not take the loss");
             }
             match self.encoder.encode(&self.packet) {
-                Ok(data) => sender.audio(AudioPacket { timestamp: self.timestamp, data: data.to_vec().into() }),
+                Ok(data) => {
+                    sender.audio(AudioPacket { timestamp: self.timestamp, data: data.to_vec().into() });
+                }
                 Err(error) => tracing::warn!(%error, "sound was not encoded"),
             }
         }

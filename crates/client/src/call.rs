@@ -36,6 +36,7 @@ pub(crate) struct ActiveCall {
 }
 
 impl ActiveCall {
+    #[expect(clippy::too_many_arguments, reason = "called once, each of another type")]
     pub(crate) fn begin(
         session: SessionId,
         party: Party,
@@ -77,7 +78,12 @@ impl ActiveCall {
     }
 
     /// What the connection tells of, as the machine takes it.
-    pub(crate) fn on_event(&mut self, event: Option<PeerEvent>, audio: &Audio, video: &Video) -> Option<CallInput> {
+    pub(crate) fn on_event(
+        &mut self,
+        event: Option<PeerEvent>,
+        audio: &Audio,
+        video: &Video,
+    ) -> Option<CallInput> {
         let state = match event {
             Some(PeerEvent::Candidate(Candidate { candidate, sdp_mid, sdp_m_line_index })) => {
                 return Some(CallInput::LocalCandidate { candidate, sdp_mid, sdp_m_line_index });
@@ -156,7 +162,8 @@ impl ActiveCall {
                 },
                 CallAction::AddCandidate { candidate, sdp_mid, sdp_m_line_index } => {
                     if let Some((peer, _, _)) = &mut self.peer
-                        && let Err(error) = peer.add_candidate(Candidate { candidate, sdp_mid, sdp_m_line_index }).await
+                        && let Err(error) =
+                            peer.add_candidate(Candidate { candidate, sdp_mid, sdp_m_line_index }).await
                     {
                         // One way less to reach the other end; the others remain.
                         tracing::debug!(%error, "a candidate was not taken");
@@ -178,7 +185,8 @@ impl ActiveCall {
     }
 
     async fn open_peer(&mut self, audio: &Audio, video: &Video) -> Result<(), String> {
-        let remote = Remote::new(self.feed.clone(), self.key_frame_wanted.clone()).map_err(|e| e.to_string())?;
+        let remote =
+            Remote::new(self.feed.clone(), self.key_frame_wanted.clone()).map_err(|e| e.to_string())?;
         let remote = Arc::new(remote);
         let (peer, events) = Peer::open(&self.config, remote.clone()).await.map_err(|e| e.to_string())?;
         self.peer = Some((peer, events, remote));
@@ -200,7 +208,13 @@ impl ActiveCall {
     }
 
     /// Ends the call: says good-bye and closes the connection; gives the signals to send.
-    pub(crate) async fn end(mut self, audio: &Audio, video: &Video, tasks: &TaskTracker, now: Duration) -> Vec<Signal> {
+    pub(crate) async fn end(
+        mut self,
+        audio: &Audio,
+        video: &Video,
+        tasks: &TaskTracker,
+        now: Duration,
+    ) -> Vec<Signal> {
         let actions = self.machine.handle(CallInput::Leave, now);
         let signals = self.perform(actions, audio, video, tasks, now).await;
         self.close_peer(audio, video, tasks);

@@ -132,7 +132,13 @@ mod tests {
         let got = Arc::new(Mutex::new(vec![]));
         let feed = Feed::default();
         let sink = got.clone();
-        feed.connect(Box::new(move |message| { sink.lock().unwrap().push(message); true }), false);
+        feed.connect(
+            Box::new(move |message| {
+                sink.lock().unwrap().push(message);
+                true
+            }),
+            false,
+        );
         (feed, got)
     }
 

@@ -81,7 +81,8 @@ impl Remote {
         if decode.is_none() {
             let (queue, frames) = mpsc::sync_channel(DECODE_QUEUE);
             let feed = self.feed.clone();
-            let thread = std::thread::Builder::new().name("decode".into()).spawn(move || decode_all(&frames, &feed));
+            let thread =
+                std::thread::Builder::new().name("decode".into()).spawn(move || decode_all(&frames, &feed));
             match thread {
                 Ok(thread) => *decode = Some((queue, thread)),
                 Err(error) => tracing::error!(%error, "no thread to decode on"),

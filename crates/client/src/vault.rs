@@ -55,7 +55,8 @@ impl Vault {
         };
         let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(VaultError::Damaged)?;
         let plain = self.cipher()?.decrypt(&Nonce::from(*nonce), sealed).map_err(|_| VaultError::Damaged)?;
-        let (kept_for, token): (String, String) = serde_json::from_slice(&plain).map_err(|_| VaultError::Damaged)?;
+        let (kept_for, token): (String, String) =
+            serde_json::from_slice(&plain).map_err(|_| VaultError::Damaged)?;
         Ok((kept_for == address).then(|| Token::new(token)))
     }
 
@@ -66,7 +67,8 @@ impl Vault {
         }
         let plain = serde_json::to_vec(&(address, token.expose())).map_err(|_| VaultError::Damaged)?;
         let nonce: [u8; 12] = rand::random();
-        let sealed = self.cipher()?.encrypt(&Nonce::from(nonce), &plain[..]).map_err(|_| VaultError::Damaged)?;
+        let sealed =
+            self.cipher()?.encrypt(&Nonce::from(nonce), &plain[..]).map_err(|_| VaultError::Damaged)?;
         let new = self.folder.join("sign-in.new");
         write_private(&new, &[&nonce[..], &sealed].concat())?;
         Ok(fs::rename(new, self.file())?)

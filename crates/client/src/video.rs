@@ -214,7 +214,11 @@ impl Engine {
         if choice.step != self.step {
             self.step = choice.step;
             self.encoding = Duration::ZERO;
-            let sent = choice.step.map(|s| SentPicture { width: s.width as u32, height: s.height as u32, fps: s.fps });
+            let sent = choice.step.map(|s| SentPicture {
+                width: s.width as u32,
+                height: s.height as u32,
+                fps: s.fps,
+            });
             tracing::info!(?sent, bitrate = choice.bitrate, "sending");
             (self.tell)(CameraEvent::Sending(sent));
         }
@@ -228,7 +232,13 @@ impl Engine {
         Ok(())
     }
 
-    fn encode(&mut self, call: &MediaSender, picture: &I420, at: Instant, step: Step) -> Result<(), MediaError> {
+    fn encode(
+        &mut self,
+        call: &MediaSender,
+        picture: &I420,
+        at: Instant,
+        step: Step,
+    ) -> Result<(), MediaError> {
         let size = (picture.width(), picture.height());
         if self.encoder.as_ref().is_none_or(|encoder| encoder.size() != size) {
             self.encoder = Some(Encoder::new(size.0, size.1, self.bitrate / 1_000)?);

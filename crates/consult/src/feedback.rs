@@ -69,7 +69,10 @@ mod tests {
     fn refuses_the_rest() {
         let video = ConsultationMode::Video;
         for rating in [0, 6, 9, 255] {
-            assert_eq!(check(&FeedbackRequest { overall_rating: rating, ..feedback() }, video), Err(BadFeedback::Rating));
+            assert_eq!(
+                check(&FeedbackRequest { overall_rating: rating, ..feedback() }, video),
+                Err(BadFeedback::Rating)
+            );
             assert_eq!(
                 check(&FeedbackRequest { doctor_behaviour: Some(rating), ..feedback() }, video),
                 Err(BadFeedback::Rating)

@@ -28,10 +28,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 15 minutes and 30 minutes, as the requirements give them.
     fn default() -> Self {
-        Self {
-            no_show_after: SignedDuration::from_mins(15),
-            grace: SignedDuration::from_mins(30),
-        }
+        Self { no_show_after: SignedDuration::from_mins(15), grace: SignedDuration::from_mins(30) }
     }
 }
 
@@ -234,10 +231,13 @@ impl Consultation {
                 Ok(self.finish(SessionStatus::Failed, EndReason::Error, now))
             }
             (Input::Tick, _) => Ok(self.tick(now, limits)),
-            (Input::Pause | Input::Resume | Input::End | Input::Cancel(_) | Input::Fail | Input::Admit, status) => {
+            (
+                Input::Pause | Input::Resume | Input::End | Input::Cancel(_) | Input::Fail | Input::Admit,
+                status,
+            ) => Err(Refused::WrongState(status)),
+            (Input::Enter { .. } | Input::Join(_) | Input::Leave(_), status) => {
                 Err(Refused::WrongState(status))
             }
-            (Input::Enter { .. } | Input::Join(_) | Input::Leave(_), status) => Err(Refused::WrongState(status)),
         }
     }
 

@@ -88,7 +88,8 @@ impl Camera {
         let (ready, opened) = mpsc::sync_channel(1);
         let (finished, done) = mpsc::sync_channel(1);
         let thread = {
-            let (latest, stop, failed, frames) = (latest.clone(), stop.clone(), failed.clone(), frames.clone());
+            let (latest, stop, failed, frames) =
+                (latest.clone(), stop.clone(), failed.clone(), frames.clone());
             std::thread::Builder::new().name("camera".into()).spawn(move || {
                 if let Err(trouble) = run(index, &latest, &stop, &frames, &ready) {
                     tracing::warn!(%trouble, "the camera failed");

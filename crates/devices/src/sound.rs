@@ -74,7 +74,11 @@ impl Sound {
     /// Opens a microphone, the default one without an id. Blocks until it gives sound or fails.
     pub fn capture(&self, id: Option<&str>, mut sink: impl CaptureSink) -> Result<SoundStream, Trouble> {
         let device = self.find(id, true)?;
-        let config = StreamConfig { channels: 1, sample_rate: SAMPLE_RATE, buffer_size: BufferSize::Fixed(CAPTURE_BLOCK) };
+        let config = StreamConfig {
+            channels: 1,
+            sample_rate: SAMPLE_RATE,
+            buffer_size: BufferSize::Fixed(CAPTURE_BLOCK),
+        };
         SoundStream::open(self.host.clone(), device, move |device, failed| {
             device.build_input_stream(
                 config,
@@ -88,7 +92,11 @@ impl Sound {
     /// Opens a speaker, the default one without an id. Blocks until it plays or fails.
     pub fn playout(&self, id: Option<&str>, mut source: impl PlayoutSource) -> Result<SoundStream, Trouble> {
         let device = self.find(id, false)?;
-        let config = StreamConfig { channels: 1, sample_rate: SAMPLE_RATE, buffer_size: BufferSize::Fixed(PLAYOUT_BLOCK) };
+        let config = StreamConfig {
+            channels: 1,
+            sample_rate: SAMPLE_RATE,
+            buffer_size: BufferSize::Fixed(PLAYOUT_BLOCK),
+        };
         SoundStream::open(self.host.clone(), device, move |device, failed| {
             device.build_output_stream(
                 config,
@@ -130,7 +138,9 @@ fn list(devices: Vec<cpal::Device>, default: Option<cpal::Device>) -> Vec<Device
 impl From<&cpal::Error> for Trouble {
     fn from(error: &cpal::Error) -> Self {
         match error.kind() {
-            ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated => Self::Missing,
+            ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated => {
+                Self::Missing
+            }
             ErrorKind::DeviceBusy => Self::Busy,
             ErrorKind::PermissionDenied => Self::Denied,
             _ => Self::Other(error.to_string()),

@@ -82,7 +82,8 @@ impl FrameAssembler {
             frames.push(frame);
         }
         let waits = !self.needs_key && self.next.is_some_and(|next| self.has_hole(next));
-        self.stuck_since = if waits { self.stuck_since.filter(|_| frames.is_empty()).or(Some(now)) } else { None };
+        self.stuck_since =
+            if waits { self.stuck_since.filter(|_| frames.is_empty()).or(Some(now)) } else { None };
         frames
     }
 
@@ -124,7 +125,8 @@ impl FrameAssembler {
 
     /// The first whole key frame, wherever it is; what lies before it is dropped.
     fn take_key(&mut self) -> Option<AssembledFrame> {
-        let starts: Vec<u64> = self.packets.iter().filter(|(_, p)| p.start && p.key).map(|(n, _)| *n).collect();
+        let starts: Vec<u64> =
+            self.packets.iter().filter(|(_, p)| p.start && p.key).map(|(n, _)| *n).collect();
         for first in starts {
             let mut last = first;
             let whole = loop {
@@ -191,7 +193,8 @@ mod tests {
     fn a_frame_is_out_with_its_last_packet() {
         let mut assembler = FrameAssembler::new();
         let now = Instant::now();
-        let out: Vec<usize> = packets(2, 9, 65_534).into_iter().map(|p| assembler.push(p, now).len()).collect();
+        let out: Vec<usize> =
+            packets(2, 9, 65_534).into_iter().map(|p| assembler.push(p, now).len()).collect();
         assert_eq!(out, [0, 0, 1, 0, 0, 1]);
     }
 

@@ -155,13 +155,13 @@ impl JitterBuffer {
             self.next = Some(next + 1);
             return Ok(());
         }
-        if let Some(following) = self.packets.get(&(next + 1)) {
-            if let Ok(sound) = self.decoder.recover(following) {
-                self.sound.extend_from_slice(sound);
-                self.stats.recovered += sound.len() as u64;
-                self.next = Some(next + 1);
-                return Ok(());
-            }
+        if let Some(following) = self.packets.get(&(next + 1))
+            && let Ok(sound) = self.decoder.recover(following)
+        {
+            self.sound.extend_from_slice(sound);
+            self.stats.recovered += sound.len() as u64;
+            self.next = Some(next + 1);
+            return Ok(());
         }
         let sound = self.decoder.conceal()?;
         self.sound.extend_from_slice(sound);

@@ -10,7 +10,8 @@ const UP_AFTER: Duration = Duration::from_secs(3);
 /// By how much the estimate must exceed a step's need before it is climbed.
 const UP_MARGIN: f32 = 1.15;
 /// Share of a frame's time that encoding may take; beyond it this machine can't afford the step.
-const BUSY: f32 = 0.6;
+/// Decoding, drawing and sound need as much again, and a machine at its limit makes all of them late.
+const BUSY: f32 = 0.25;
 /// How long a step that this machine could not afford is not tried again.
 const REST: Duration = Duration::from_secs(60);
 
@@ -120,7 +121,13 @@ impl Ladder {
 mod tests {
     use super::*;
 
-    fn settle(ladder: &mut Ladder, available: u32, encoding: Duration, start: Instant, seconds: u64) -> Choice {
+    fn settle(
+        ladder: &mut Ladder,
+        available: u32,
+        encoding: Duration,
+        start: Instant,
+        seconds: u64,
+    ) -> Choice {
         let mut choice = ladder.choose(available, encoding, start);
         for tenth in 1..=seconds * 10 {
             choice = ladder.choose(available, encoding, start + Duration::from_millis(tenth * 100));
@@ -159,7 +166,7 @@ mod tests {
         let at = start + Duration::from_secs(20);
         let lower = ladder.choose(4_000_000, Duration::from_millis(25), at);
         assert_eq!(lower.step.unwrap().height, 540);
-        let still = settle(&mut ladder, 4_000_000, Duration::from_millis(12), at, 30);
+        let still = settle(&mut ladder, 4_000_000, Duration::from_millis(6), at, 30);
         assert_eq!(still.step.unwrap().height, 540, "not tried again so soon");
     }
 

@@ -28,6 +28,46 @@ impl SilenceWatch {
     }
 }
 
+/// Frames in one of the windows that the quietest moment is looked for in: a second. People pause
+/// at least once in four of them, even when they talk without a breath.
+const WINDOW: u32 = 100;
+const WINDOWS: usize = 4;
+
+/// How loud it is in the room when nobody speaks: the quietest moment of the last few seconds.
+#[derive(Debug)]
+pub struct NoiseFloor {
+    smoothed: f32,
+    current: f32,
+    frames: u32,
+    quietest: [f32; WINDOWS],
+    at: usize,
+}
+
+impl Default for NoiseFloor {
+    fn default() -> Self {
+        Self { smoothed: 0.0, current: f32::MAX, frames: 0, quietest: [f32::MAX; WINDOWS], at: 0 }
+    }
+}
+
+impl NoiseFloor {
+    /// Takes 10 ms; gives the floor in dBFS once a window is full, −∞ for digital silence.
+    pub fn push(&mut self, sound: &[f32]) -> Option<f32> {
+        let power = sound.iter().map(|s| s * s).sum::<f32>() / sound.len().max(1) as f32;
+        // Over about 50 ms: a single zero crossing is no silence.
+        self.smoothed += (power - self.smoothed) * 0.2;
+        self.current = self.current.min(self.smoothed);
+        self.frames += 1;
+        if !self.frames.is_multiple_of(WINDOW) {
+            return None;
+        }
+        self.quietest[self.at] = self.current;
+        self.at = (self.at + 1) % WINDOWS;
+        self.current = f32::MAX;
+        let floor = self.quietest.iter().copied().fold(f32::MAX, f32::min);
+        Some(10.0 * floor.log10())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +86,23 @@ mod tests {
         let verdicts: Vec<bool> = (0..SILENT_AFTER).map(|_| watch.push(&[0.0; 480])).collect();
         assert_eq!(verdicts.iter().filter(|v| **v).count(), 1);
         assert!(!watch.push(&[0.0001; 480]), "a quiet room is not silence");
+    }
+
+    #[test]
+    fn the_floor_is_what_is_left_between_words() {
+        let noise = |n: usize| ((n * 7919) % 997) as f32 / 997.0 - 0.5;
+        let mut floor = NoiseFloor::default();
+        let mut found = None;
+        for frame in 0..400_usize {
+            let speaks = frame % 100 < 70;
+            let sound: Vec<f32> = (0..480)
+                .map(|i| {
+                    noise(frame * 480 + i) * 0.02 + if speaks { 0.3 * (i as f32 * 0.05).sin() } else { 0.0 }
+                })
+                .collect();
+            found = floor.push(&sound).or(found);
+        }
+        let found = found.unwrap();
+        assert!((-48.0..-40.0).contains(&found), "{found} dBFS");
     }
 }

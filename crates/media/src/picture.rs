@@ -39,7 +39,7 @@ impl I420 {
 
     /// Wraps `data`.
     pub fn new(width: usize, height: usize, data: Vec<u8>) -> Result<Self, MediaError> {
-        if width % 2 != 0 || height % 2 != 0 || data.len() != Self::bytes(width, height) {
+        if !width.is_multiple_of(2) || !height.is_multiple_of(2) || data.len() != Self::bytes(width, height) {
             return Err(MediaError::Incomplete);
         }
         Ok(Self { width, height, data })
@@ -63,8 +63,12 @@ impl I420 {
             width: width as u32,
             height: height as u32,
         };
-        let packed =
-            YuvPackedImage { yuy: raw, yuy_stride: 2 * width as u32, width: width as u32, height: height as u32 };
+        let packed = YuvPackedImage {
+            yuy: raw,
+            yuy_stride: 2 * width as u32,
+            width: width as u32,
+            height: height as u32,
+        };
         yuv::yuyv422_to_yuv420(&mut out, &packed).map_err(|e| MediaError::Convert(e.to_string()))?;
         Ok(picture)
     }
@@ -122,7 +126,8 @@ impl I420 {
             return (self.width, self.height);
         }
         let by_width = (width, self.height * width / self.width);
-        let (w, h) = if by_width.1 <= height { by_width } else { (self.width * height / self.height, height) };
+        let (w, h) =
+            if by_width.1 <= height { by_width } else { (self.width * height / self.height, height) };
         ((w & !1).max(2), (h & !1).max(2))
     }
 }
@@ -144,17 +149,28 @@ impl Scaler {
         let (sw, sh) = (picture.width, picture.height);
         let (w, h) = (out.width, out.height);
         let (y, u, v) = out.planes_mut();
-        for (from, to, (sw, sh), (w, h)) in
-            [(sy, y, (sw, sh), (w, h)), (su, u, (sw / 2, sh / 2), (w / 2, h / 2)), (sv, v, (sw / 2, sh / 2), (w / 2, h / 2))]
-        {
+        for (from, to, (sw, sh), (w, h)) in [
+            (sy, y, (sw, sh), (w, h)),
+            (su, u, (sw / 2, sh / 2), (w / 2, h / 2)),
+            (sv, v, (sw / 2, sh / 2), (w / 2, h / 2)),
+        ] {
             self.plane(from, sw, sh, to, w, h).map_err(MediaError::Convert)?;
         }
         Ok(out)
     }
 
-    fn plane(&mut self, from: &[u8], sw: usize, sh: usize, to: &mut [u8], w: usize, h: usize) -> Result<(), String> {
+    fn plane(
+        &mut self,
+        from: &[u8],
+        sw: usize,
+        sh: usize,
+        to: &mut [u8],
+        w: usize,
+        h: usize,
+    ) -> Result<(), String> {
         let from = ImageRef::new(sw as u32, sh as u32, from, PixelType::U8).map_err(|e| e.to_string())?;
-        let mut to = Image::from_slice_u8(w as u32, h as u32, to, PixelType::U8).map_err(|e| e.to_string())?;
+        let mut to =
+            Image::from_slice_u8(w as u32, h as u32, to, PixelType::U8).map_err(|e| e.to_string())?;
         // Bilinear with the footprint widened when shrinking: no aliasing, a fraction of Lanczos' cost.
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         self.resizer.resize(&from, &mut to, &options).map_err(|e| e.to_string())

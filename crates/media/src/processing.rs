@@ -8,7 +8,13 @@ use sonora::{
     },
 };
 
-use crate::{AudioFrame, FRAME, SAMPLE_RATE};
+use crate::{AudioFrame, FRAME, SAMPLE_RATE, level::NoiseFloor};
+
+/// From this floor on noise is worth suppressing: a quiet room through a laptop's microphone.
+const NOISY_DBFS: f32 = -62.0;
+/// And below this no more. In silence suppression takes only from the voice: it brings a high-pass
+/// filter that nothing turns off, and PESQ falls from 3.9 to 3.3.
+const QUIET_DBFS: f32 = -68.0;
 
 /// What stands between a microphone and the encoder.
 pub trait AudioProcessor: Send {
@@ -21,9 +27,13 @@ pub trait AudioProcessor: Send {
 }
 
 /// The processing of a call: `sonora`, a port of WebRTC's own.
+///
+/// Noise is suppressed only while there is some: see [`NoiseFloor`].
 pub struct Processing {
     apm: AudioProcessing,
     out: AudioFrame,
+    floor: NoiseFloor,
+    suppresses_noise: bool,
 }
 
 impl Default for Processing {
@@ -33,15 +43,44 @@ impl Default for Processing {
 }
 
 impl Processing {
-    /// Everything on.
+    /// Everything on, noise suppression as soon as there is noise.
     pub fn new() -> Self {
-        Self { apm: build(), out: [0.0; FRAME] }
+        let suppresses_noise = false;
+        Self {
+            apm: build(suppresses_noise),
+            out: [0.0; FRAME],
+            floor: NoiseFloor::default(),
+            suppresses_noise,
+        }
+    }
+
+    /// Whether noise is being suppressed.
+    pub const fn suppresses_noise(&self) -> bool {
+        self.suppresses_noise
+    }
+
+    fn look_at_noise(&mut self, recorded: &AudioFrame) {
+        let Some(floor) = self.floor.push(recorded) else { return };
+        let wanted = floor > if self.suppresses_noise { QUIET_DBFS } else { NOISY_DBFS };
+        if wanted != self.suppresses_noise {
+            self.suppresses_noise = wanted;
+            // The canceller keeps what it has learnt.
+            self.apm.apply_config(config(wanted));
+        }
     }
 }
 
-fn build() -> AudioProcessing {
+fn build(suppress_noise: bool) -> AudioProcessing {
     let format = StreamConfig::new(SAMPLE_RATE, 1);
-    let config = Config {
+    AudioProcessing::builder()
+        .config(config(suppress_noise))
+        .capture_config(format)
+        .render_config(format)
+        .build()
+}
+
+fn config(suppress_noise: bool) -> Config {
+    Config {
         pipeline: Pipeline {
             // Its default of 32 kHz would take away what is above 15 kHz.
             maximum_internal_processing_rate: MaxProcessingRate::Rate48kHz,
@@ -49,8 +88,11 @@ fn build() -> AudioProcessing {
         },
         // Noise suppression brings the high-pass filter by itself; the canceller passes the near
         // end better without (PESQ 4.64 against 3.91).
-        echo_canceller: Some(EchoCanceller { enforce_high_pass_filtering: false, ..EchoCanceller::default() }),
-        noise_suppression: Some(NoiseSuppression {
+        echo_canceller: Some(EchoCanceller {
+            enforce_high_pass_filtering: false,
+            ..EchoCanceller::default()
+        }),
+        noise_suppression: suppress_noise.then_some(NoiseSuppression {
             level: NoiseSuppressionLevel::Moderate,
             analyze_linear_aec_output_when_available: false,
         }),
@@ -60,8 +102,7 @@ fn build() -> AudioProcessing {
             fixed_digital: FixedDigital { gain_db: 0.0 },
         }),
         ..Config::default()
-    };
-    AudioProcessing::builder().config(config).capture_config(format).render_config(format).build()
+    }
 }
 
 impl AudioProcessor for Processing {
@@ -71,13 +112,14 @@ impl AudioProcessor for Processing {
     }
 
     fn capture(&mut self, recorded: &mut AudioFrame) {
+        self.look_at_noise(recorded);
         let done = self.apm.process_capture_f32(&[&recorded[..]], &mut [&mut self.out[..]]);
         debug_assert!(done.is_ok(), "one channel at the rate it was built for");
         recorded.copy_from_slice(&self.out);
     }
 
     fn reset(&mut self) {
-        self.apm = build();
+        self.apm = build(self.suppresses_noise);
     }
 }
 
@@ -90,7 +132,10 @@ mod tests {
         std::array::from_fn(|i| {
             let t = (frame * FRAME + i) as f32 / SAMPLE_RATE as f32;
             let voiced = if (t * 3.0).sin() > -0.3 { 1.0 } else { 0.0 };
-            voiced * 0.3 * ((t * 180.0 * std::f32::consts::TAU).sin() + 0.5 * (t * t * 400.0 * std::f32::consts::TAU).sin())
+            voiced
+                * 0.3
+                * ((t * 180.0 * std::f32::consts::TAU).sin()
+                    + 0.5 * (t * t * 400.0 * std::f32::consts::TAU).sin())
         })
     }
 
@@ -128,5 +173,30 @@ mod tests {
             }
         }
         assert!(heard > spoken * 0.25, "a voice must not be suppressed: {heard} of {spoken}");
+    }
+
+    #[test]
+    fn noise_is_suppressed_where_there_is_some() {
+        let mut processing = Processing::new();
+        let mut state = 1_u32;
+        let (mut before, mut after) = (0.0, 0.0);
+        for frame in 0..800 {
+            let mut recorded: AudioFrame = std::array::from_fn(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((state >> 8) as f32 / (1 << 24) as f32 - 0.5) * 0.02
+            });
+            let power: f32 = recorded.iter().map(|s| s * s).sum();
+            processing.capture(&mut recorded);
+            if frame > 500 {
+                before += power;
+                after += recorded.iter().map(|s| s * s).sum::<f32>();
+            }
+        }
+        assert!(processing.suppresses_noise());
+        assert!(after < before / 4.0, "{after} of {before}");
+        for _ in 0..800 {
+            processing.capture(&mut [0.0; FRAME]);
+        }
+        assert!(!processing.suppresses_noise());
     }
 }

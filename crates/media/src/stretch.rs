@@ -73,7 +73,9 @@ mod tests {
     use super::*;
 
     fn tone(hz: f32, samples: usize) -> Vec<f32> {
-        (0..samples).map(|i| (i as f32 * hz * std::f32::consts::TAU / SAMPLE_RATE as f32).sin() * 0.5).collect()
+        (0..samples)
+            .map(|i| (i as f32 * hz * std::f32::consts::TAU / SAMPLE_RATE as f32).sin() * 0.5)
+            .collect()
     }
 
     /// Largest jump from one sample to the next.

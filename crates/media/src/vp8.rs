@@ -8,7 +8,12 @@ mod ffi {
     use std::ffi::{c_int, c_uint, c_void};
 
     unsafe extern "C" {
-        pub(super) fn bedside_vp8_encoder_new(width: c_int, height: c_int, kbps: c_int, cpu_used: c_int) -> *mut c_void;
+        pub(super) fn bedside_vp8_encoder_new(
+            width: c_int,
+            height: c_int,
+            kbps: c_int,
+            cpu_used: c_int,
+        ) -> *mut c_void;
         pub(super) fn bedside_vp8_encoder_free(encoder: *mut c_void);
         pub(super) fn bedside_vp8_encoder_set_bitrate(encoder: *mut c_void, kbps: c_int) -> c_int;
         pub(super) fn bedside_vp8_encode(
@@ -86,7 +91,13 @@ impl Encoder {
 
     /// Encodes a picture shown at `pts` for `duration`, both in 90 kHz units. `None` when the
     /// rate control dropped it.
-    pub fn encode(&mut self, picture: &I420, pts: i64, duration: u32, key: bool) -> Result<Option<Encoded<'_>>, MediaError> {
+    pub fn encode(
+        &mut self,
+        picture: &I420,
+        pts: i64,
+        duration: u32,
+        key: bool,
+    ) -> Result<Option<Encoded<'_>>, MediaError> {
         if (picture.width(), picture.height()) != (self.width, self.height) {
             return Err(MediaError::Vp8("the picture has another size"));
         }
@@ -165,7 +176,9 @@ impl Decoder {
             for row in 0..h {
                 // SAFETY: libvpx gives `height` rows of at least `width` bytes, `stride` apart,
                 // valid until the next call on this decoder.
-                data.extend_from_slice(unsafe { std::slice::from_raw_parts(pointer.add(row * stride as usize), w) });
+                data.extend_from_slice(unsafe {
+                    std::slice::from_raw_parts(pointer.add(row * stride as usize), w)
+                });
             }
         }
         I420::new(width, height, data).map(Some)

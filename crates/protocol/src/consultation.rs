@@ -91,6 +91,7 @@ pub enum Party {
 
 impl Party {
     /// The other side.
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::Patient => Self::Doctor,
@@ -162,6 +163,9 @@ pub struct Session {
     /// Seconds on the clock up to `as_of`, holds left out.
     #[ts(type = "number")]
     pub elapsed_seconds: u64,
+    /// Counts up with each change: of two, the one with the higher is the newer.
+    #[ts(type = "number")]
+    pub revision: u64,
     /// The service's time at which this was true.
     #[ts(type = "string")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]

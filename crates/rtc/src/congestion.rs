@@ -11,8 +11,8 @@ use std::{
 
 use rtc::{
     interceptor::{
-        Attribute, BandwidthEstimator, EstimatorStats, Gcc, Interceptor, Packet, PacerBuilder, PacerInterceptor,
-        PacketReport, StreamInfo, TaggedPacket,
+        Attribute, BandwidthEstimator, EstimatorStats, Gcc, Interceptor, PacerBuilder, PacerInterceptor,
+        Packet, PacketReport, StreamInfo, TaggedPacket,
     },
     sansio::Protocol,
     shared::error::Error,
@@ -68,8 +68,10 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     pub(crate) fn new(queued: Arc<AtomicUsize>) -> Self {
-        let inner =
-            PacerBuilder::new().with_target_bitrate(START_BPS as f64 * HEADROOM).with_queue_limit(QUEUE).build();
+        let inner = PacerBuilder::new()
+            .with_target_bitrate(START_BPS as f64 * HEADROOM)
+            .with_queue_limit(QUEUE)
+            .build();
         Self { inner, sound: VecDeque::new(), queued }
     }
 

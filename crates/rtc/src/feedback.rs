@@ -6,7 +6,9 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use rtc::{
     interceptor::{Interceptor, Packet, StreamInfo, TaggedPacket},
     rtcp::{
-        payload_feedbacks::{full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication},
+        payload_feedbacks::{
+            full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
+        },
         receiver_report::ReceiverReport,
     },
     sansio::Protocol,
@@ -47,7 +49,8 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Feedback {
                 } else if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
                     for block in &report.reports {
                         // Q8, RFC 3550 §6.4.1.
-                        self.inbound.loss(block.ssrc == self.audio_ssrc, f32::from(block.fraction_lost) / 256.0);
+                        self.inbound
+                            .loss(block.ssrc == self.audio_ssrc, f32::from(block.fraction_lost) / 256.0);
                     }
                 }
             }

@@ -18,14 +18,20 @@ use rtc::{
     },
     rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
     rtp_transceiver::rtp_sender::{
-        RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+        RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+        RtpCodecKind,
     },
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use webrtc::{
     media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
-    peer_connection::*,
+    peer_connection::{
+        CongestionFeedback, MediaEngine, PeerConnection, PeerConnectionBuilder, RTCConfigurationBuilder,
+        RTCIceCandidateInit, RTCIceCandidateType, RTCIceServer, RTCIceTransportPolicy, RTCSessionDescription,
+        RTCStatsReportEntry, Registry, SettingEngineBuilder, Slot, StatsSelector,
+        configure_congestion_control, configure_nack, configure_rtcp_reports,
+    },
     rtp_transceiver::RtpSender,
 };
 
@@ -193,7 +199,13 @@ fn track(kind: RtpCodecKind, codec: &RTCRtpCodecParameters) -> (Arc<TrackLocalSt
         ..Default::default()
     };
     // The id must differ between the ends: the stack routes RTCP by it (0.21.1).
-    let stream = MediaStreamTrack::new("bedside".into(), format!("{kind}-{ssrc:08x}"), kind.to_string(), kind, vec![encoding]);
+    let stream = MediaStreamTrack::new(
+        "bedside".into(),
+        format!("{kind}-{ssrc:08x}"),
+        kind.to_string(),
+        kind,
+        vec![encoding],
+    );
     (Arc::new(TrackLocalStaticRTP::new(stream)), ssrc)
 }
 
@@ -210,13 +222,15 @@ async fn resolved(server: &IceServer) -> Result<RTCIceServer, RtcError> {
         urls: vec![format!("{scheme}:{address}{query}")],
         username: server.username.clone(),
         credential: server.credential.expose().clone(),
-        ..Default::default()
     })
 }
 
 impl Peer {
     /// A peer that has said nothing yet. Its events come out of the receiver.
-    pub async fn open(config: &PeerConfig, inbound: Arc<dyn Inbound>) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
+    pub async fn open(
+        config: &PeerConfig,
+        inbound: Arc<dyn Inbound>,
+    ) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
         let (audio, video) = (track(RtpCodecKind::Audio, &opus()), track(RtpCodecKind::Video, &vp8()));
         let shared = Arc::new(Shared::default());
         shared.audio_payload_type.store(OPUS_PAYLOAD_TYPE, Ordering::Relaxed);
@@ -226,10 +240,14 @@ impl Peer {
         engine.register_codec(opus(), RtpCodecKind::Audio)?;
         engine.register_codec(vp8(), RtpCodecKind::Video)?;
         let estimator = Estimator::new(shared.target.clone());
-        let mut registry = configure_congestion_control(Registry::new(), estimator, CongestionFeedback::Twcc, &mut engine)?;
+        let mut registry =
+            configure_congestion_control(Registry::new(), estimator, CongestionFeedback::Twcc, &mut engine)?;
         registry = configure_nack(registry, &mut engine);
         registry = configure_rtcp_reports(registry);
-        let nack = NackGeneratorBuilder::new().with_interval(NACK_INTERVAL).with_max_nacks_per_packet(MAX_NACKS).build();
+        let nack = NackGeneratorBuilder::new()
+            .with_interval(NACK_INTERVAL)
+            .with_max_nacks_per_packet(MAX_NACKS)
+            .build();
         let registry = registry
             .with(Slot::NackGenerator, nack)
             .with(Slot::Pacer, Pacer::new(shared.queued.clone()))
@@ -239,7 +257,8 @@ impl Peer {
         for server in &config.ice_servers {
             servers.push(resolved(server).await?);
         }
-        let policy = if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
+        let policy =
+            if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
         let relay_waits = if config.relay_only { Duration::ZERO } else { RELAY_WAITS };
         let settings = SettingEngineBuilder::new()
             .with_ice_timeouts(Some(DISCONNECTED_AFTER), Some(FAILED_AFTER), Some(KEEP_ALIVE))
@@ -270,7 +289,10 @@ impl Peer {
         };
         let connection = PeerConnectionBuilder::new()
             .with_configuration(
-                RTCConfigurationBuilder::new().with_ice_servers(servers).with_ice_transport_policy(policy).build(),
+                RTCConfigurationBuilder::new()
+                    .with_ice_servers(servers)
+                    .with_ice_transport_policy(policy)
+                    .build(),
             )
             .with_media_engine(engine)
             .with_setting_engine(settings)
@@ -315,7 +337,8 @@ impl Peer {
 
     /// An offer, with new candidates when `restart`. Gathering begins.
     pub async fn offer(&mut self, restart: bool) -> Result<String, RtcError> {
-        let offer = self.connection.create_offer(restart.then_some(RTCOfferOptions { ice_restart: true })).await?;
+        let offer =
+            self.connection.create_offer(restart.then_some(RTCOfferOptions { ice_restart: true })).await?;
         let sdp = offer.sdp.clone();
         self.connection.set_local_description(offer).await?;
         Ok(sdp)
@@ -358,7 +381,10 @@ impl Peer {
 
     /// Both descriptions are there: payload types are known, early candidates have a place.
     async fn described(&mut self) -> Result<(), RtcError> {
-        let types = [(MIME_TYPE_OPUS, &self.shared.audio_payload_type), (MIME_TYPE_VP8, &self.shared.video_payload_type)];
+        let types = [
+            (MIME_TYPE_OPUS, &self.shared.audio_payload_type),
+            (MIME_TYPE_VP8, &self.shared.video_payload_type),
+        ];
         for (sender, (mime, payload_type)) in self.senders.iter().zip(types) {
             let parameters = sender.get_parameters().await?.rtp_parameters;
             let codec = parameters.codecs.iter().find(|c| c.rtp_codec.mime_type.eq_ignore_ascii_case(mime));

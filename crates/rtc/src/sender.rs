@@ -6,9 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use rtc::{
-    rtp::{Header, Packet, codec::vp8::Vp8Payloader, packetizer::Payloader},
-};
+use rtc::rtp::{Header, Packet, codec::vp8::Vp8Payloader, packetizer::Payloader};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use webrtc::media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP};
@@ -105,7 +103,15 @@ pub(crate) fn sender(
     let (video, video_queue) = mpsc::channel(VIDEO_QUEUE);
     (
         MediaSender { audio, video, shared: shared.clone() },
-        Sending { audio: audio_queue, video: video_queue, shared, audio_track, video_track, audio_ssrc, video_ssrc },
+        Sending {
+            audio: audio_queue,
+            video: video_queue,
+            shared,
+            audio_track,
+            video_track,
+            audio_ssrc,
+            video_ssrc,
+        },
     )
 }
 

@@ -93,8 +93,13 @@ async fn talk(a: &End, b: &End) {
     for n in 0..500_u32 {
         ticks.tick().await;
         let media = a.peer.media();
-        media.audio(AudioPacket { timestamp: n * 960, data: voice.encode(&[0.1; 960]).unwrap().to_vec().into() });
-        if let Some(encoded) = encoder.encode(&I420::black(320, 180), i64::from(n) * 1800, 1800, n % 25 == 0).unwrap() {
+        media.audio(AudioPacket {
+            timestamp: n * 960,
+            data: voice.encode(&[0.1; 960]).unwrap().to_vec().into(),
+        });
+        if let Some(encoded) =
+            encoder.encode(&I420::black(320, 180), i64::from(n) * 1800, 1800, n % 25 == 0).unwrap()
+        {
             media.video(VideoFrame { timestamp: n * 1800, data: encoded.data.to_vec().into() });
         }
         let enough = b.received.frames.lock().unwrap().len() > frames + 5

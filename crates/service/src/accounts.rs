@@ -14,7 +14,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_protocol::{Code, Role, Text, Token, TokenPair, User, UserId};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{App, error::ApiError, store::{Grant, Refreshed}};
+use crate::{
+    App,
+    error::ApiError,
+    store::{Grant, Refreshed},
+};
 
 /// How long an access token lasts: short, because it is sent with everything.
 pub const ACCESS_LASTS: SignedDuration = SignedDuration::from_mins(15);
@@ -38,11 +42,13 @@ pub(crate) fn random_token() -> Token {
 /// Hashes a password with argon2id. Takes tens of milliseconds on purpose.
 async fn hash(password: &Token) -> Result<String, ApiError> {
     let password = password.clone();
-    tokio::task::spawn_blocking(move || Argon2::default().hash_password(password.expose().as_bytes()).map(|h| h.to_string()))
-        .await
-        .ok()
-        .and_then(Result::ok)
-        .ok_or(Code::Internal.into())
+    tokio::task::spawn_blocking(move || {
+        Argon2::default().hash_password(password.expose().as_bytes()).map(|h| h.to_string())
+    })
+    .await
+    .ok()
+    .and_then(Result::ok)
+    .ok_or(Code::Internal.into())
 }
 
 async fn verify(password: &Token, hash: String) -> bool {
@@ -57,20 +63,28 @@ async fn verify(password: &Token, hash: String) -> bool {
 
 /// A hash that no password has: checked for unknown addresses, so that they take as long.
 static NOBODY: LazyLock<String> = LazyLock::new(|| {
-    Argon2::default().hash_password(random_token().expose().as_bytes()).map(|h| h.to_string()).unwrap_or_default()
+    Argon2::default()
+        .hash_password(random_token().expose().as_bytes())
+        .map(|h| h.to_string())
+        .unwrap_or_default()
 });
 
 /// Checks what a new account is made of. Says what is wrong without repeating it.
 fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
-    let (local, domain) = email.split_once('@').ok_or_else(|| ApiError::new(Code::Invalid, "the e-mail address has no @"))?;
+    let (local, domain) =
+        email.split_once('@').ok_or_else(|| ApiError::new(Code::Invalid, "the e-mail address has no @"))?;
     if local.is_empty() || domain.is_empty() || email.len() > 254 || email.chars().any(char::is_whitespace) {
         return Err(ApiError::new(Code::Invalid, "the e-mail address is not one"));
     }
     if !(1..=100).contains(&name.trim().chars().count()) {
         return Err(ApiError::new(Code::Invalid, "the name has 1 to 100 characters"));
     }
-    if password.expose().chars().count() < MIN_PASSWORD_CHARS || password.expose().len() > MAX_PASSWORD_BYTES {
-        return Err(ApiError::new(Code::Invalid, "the password has at least 10 characters and at most 256 bytes"));
+    if password.expose().chars().count() < MIN_PASSWORD_CHARS || password.expose().len() > MAX_PASSWORD_BYTES
+    {
+        return Err(ApiError::new(
+            Code::Invalid,
+            "the password has at least 10 characters and at most 256 bytes",
+        ));
     }
     Ok(())
 }
@@ -102,7 +116,9 @@ pub async fn create_by_administrator(
     name: &str,
     specialization: Option<String>,
 ) -> Result<User, bedside_protocol::Problem> {
-    create(app, role, &email.into(), &password.into(), &name.into(), specialization).await.map_err(|e| e.problem())
+    create(app, role, &email.into(), &password.into(), &name.into(), specialization)
+        .await
+        .map_err(|e| e.problem())
 }
 
 /// Signs in with a password.

@@ -59,7 +59,11 @@ impl App {
 
     /// A session that `user` takes part in. One they don't take part in is told apart from none
     /// at all only by its code: ids can't be guessed.
-    pub(crate) async fn session_of(&self, id: SessionId, user: &User) -> Result<(SessionRow, Party), ApiError> {
+    pub(crate) async fn session_of(
+        &self,
+        id: SessionId,
+        user: &User,
+    ) -> Result<(SessionRow, Party), ApiError> {
         let row = self.store.session(id).await?.ok_or(Code::NotFound)?;
         let party = row.party(user.id).ok_or(Code::NotAParticipant)?;
         Ok((row, party))
@@ -125,6 +129,7 @@ impl App {
             admitted: c.admitted,
             actual_start_time: c.started_at,
             elapsed_seconds: u64::try_from(c.elapsed(now).as_secs()).unwrap_or(0),
+            revision: row.version.unsigned_abs(),
             as_of: now,
             place_in_line: place,
             participants: [Party::Patient, Party::Doctor]

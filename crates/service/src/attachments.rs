@@ -8,7 +8,8 @@ use crate::error::ApiError;
 
 /// What may be sent: what a person photographs, scans or is handed by a laboratory. Nothing that
 /// a double click runs.
-const ACCEPTED: &[&str] = &["image/jpeg", "image/png", "image/webp", "image/gif", "application/pdf", "text/plain"];
+const ACCEPTED: &[&str] =
+    &["image/jpeg", "image/png", "image/webp", "image/gif", "application/pdf", "text/plain"];
 
 /// The folder.
 pub(crate) struct Attachments {
@@ -73,7 +74,14 @@ mod tests {
         assert_eq!(recognise(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").unwrap(), "image/png");
         assert_eq!(recognise(b"%PDF-1.7\n").unwrap(), "application/pdf");
         assert_eq!(recognise("Blutdruck 120/80\n".as_bytes()).unwrap(), "text/plain");
-        for refused in [&b"MZ\x90\0\x03\0\0\0"[..], b"\x7fELF\x02\x01\x01\0", b"<html>", b"#!/bin/sh\n", b"\xff\xfe\0", b""] {
+        for refused in [
+            &b"MZ\x90\0\x03\0\0\0"[..],
+            b"\x7fELF\x02\x01\x01\0",
+            b"<html>",
+            b"#!/bin/sh\n",
+            b"\xff\xfe\0",
+            b"",
+        ] {
             assert_eq!(recognise(refused).unwrap_err().code, Code::UnsupportedType, "{refused:?}");
         }
     }

@@ -61,7 +61,8 @@ impl FileConfig {
     pub fn read(path: &Path) -> Result<Self, ServiceError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ServiceError::Config(format!("{} can't be read: {error}", path.display())))?;
-        toml::from_str(&text).map_err(|error| ServiceError::Config(format!("{}: {}", path.display(), error.message())))
+        toml::from_str(&text)
+            .map_err(|error| ServiceError::Config(format!("{}: {}", path.display(), error.message())))
     }
 
     /// What this leaves out, from `other`.

@@ -1,7 +1,10 @@
 //! What can go wrong, and how it is told: the one place that maps errors to HTTP.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, rejection::{JsonRejection, PathRejection, QueryRejection}},
+    extract::{
+        FromRequest, FromRequestParts,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -83,7 +86,9 @@ impl From<JsonRejection> for ApiError {
         // axum's own text may quote the body, and the body may hold anything.
         match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge.into(),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(Code::Invalid, "the body must be application/json"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::new(Code::Invalid, "the body must be application/json")
+            }
             _ => Self::new(Code::Invalid, "the body is not the JSON that is expected here"),
         }
     }

@@ -1,6 +1,9 @@
 //! `bedside-service`: the consultation service's command line.
 
-use std::{net::{IpAddr, SocketAddr}, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::{Context, bail};
 use bedside_consult::billing::Pricing;
@@ -98,6 +101,7 @@ enum Command {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::enum_variant_names, reason = "they are the words typed")]
 enum Account {
     /// Make a doctor's account.
     AddDoctor {
@@ -135,10 +139,9 @@ enum Account {
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "info,sqlx=warn,turn_server_proto=off,turn_types=off,stun_proto=off,stun_types=off".into()),
-        )
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+            "info,sqlx=warn,turn_server_proto=off,turn_types=off,stun_proto=off,stun_types=off".into()
+        }))
         .with_writer(std::io::stderr)
         .init();
     let settings = &cli.settings;
@@ -165,11 +168,14 @@ async fn main() -> anyhow::Result<()> {
             let app = App::open(config, None).await?;
             let password = password()?;
             let (role, email, name, specialization) = match account {
-                Account::AddDoctor { email, name, specialization } => (Role::Doctor, email, name, specialization),
+                Account::AddDoctor { email, name, specialization } => {
+                    (Role::Doctor, email, name, specialization)
+                }
                 Account::AddAdmin { email, name } => (Role::ClinicAdmin, email, name, None),
                 Account::AddPatient { email, name } => (Role::Patient, email, name, None),
             };
-            let made = accounts::create_by_administrator(&app, role, &email, &password, &name, specialization).await;
+            let made =
+                accounts::create_by_administrator(&app, role, &email, &password, &name, specialization).await;
             match made {
                 Ok(user) => print(&user.id.to_string()),
                 Err(problem) => bail!("{}", problem.detail.unwrap_or(problem.title)),
@@ -188,7 +194,8 @@ async fn main() -> anyhow::Result<()> {
                 consultation_mode: mode,
             };
             let appointment = app.store.add_appointment(&request, doctor, now).await?;
-            let session = app.store.session_for(appointment, mode, now).await?.context("the session was not made")?;
+            let session =
+                app.store.session_for(appointment, mode, now).await?.context("the session was not made")?;
             print(&format!("{appointment} {}", session.id));
         }
         Command::Price { doctor, mode, flat, currency } => {

@@ -210,7 +210,13 @@ impl Driver {
         let mut next = Some(Transmit::new(packet.data.to_vec(), TransportType::Udp, packet.from, packet.to));
         // From one relayed address to another of ours it need not leave the machine.
         while let Some(packet) = next.take() {
-            let Some(out) = self.server.recv(packet, self.now()).map(|out| out.build()) else { return };
+            let Some(out) = self
+                .server
+                .recv(packet, self.now())
+                .map(turn_server_proto::types::transmit::TransmitBuild::build)
+            else {
+                return;
+            };
             if out.from != self.listen && self.relayed.contains_key(&out.to) {
                 next = Some(out);
             } else {
@@ -247,7 +253,8 @@ impl Driver {
             }
         }
         // Answered with a challenge.
-        self.strangers.contains(&from) || (self.strangers.len() < MAX_STRANGERS && self.strangers.insert(from))
+        self.strangers.contains(&from)
+            || (self.strangers.len() < MAX_STRANGERS && self.strangers.insert(from))
     }
 
     /// Does all that the server wants done now; gives when it wants to be asked again.
@@ -255,7 +262,13 @@ impl Driver {
         loop {
             let now = self.now();
             match self.server.poll(now) {
-                TurnServerPollRet::AllocateSocket { transport, listen_addr, client_addr, allocation_transport, family } => {
+                TurnServerPollRet::AllocateSocket {
+                    transport,
+                    listen_addr,
+                    client_addr,
+                    allocation_transport,
+                    family,
+                } => {
                     let socket = self.allocate(allocation_transport, family).await;
                     self.server.allocated_socket(
                         transport,
@@ -285,7 +298,11 @@ impl Driver {
         }
     }
 
-    async fn allocate(&mut self, transport: TransportType, family: AddressFamily) -> Result<SocketAddr, SocketAllocateError> {
+    async fn allocate(
+        &mut self,
+        transport: TransportType,
+        family: AddressFamily,
+    ) -> Result<SocketAddr, SocketAllocateError> {
         // The server's own handling of two families at once loses the first (0.7.3): only IPv4.
         if transport != TransportType::Udp || family != AddressFamily::IPV4 {
             return Err(SocketAllocateError::AddressFamilyNotSupported);
@@ -316,7 +333,8 @@ impl Driver {
         if from != self.listen && !self.may_reach(to.ip()) {
             return;
         }
-        let socket = if from == self.listen { Some(&self.socket) } else { self.relayed.get(&from).map(|r| &r.socket) };
+        let socket =
+            if from == self.listen { Some(&self.socket) } else { self.relayed.get(&from).map(|r| &r.socket) };
         if let Some(socket) = socket
             && let Err(error) = socket.send_to(data, to).await
         {

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use bedside_protocol::{
-    ChatMessage, ChatPage, ChatStatus, ClientMessageId, MessageStatus, OutgoingMessage, Problem, SessionId, UserId,
+    ChatMessage, ChatPage, ChatStatus, ClientMessageId, MessageStatus, OutgoingMessage, Problem, SessionId,
+    UserId,
 };
 
 /// Messages that may wait to be confirmed. Nobody writes more in a minute without a link.
@@ -133,7 +134,8 @@ impl ChatLog {
 
     /// A page was fetched.
     pub fn on_page(&mut self, page: ChatPage) -> Vec<ChatAction> {
-        let from_start = page.items.first().is_none_or(|first| self.oldest().is_none_or(|oldest| first.seq <= oldest));
+        let from_start =
+            page.items.first().is_none_or(|first| self.oldest().is_none_or(|oldest| first.seq <= oldest));
         if from_start {
             self.has_older = page.has_older;
         }
@@ -264,7 +266,8 @@ mod tests {
         let mut log = ChatLog::new(session, me);
         log.on_link_up();
         let actions = log.on_message(message(session, 1, other, ClientMessageId::generate()));
-        let report = |status| ChatAction::Report(ChatStatus { session_id: session, seq: 1, status, user_id: None });
+        let report =
+            |status| ChatAction::Report(ChatStatus { session_id: session, seq: 1, status, user_id: None });
         assert_eq!(actions, [report(MessageStatus::Delivered)]);
         assert_eq!(log.unread(), 1);
         assert_eq!(log.set_open(true), [report(MessageStatus::Read)]);

@@ -1,7 +1,9 @@
 //! What the screens are made of. A snapshot is the whole state, never a change: a page that was
 //! just loaded is right after one.
 
-use bedside_protocol::{ChatMessage, ClientMessageId, HistoryPage, Party, PresenceStatus, Session, Summary, Text, User};
+use bedside_protocol::{
+    ChatMessage, ClientMessageId, HistoryPage, Party, PresenceStatus, Session, Summary, Text, User,
+};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -282,4 +284,3 @@ pub enum DeviceTrouble {
     /// Something else.
     Failed,
 }
-

@@ -488,6 +488,10 @@ actualStartTime?: string,
  */
 elapsedSeconds: number, 
 /**
+ * Counts up with each change: of two, the one with the higher is the newer.
+ */
+revision: number, 
+/**
  * The service's time at which this was true.
  */
 asOf: string, 

@@ -22,7 +22,7 @@ import { duration } from "../i18n";
 import { Picture } from "../parts/Picture";
 import { Problem } from "../parts/Problem";
 import { ConfirmDialog, SettingsDialog } from "./dialogs";
-import { Stage } from "./Stage";
+import { Stage, StageNotes } from "./Stage";
 import { isWeak } from "./quality";
 
 type Open = "chat" | "settings" | "end" | "leave" | null;
@@ -107,7 +107,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
             </span>
           </Button>
         )}
-        <div className="stage-notes">
+        <StageNotes visit={visit} other={other} held={held}>
           <Problem problem={snapshot.problem} />
           {devices.microphone.trouble && (
             <p role="status">
@@ -120,7 +120,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
               <MicOff aria-hidden size={20} /> {t("devices.microphoneSilent")}
             </p>
           )}
-        </div>
+        </StageNotes>
       </Stage>
       {chat && (
         <ChatPanel

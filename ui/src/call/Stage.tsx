@@ -49,21 +49,39 @@ export function Stage({
         <StageState visit={visit} other={other} />
       )}
       {children}
-      {call && connected && !held && (
-        <div className="stage-notes">
-          {!call.remoteMicrophone && (
-            <p role="status">
-              <MicOff aria-hidden size={20} /> {t("call.otherMuted", { name: other.name })}
-            </p>
-          )}
-          {isSlow(call) && <p role="status">{t("call.slow", { fps: call.quality.fps })}</p>}
-          {hasSoundGaps(call) && <p role="status">{t("call.soundGaps")}</p>}
-          {visit.otherPresence === "reconnecting" && (
-            <p role="status">{t("call.otherReconnecting", { name: other.name })}</p>
-          )}
-        </div>
-      )}
     </section>
+  );
+}
+
+/** What there is to say about the other side's picture and sound, over the picture. */
+export function StageNotes({
+  visit,
+  other,
+  held,
+  children,
+}: {
+  visit: Visit;
+  other: User;
+  held: boolean;
+  children: ReactNode;
+}) {
+  const { t } = useTranslation();
+  const { call } = visit;
+  const talks = call?.status === "connected" && !held;
+  return (
+    <div className="stage-notes">
+      {children}
+      {talks && !call.remoteMicrophone && (
+        <p role="status">
+          <MicOff aria-hidden size={20} /> {t("call.otherMuted", { name: other.name })}
+        </p>
+      )}
+      {talks && isSlow(call) && <p role="status">{t("call.slow", { fps: call.quality.fps })}</p>}
+      {talks && hasSoundGaps(call) && <p role="status">{t("call.soundGaps")}</p>}
+      {talks && visit.otherPresence === "reconnecting" && (
+        <p role="status">{t("call.otherReconnecting", { name: other.name })}</p>
+      )}
+    </div>
   );
 }
 

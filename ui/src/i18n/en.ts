@@ -204,7 +204,7 @@ export const en = {
     unread_other: "{{count}} new messages",
   },
   after: {
-    title: "Your visit has ended",
+    title: "The visit has ended",
     left: "You have left the visit",
     leftLead: "It is still going on. You can return until the doctor ends it.",
     return: "Return to the visit",

@@ -43,6 +43,8 @@ export class PictureStream {
   private decoder: VideoDecoder | null = null;
   private waitsForKey = true;
   private closed = false;
+  /** Of the stream's last key frame: WebKit's frames keep saying the size of its first. */
+  private size = { width: 0, height: 0 };
 
   constructor(backend: Backend, which: Pictures, canvas: HTMLCanvasElement) {
     this.backend = backend;
@@ -66,8 +68,12 @@ export class PictureStream {
     if (this.closed) return;
     const message = parse(bytes);
     this.backend.acknowledge(this.which, message.sequence);
-    if (message.encoded) this.decode(message);
-    else this.draw(rawFrame(message));
+    if (message.encoded) {
+      this.decode(message);
+    } else {
+      this.size = { width: message.width, height: message.height };
+      this.draw(rawFrame(message));
+    }
   }
 
   private decode(message: Message): void {
@@ -86,6 +92,7 @@ export class PictureStream {
       this.decoder.configure({ codec: "vp8", optimizeForLatency: true });
     }
     this.waitsForKey = false;
+    if (message.key) this.size = { width: message.width, height: message.height };
     this.decoder.decode(
       new EncodedVideoChunk({
         type: message.key ? "key" : "delta",
@@ -102,15 +109,13 @@ export class PictureStream {
   }
 
   private draw(frame: VideoFrame | ImageData): void {
-    const isFrame = "displayWidth" in frame;
-    const width = isFrame ? frame.displayWidth : frame.width;
-    const height = isFrame ? frame.displayHeight : frame.height;
+    const { width, height } = this.size;
     // The canvas has the picture's own size; CSS fits it into the window.
     if (this.canvas.width !== width || this.canvas.height !== height) {
       this.canvas.width = width;
       this.canvas.height = height;
     }
-    if (isFrame) {
+    if ("displayWidth" in frame) {
       if (!this.closed) this.context?.drawImage(frame, 0, 0, width, height);
       frame.close();
     } else {

@@ -40,11 +40,28 @@ impl Clinic {
             relay: UdpSocket::bind("127.0.0.1:0")?.local_addr()?,
             process: None,
         };
-        clinic.tell(&["account", "add-doctor", "--email", DOCTOR, "--name", "Dr. Amara Okafor", "--specialization", "General practice"])?;
+        clinic.tell(&[
+            "account",
+            "add-doctor",
+            "--email",
+            DOCTOR,
+            "--name",
+            "Dr. Amara Okafor",
+            "--specialization",
+            "General practice",
+        ])?;
         clinic.tell(&["account", "add-patient", "--email", PATIENT, "--name", "Maria Keller"])?;
         clinic.tell(&["account", "add-patient", "--email", "jo.lindt@demo.example", "--name", "Jo Lindt"])?;
         for (patient, starts_in) in [(PATIENT, "2"), ("jo.lindt@demo.example", "25"), (PATIENT, "4320")] {
-            clinic.tell(&["appointment", "--patient", patient, "--doctor", DOCTOR, "--starts-in", starts_in])?;
+            clinic.tell(&[
+                "appointment",
+                "--patient",
+                patient,
+                "--doctor",
+                DOCTOR,
+                "--starts-in",
+                starts_in,
+            ])?;
         }
         clinic.tell(&["price", "--doctor", DOCTOR, "--flat", "48.50", "--currency", "EUR"])?;
         clinic.start()?;
@@ -66,7 +83,13 @@ impl Clinic {
 
     /// Runs one of the administrator's commands.
     pub(crate) fn tell(&self, args: &[&str]) -> Result<()> {
-        let done = self.command().args(args).env("BEDSIDE_PASSWORD", PASSWORD).stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
+        let done = self
+            .command()
+            .args(args)
+            .env("BEDSIDE_PASSWORD", PASSWORD)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output()?;
         if !done.status.success() {
             bail!("bedside-service {} failed: {}", args.join(" "), String::from_utf8_lossy(&done.stderr));
         }
@@ -76,7 +99,8 @@ impl Clinic {
     /// Starts the service and waits until it answers.
     pub(crate) fn start(&mut self) -> Result<()> {
         let log = fs::File::options().create(true).append(true).open(self.data.join("service.log"))?;
-        let process = self.command().arg("serve").stderr(log).spawn().context("the service can't be started")?;
+        let process =
+            self.command().arg("serve").stderr(log).spawn().context("the service can't be started")?;
         self.process = Some(process);
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(15) {

@@ -40,22 +40,29 @@ pub(crate) fn video(seen: &[[f64; 4]], from: f64, to: f64) -> Value {
     };
     let mut ages: Vec<f64> = seen.iter().map(|frame| frame[1]).collect();
     ages.sort_by(f64::total_cmp);
-    let frozen: f64 = seen.windows(2).map(|pair| pair[1][0] - pair[0][0]).filter(|gap| *gap > FROZEN_MS).sum();
+    let frozen: f64 =
+        seen.windows(2).map(|pair| pair[1][0] - pair[0][0]).filter(|gap| *gap > FROZEN_MS).sum();
     json!({
         "fps": (seen.len() as f64 * 1e4 / (to - from)).round() / 10.0,
         "width": last[2],
         "height": last[3],
         "latency_ms_p50": ages[ages.len() / 2],
         "latency_ms_p95": ages[ages.len() * 95 / 100],
-        "frozen_ms": frozen,
+        "frozen_ms": frozen.max(0.0).abs(),
     })
 }
 
 /// Speech to say, made once: 48 kHz, mono.
 pub(crate) fn speech(folder: &Path, voice: &str, words: &str) -> Result<PathBuf> {
     let (raw, file) = (folder.join(format!("{voice}-raw.wav")), folder.join(format!("{voice}.wav")));
-    let spoken = Command::new("espeak-ng").args(["-v", voice, "-s", "150", "-w"]).arg(&raw).arg(words).status()?;
-    let converted = Command::new("sox").arg(&raw).args(["-r", "48000", "-c", "1", "-b", "16"]).arg(&file).args(["gain", "-n", "-6"]).status()?;
+    let spoken =
+        Command::new("espeak-ng").args(["-v", voice, "-s", "150", "-w"]).arg(&raw).arg(words).status()?;
+    let converted = Command::new("sox")
+        .arg(&raw)
+        .args(["-r", "48000", "-c", "1", "-b", "16"])
+        .arg(&file)
+        .args(["gain", "-n", "-6"])
+        .status()?;
     if !spoken.success() || !converted.success() {
         bail!("no speech could be made");
     }
@@ -76,7 +83,9 @@ pub(crate) fn sound(from: &World, to: &World, speech: &Path, folder: &Path) -> R
     fs::write(&mouth_file, mouth)?;
     fs::write(&ear_file, ear)?;
     let Some(python) = scorer()? else {
-        return Ok(json!({ "correlation": null, "latency_ms": null, "pesq_wb": null, "reason": "the scorer could not be installed" }));
+        return Ok(
+            json!({ "correlation": null, "latency_ms": null, "pesq_wb": null, "reason": "the scorer could not be installed" }),
+        );
     };
     let scored = Command::new(python)
         .arg(root().join("xtask/assets/score.py"))
@@ -97,14 +106,26 @@ pub(crate) fn scorer() -> Result<Option<PathBuf>> {
     let folder = root().join("target/demo/scorer");
     let python = folder.join("bin/python");
     let works = |python: &Path| {
-        Command::new(python).args(["-c", "import pesq, scipy"]).output().is_ok_and(|done| done.status.success())
+        Command::new(python)
+            .args(["-c", "import pesq, scipy"])
+            .output()
+            .is_ok_and(|done| done.status.success())
     };
     if works(&python) {
         return Ok(Some(python));
     }
     let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status()?.success()
         && Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "numpy", "scipy", "pesq"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "numpy",
+                "scipy",
+                "pesq",
+            ])
             .status()?
             .success();
     Ok((made && works(&python)).then_some(python))
@@ -124,10 +145,9 @@ pub(crate) fn usage(world: &World) -> Usage {
         .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok())
         .filter_map(|stat| {
             // After the name, which may hold anything but ends with the last parenthesis.
-            let fields: Vec<u64> =
-                stat.rsplit_once(')')?.1.split_whitespace().filter_map(|f| f.parse().ok()).collect();
-            // utime and stime; the state letter is left out of `fields`.
-            Some(fields.get(10)? + fields.get(11)?)
+            let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+            // utime and stime, fields 14 and 15 of proc(5); the state, field 3, is the first here.
+            Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
         })
         .sum();
     Usage { at: Instant::now(), ticks }

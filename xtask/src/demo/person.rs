@@ -46,7 +46,11 @@ impl Person {
         let began = Instant::now();
         loop {
             // Between two screens an element may be gone again.
-            if self.script(&format!("return !!({condition})")).await.is_ok_and(|value| value == Value::Bool(true)) {
+            if self
+                .script(&format!("return !!({condition})"))
+                .await
+                .is_ok_and(|value| value == Value::Bool(true))
+            {
                 return Ok(());
             }
             if began.elapsed() > PATIENCE {
@@ -100,7 +104,16 @@ impl Person {
     }
 
     /// Takes a picture of the screen.
-    pub(crate) fn screenshot(&self, folder: &Path, screens: &mut Vec<String>, name: &str) -> Result<()> {
+    pub(crate) async fn screenshot(
+        &self,
+        folder: &Path,
+        screens: &mut Vec<String>,
+        name: &str,
+    ) -> Result<()> {
+        // What is in the document is on the screen two repaints later, and motion has ended.
+        let painted = "const done = arguments[0]; \
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 250)))";
+        self.client.execute_async(painted, vec![]).await.context("the page does not repaint")?;
         let file = format!("{:02}-{}-{name}.png", screens.len() + 1, self.world.name);
         self.world.screenshot(&folder.join(&file))?;
         screens.push(file);

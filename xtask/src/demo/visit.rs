@@ -75,20 +75,20 @@ async fn visit(report: &mut Report, out: &Path) -> Result<()> {
 
 async fn sign_in(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
     patient.sees("Sign in").await?;
-    patient.screenshot(out, &mut report.screens, "sign-in")?;
+    patient.screenshot(out, &mut report.screens, "sign-in").await?;
     patient.signs_in(PATIENT, "not the password").await?;
     patient.sees("is not right").await?;
-    patient.screenshot(out, &mut report.screens, "wrong-password")?;
+    patient.screenshot(out, &mut report.screens, "wrong-password").await?;
     report.step("patient", "is told that the password is not right");
     patient.script("document.querySelector(\"[name='password']\").select()").await?;
     patient.types("password", PASSWORD).await?;
     patient.does("submit").await?;
     patient.sees("Your next visit").await?;
-    patient.screenshot(out, &mut report.screens, "home")?;
+    patient.screenshot(out, &mut report.screens, "home").await?;
     report.step("patient", "is signed in and sees the next visit");
     doctor.signs_in(DOCTOR, PASSWORD).await?;
     doctor.sees("Nobody is waiting").await?;
-    doctor.screenshot(out, &mut report.screens, "room-empty")?;
+    doctor.screenshot(out, &mut report.screens, "room-empty").await?;
     report.step("doctor", "is signed in; nobody waits");
     Ok(())
 }
@@ -100,14 +100,14 @@ async fn wait(report: &mut Report, out: &Path, doctor: &Person, patient: &Person
     patient.does("testSound").await?;
     patient.does("heard").await?;
     patient.sees("You heard the sound").await?;
-    patient.screenshot(out, &mut report.screens, "check")?;
+    patient.screenshot(out, &mut report.screens, "check").await?;
     report.step("patient", "has checked camera, microphone and speaker");
     patient.does("ready").await?;
     patient.sees("You are next").await?;
-    patient.screenshot(out, &mut report.screens, "waiting")?;
+    patient.screenshot(out, &mut report.screens, "waiting").await?;
     doctor.sees("Maria Keller has arrived").await?;
     doctor.sees("Camera: works").await?;
-    doctor.screenshot(out, &mut report.screens, "room-arrival")?;
+    doctor.screenshot(out, &mut report.screens, "room-arrival").await?;
     report.step("doctor", "sees that the patient has arrived and is ready");
     Ok(())
 }
@@ -133,7 +133,7 @@ async fn call_in(report: &mut Report, out: &Path, doctor: &Person, patient: &Per
         connected = Some(connected.map_or(at, |c| c.max(at)));
     }
     report.step("both", "see one another");
-    patient.screenshot(out, &mut report.screens, "call-begins")?;
+    patient.screenshot(out, &mut report.screens, "call-begins").await?;
     let call = json!({ "connect_ms": connected.map(|at| at - admitted_at), "first_frame_ms": first });
     Ok((call, admitted_at))
 }
@@ -163,7 +163,7 @@ async fn watch(
         facts["video"][name] = measure::video(&seen, from, to);
         facts["cpu_percent"][name] = measure::cpu_percent(&person.world, before).into();
         facts["pss_mb"][name] = measure::pss_mb(&person.world).into();
-        person.screenshot(out, &mut report.screens, "call")?;
+        person.screenshot(out, &mut report.screens, "call").await?;
     }
     merge(call, facts);
     report.step("both", "have watched one another");
@@ -204,7 +204,7 @@ async fn chat(report: &mut Report, out: &Path, doctor: &Person, patient: &Person
     patient.types("message", "Thank you, doctor.").await?;
     patient.does("send").await?;
     doctor.sees("Thank you, doctor.").await?;
-    doctor.screenshot(out, &mut report.screens, "chat")?;
+    doctor.screenshot(out, &mut report.screens, "chat").await?;
     report.step("both", "have written to one another");
     Ok(())
 }
@@ -215,17 +215,17 @@ async fn controls(report: &mut Report, out: &Path, doctor: &Person, patient: &Pe
     patient.does("microphone").await?;
     patient.does("camera").await?;
     doctor.sees("camera is off").await?;
-    doctor.screenshot(out, &mut report.screens, "other-camera-off")?;
+    doctor.screenshot(out, &mut report.screens, "other-camera-off").await?;
     patient.does("camera").await?;
     doctor.until("the picture", "document.querySelector('canvas.remote')").await?;
     report.step("patient", "has muted, and switched the camera off and on");
     patient.does("settings").await?;
     patient.sees("Changes count at once").await?;
-    patient.screenshot(out, &mut report.screens, "settings")?;
+    patient.screenshot(out, &mut report.screens, "settings").await?;
     patient.does("done").await?;
     doctor.does("hold").await?;
     patient.sees("has put the visit on hold").await?;
-    patient.screenshot(out, &mut report.screens, "on-hold")?;
+    patient.screenshot(out, &mut report.screens, "on-hold").await?;
     doctor.does("hold").await?;
     patient.until("the picture", "document.querySelector('canvas.remote')").await?;
     report.step("doctor", "has put the visit on hold and taken it off");
@@ -233,12 +233,18 @@ async fn controls(report: &mut Report, out: &Path, doctor: &Person, patient: &Pe
 }
 
 /// The service is killed and started again in mid-call: the call goes on, and no message is lost.
-async fn outage(report: &mut Report, out: &Path, clinic: &mut Clinic, doctor: &Person, patient: &Person) -> Result<()> {
+async fn outage(
+    report: &mut Report,
+    out: &Path,
+    clinic: &mut Clinic,
+    doctor: &Person,
+    patient: &Person,
+) -> Result<()> {
     clinic.kill()?;
     patient.types("message", "Can you still hear me?").await?;
     patient.does("send").await?;
     patient.sees("On its way").await?;
-    patient.screenshot(out, &mut report.screens, "service-away")?;
+    patient.screenshot(out, &mut report.screens, "service-away").await?;
     let from = now_ms();
     tokio::time::sleep(OUTAGE).await;
     let seen = measure::pictures(doctor).await?;
@@ -251,7 +257,12 @@ async fn outage(report: &mut Report, out: &Path, clinic: &mut Clinic, doctor: &P
     patient.until("the message to be confirmed", "!document.body.innerText.includes('On its way')").await?;
     let written = patient.script("return document.querySelectorAll('.message').length").await?;
     let shown = doctor.script("return document.querySelectorAll('.message').length").await?;
-    let read = doctor.script("return document.body.innerText.match(/Read/g)?.length ?? 0").await?;
+    // Each side knows of its own messages whether they were read.
+    let mut read = 0;
+    for person in [doctor, patient] {
+        let own = "return [...document.querySelectorAll('.message.mine')].filter((m) => m.innerText.includes('Read')).length";
+        read += person.script(own).await?.as_u64().unwrap_or(0);
+    }
     if written != shown {
         bail!("the patient sees {written} messages, the doctor {shown}");
     }
@@ -265,11 +276,11 @@ async fn outage(report: &mut Report, out: &Path, clinic: &mut Clinic, doctor: &P
 async fn crash(report: &mut Report, out: &Path, doctor: &Person, patient: &mut Person) -> Result<()> {
     patient.world.kill_app()?;
     doctor.sees("reconnecting").await?;
-    doctor.screenshot(out, &mut report.screens, "other-reconnecting")?;
+    doctor.screenshot(out, &mut report.screens, "other-reconnecting").await?;
     report.step("patient", "lost the app; the doctor sees “reconnecting”");
     patient.come_back().await?;
     patient.sees("Return to your visit").await?;
-    patient.screenshot(out, &mut report.screens, "return")?;
+    patient.screenshot(out, &mut report.screens, "return").await?;
     measure::install_probe(patient).await?;
     patient.does("enter").await?;
     patient.until("the doctor's picture", "window.bedsideProbe.seen.length > 0").await?;
@@ -280,11 +291,11 @@ async fn crash(report: &mut Report, out: &Path, doctor: &Person, patient: &mut P
 
 async fn end(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
     doctor.does("end").await?;
-    doctor.screenshot(out, &mut report.screens, "end")?;
+    doctor.screenshot(out, &mut report.screens, "end").await?;
     doctor.does("confirm").await?;
     patient.sees("48.50 EUR").await?;
-    patient.screenshot(out, &mut report.screens, "summary")?;
-    doctor.sees("Your visit has ended").await?;
+    patient.screenshot(out, &mut report.screens, "summary").await?;
+    doctor.sees("The visit has ended").await?;
     report.step("doctor", "has ended the visit; both see the summary");
     patient.click("[data-star='overall-5']").await?;
     patient.click("[data-tag='Good listener']").await?;
@@ -293,22 +304,22 @@ async fn end(report: &mut Report, out: &Path, doctor: &Person, patient: &Person)
     patient.click("[data-star='video-5']").await?;
     patient.types("review", "She took her time.").await?;
     patient.does("recommend").await?;
-    patient.screenshot(out, &mut report.screens, "feedback")?;
+    patient.screenshot(out, &mut report.screens, "feedback").await?;
     patient.does("sendFeedback").await?;
     patient.sees("Thank you").await?;
     report.facts.insert("feedback".into(), json!({ "overall": 5, "thanked": true }));
-    patient.screenshot(out, &mut report.screens, "thanks")?;
+    patient.screenshot(out, &mut report.screens, "thanks").await?;
     report.step("patient", "has given feedback");
     patient.does("home").await?;
     patient.does("history").await?;
     patient.sees("Feedback given").await?;
-    patient.screenshot(out, &mut report.screens, "history")?;
+    patient.screenshot(out, &mut report.screens, "history").await?;
     let visits = patient.script("return document.querySelectorAll('article').length").await?;
     report.facts.insert("history".into(), json!({ "visits": visits }));
     report.step("patient", "finds the visit in the history");
     doctor.does("home").await?;
     doctor.sees("Nobody is waiting").await?;
-    doctor.screenshot(out, &mut report.screens, "next")?;
+    doctor.screenshot(out, &mut report.screens, "next").await?;
     report.step("doctor", "is back in the room");
     Ok(())
 }

@@ -89,7 +89,8 @@ impl World {
     fn start_screen(&mut self) -> Result<()> {
         let mut screen = Command::new("Xvfb");
         screen.args(["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"]);
-        let mut screen = screen.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("Xvfb can't be started")?;
+        let mut screen =
+            screen.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("Xvfb can't be started")?;
         let mut output = screen.stdout.take().context("Xvfb says nothing")?;
         self.processes.push(screen);
         let mut number = vec![];
@@ -116,9 +117,21 @@ impl World {
             server.args(["-L", module]);
         }
         server.env("HOME", self.folder.0.join("home")).env("XDG_RUNTIME_DIR", self.folder.0.join("run"));
-        let server = server.env_remove("DISPLAY").stderr(Stdio::null()).spawn().context("pulseaudio can't be started")?;
+        let server = server
+            .env_remove("DISPLAY")
+            .stderr(Stdio::null())
+            .spawn()
+            .context("pulseaudio can't be started")?;
         self.processes.push(server);
         wait_for("the sound server", || self.pactl(&["set-default-source", "microphone"]))?;
+        // A quiet room: a microphone that gives only zeros counts as muted, and rightly.
+        let mut room = self.sound_command("sh");
+        room.args([
+            "-c",
+            "sox -q -n -t raw -r 48000 -c 1 -b 16 -e signed - synth 900 pinknoise vol -72dB | \
+             pacat --device=mouth --raw --format=s16le --rate=48000 --channels=1 --latency-msec=200",
+        ]);
+        self.processes.push(room.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         if !self.pactl(&["set-default-sink", "speaker"]) {
             bail!("the sound server has no speaker");
         }
@@ -134,7 +147,12 @@ impl World {
 
     fn pactl(&self, args: &[&str]) -> bool {
         let mut command = self.sound_command("pactl");
-        command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        command
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
     }
 
     /// The program that clicks; the app is its child.
@@ -184,7 +202,8 @@ impl World {
 
     /// What is on the screen now.
     pub(crate) fn screenshot(&self, to: &Path) -> Result<()> {
-        let done = Command::new("import").args(["-display", &self.display, "-window", "root"]).arg(to).output()?;
+        let done =
+            Command::new("import").args(["-display", &self.display, "-window", "root"]).arg(to).output()?;
         if !done.status.success() {
             bail!("no screenshot: {}", String::from_utf8_lossy(&done.stderr));
         }

@@ -35,7 +35,11 @@ pub(super) struct DevicesState {
 
 impl DevicesState {
     pub(super) fn new(settings: &Settings) -> Self {
-        let state = |chosen: &Option<String>| DeviceState { chosen: chosen.clone(), on: true, ..DeviceState::default() };
+        let state = |chosen: &Option<String>| DeviceState {
+            chosen: chosen.clone(),
+            on: true,
+            ..DeviceState::default()
+        };
         Self {
             microphone: state(&settings.microphone),
             speaker: state(&settings.speaker),
@@ -51,7 +55,11 @@ impl DevicesState {
 
     /// What works, for the doctor to know before calling somebody in.
     pub(super) fn check(&self) -> DeviceCheck {
-        DeviceCheck { camera: self.camera.works, microphone: self.microphone.works, speaker: self.speaker.works }
+        DeviceCheck {
+            camera: self.camera.works,
+            microphone: self.microphone.works,
+            speaker: self.speaker.works,
+        }
     }
 
     pub(super) fn snapshot(&self, is_silent: bool, test_sound_plays: bool) -> Devices {
@@ -81,7 +89,10 @@ fn choices(devices: Vec<Device>) -> Vec<DeviceChoice> {
 
 /// The chosen device while it is there, the system's choice otherwise.
 fn effective(state: &DeviceState) -> Option<String> {
-    state.chosen.clone().filter(|chosen| state.choices.is_empty() || state.choices.iter().any(|c| c.id == *chosen))
+    state
+        .chosen
+        .clone()
+        .filter(|chosen| state.choices.is_empty() || state.choices.iter().any(|c| c.id == *chosen))
 }
 
 impl App {
@@ -230,8 +241,11 @@ impl App {
 
     fn keep_or_drop(&mut self, stream: Option<SoundStream>, keep: bool, is_microphone: bool) {
         if keep {
-            let slot =
-                if is_microphone { &mut self.devices.microphone_stream } else { &mut self.devices.speaker_stream };
+            let slot = if is_microphone {
+                &mut self.devices.microphone_stream
+            } else {
+                &mut self.devices.speaker_stream
+            };
             *slot = stream;
         } else if let Some(stream) = stream {
             self.tasks.spawn_blocking(move || drop(stream));

@@ -47,7 +47,8 @@ impl App {
                 }
             }
             Command::History => {
-                let before = self.history.as_ref().filter(|_| self.screen == Screen::History).and_then(|h| h.next);
+                let before =
+                    self.history.as_ref().filter(|_| self.screen == Screen::History).and_then(|h| h.next);
                 self.screen = Screen::History;
                 if before.is_none() {
                     self.history = None;
@@ -222,7 +223,7 @@ impl App {
                     self.chime();
                 }
                 match self.sessions.iter_mut().find(|known| known.session_id == session.session_id) {
-                    Some(known) if session.as_of >= known.as_of => known.clone_from(&session),
+                    Some(known) if session.revision >= known.revision => known.clone_from(&session),
                     Some(_) => {}
                     None => self.refresh_sessions(),
                 }
@@ -318,7 +319,11 @@ impl App {
 
     /// Tells the other end what this one sends.
     pub(super) async fn tell_media(&mut self) {
-        let agreed = self.visit.as_ref().and_then(|v| v.call.as_ref()).is_some_and(crate::call::ActiveCall::is_gate_open);
+        let agreed = self
+            .visit
+            .as_ref()
+            .and_then(|v| v.call.as_ref())
+            .is_some_and(crate::call::ActiveCall::is_gate_open);
         let microphone = agreed && self.devices.microphone.on && self.devices.microphone.works;
         let camera = agreed && self.devices.camera.on && self.devices.camera.works;
         self.on_call(CallInput::Media { microphone, camera }).await;
@@ -333,6 +338,10 @@ impl App {
 
     /// Which side the signed-in person is on.
     pub(super) fn party(&self) -> Party {
-        if self.user.as_ref().is_some_and(|user| user.role == Role::Doctor) { Party::Doctor } else { Party::Patient }
+        if self.user.as_ref().is_some_and(|user| user.role == Role::Doctor) {
+            Party::Doctor
+        } else {
+            Party::Patient
+        }
     }
 }

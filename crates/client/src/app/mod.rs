@@ -12,7 +12,9 @@ use std::{
 
 use bedside_backends::{BackendError, Realtime, RealtimeEvent, SignedIn};
 use bedside_devices::Sound;
-use bedside_protocol::{ChatPage, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId, Summary, User};
+use bedside_protocol::{
+    ChatPage, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId, Summary, User,
+};
 use bedside_session::{
     Backoff, Snapshot,
     snapshot::{Link, Screen, UiProblem},
@@ -21,7 +23,12 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    ClientConfig, Command, account, audio::Audio, audio::Shared, feed::Feed, settings::Settings, vault::Vault,
+    ClientConfig, Command, account,
+    audio::Audio,
+    audio::Shared,
+    feed::Feed,
+    settings::Settings,
+    vault::Vault,
     video::{CameraEvent, Video},
 };
 use devices::{DeviceEvent, DevicesState};

@@ -34,7 +34,9 @@ impl App {
             sessions: self.sessions.clone(),
             visit: self.visit.as_ref().map(|visit| self.view_visit(visit)),
             history: self.history.clone(),
-            devices: self.devices.snapshot(self.audio.shared.is_silent(), self.audio.shared.plays_test_sound()),
+            devices: self
+                .devices
+                .snapshot(self.audio.shared.is_silent(), self.audio.shared.plays_test_sound()),
             busy: self.busy,
             problem: self.problem.clone(),
         };

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use bedside_backends::BackendError;
 use bedside_protocol::{
     AttachmentId, ChatMessage, ChatPage, ClientMessage, ClientMessageId, Code, FeedbackRequest, JoinRequest,
-    JoinResponse, MessageType, OutgoingMessage, Party, PresenceStatus, Session, SessionId, SessionStatus, Signal,
-    Summary, Text, Typing, app, topic,
+    JoinResponse, MessageType, OutgoingMessage, Party, PresenceStatus, Session, SessionId, SessionStatus,
+    Signal, Summary, Text, Typing, app, topic,
 };
 use bedside_session::{
     CallAction, CallInput, ChatAction, ChatLog,
@@ -175,7 +175,11 @@ impl App {
             }
             let agreed = visit.wants_call;
             if let Some(call) = &mut visit.call {
-                call.open_gate(agreed && response.session.status != SessionStatus::Paused, &self.audio, &self.video);
+                call.open_gate(
+                    agreed && response.session.status != SessionStatus::Paused,
+                    &self.audio,
+                    &self.video,
+                );
             }
             self.screen = if agreed { Screen::Call } else { Screen::CalledIn };
         }
@@ -246,10 +250,11 @@ impl App {
 
     /// The visit changed.
     pub(super) async fn on_session(&mut self, session: Session) {
-        let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == session.session_id) else {
+        let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == session.session_id)
+        else {
             return;
         };
-        if session.as_of < visit.session.as_of {
+        if session.revision < visit.session.revision {
             return; // An older one, overtaken on its way.
         }
         let id = session.session_id;
@@ -394,7 +399,9 @@ impl App {
     }
 
     pub(super) fn older_messages(&mut self) {
-        let Some((id, oldest)) = self.visit.as_ref().and_then(|v| Some((v.session.session_id, v.chat.oldest()?))) else {
+        let Some((id, oldest)) =
+            self.visit.as_ref().and_then(|v| Some((v.session.session_id, v.chat.oldest()?)))
+        else {
             return;
         };
         self.ask(|api| async move { Event::Page(id, api.chat(id, None, Some(oldest)).await) });
@@ -425,7 +432,9 @@ impl App {
         let id = visit.session.session_id;
         for action in actions {
             match action {
-                ChatAction::Transmit(outgoing) => self.say(app::CHAT_SEND, &ClientMessage::ChatMessage(outgoing)),
+                ChatAction::Transmit(outgoing) => {
+                    self.say(app::CHAT_SEND, &ClientMessage::ChatMessage(outgoing));
+                }
                 ChatAction::Report(status) => self.say(app::CHAT_STATUS, &ClientMessage::ChatStatus(status)),
                 ChatAction::FetchAfter(seq) => self.ask(|api| async move {
                     let after = (seq > 0).then_some(seq);

@@ -109,7 +109,8 @@ impl Hub {
     ) -> Option<PresenceChange> {
         let mut state = self.lock();
         let user = state.sockets.get(&id)?.user;
-        let key = if destination.starts_with("/user/") { own(user, destination) } else { destination.to_owned() };
+        let key =
+            if destination.starts_with("/user/") { own(user, destination) } else { destination.to_owned() };
         state.listeners.entry(key.clone()).or_default().push((id, subscription.to_owned()));
         state.sockets.get_mut(&id)?.subscriptions.insert(subscription.to_owned(), (key, visit));
         visit.and_then(|visit| state.came(visit, user))
@@ -166,7 +167,9 @@ impl Hub {
 
 impl State {
     fn send(&mut self, key: &str, destination: &str, message: &ServerMessage) -> bool {
-        let Some(listeners) = self.listeners.get(key).filter(|listeners| !listeners.is_empty()) else { return false };
+        let Some(listeners) = self.listeners.get(key).filter(|listeners| !listeners.is_empty()) else {
+            return false;
+        };
         // A message of ours always has a JSON form.
         let Ok(body) = serde_json::to_string(message) else { return false };
         let mut too_slow = vec![];
@@ -221,7 +224,10 @@ impl State {
 }
 
 /// A change of presence as the topic hears of it.
-pub(crate) fn presence_message(row: &crate::store::SessionRow, change: PresenceChange) -> Option<ServerMessage> {
+pub(crate) fn presence_message(
+    row: &crate::store::SessionRow,
+    change: PresenceChange,
+) -> Option<ServerMessage> {
     let (session_id, user_id, status) = change;
     let presence = Presence { user_id, party: row.party(user_id)?, status };
     Some(ServerMessage::ParticipantStatus(bedside_protocol::ParticipantStatus { session_id, presence }))

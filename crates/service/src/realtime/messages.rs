@@ -2,7 +2,8 @@
 
 use bedside_protocol::{
     ChatStatus, ClientMessage, ClientMessageId, Code, MAX_MESSAGE_CHARS, MEDIA_TOKEN_HEADER, MessageStatus,
-    MessageType, OutgoingMessage, Refusal, ServerMessage, Signal, Token, Typing, User, app, stomp::Frame, topic,
+    MessageType, OutgoingMessage, Refusal, ServerMessage, Signal, Token, Typing, User, app, stomp::Frame,
+    topic,
 };
 use jiff::Timestamp;
 
@@ -18,7 +19,12 @@ pub(super) async fn handle(app: &App, user: &User, frame: &Frame) -> Result<(), 
     let message: ClientMessage = match serde_json::from_str(&frame.body) {
         Ok(message) => message,
         Err(_) => {
-            refuse(app, user, ApiError::new(Code::Invalid, "the body is not the JSON that is expected here"), None);
+            refuse(
+                app,
+                user,
+                ApiError::new(Code::Invalid, "the body is not the JSON that is expected here"),
+                None,
+            );
             return Ok(());
         }
     };
@@ -52,7 +58,10 @@ async fn chat(app: &App, user: &User, outgoing: &OutgoingMessage) -> Result<(), 
     let (row, party) = app.session_of(outgoing.session_id, user).await?;
     let length = outgoing.content.reveal().chars().count();
     if length > MAX_MESSAGE_CHARS {
-        return Err(ApiError::new(Code::TooLarge, format!("a message has at most {MAX_MESSAGE_CHARS} characters")));
+        return Err(ApiError::new(
+            Code::TooLarge,
+            format!("a message has at most {MAX_MESSAGE_CHARS} characters"),
+        ));
     }
     match (outgoing.message_type, outgoing.attachment_id) {
         (MessageType::Text, None) if !outgoing.content.reveal().trim().is_empty() => {}

@@ -42,8 +42,12 @@ const CHECK_GRANT: Duration = Duration::from_secs(30);
 const MAX_SUBSCRIPTIONS: usize = 64;
 
 /// `/ws/consultation`.
-pub(crate) async fn upgrade(State(app): State<Shared>, upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>) -> Result<Response, ApiError> {
-    let upgrade = upgrade.map_err(|_| ApiError::new(Code::Invalid, "this address speaks STOMP over WebSocket"))?;
+pub(crate) async fn upgrade(
+    State(app): State<Shared>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade =
+        upgrade.map_err(|_| ApiError::new(Code::Invalid, "this address speaks STOMP over WebSocket"))?;
     let sockets = app.sockets.clone();
     Ok(upgrade
         .protocols([stomp::SUBPROTOCOL])
@@ -61,7 +65,9 @@ async fn serve(app: Shared, mut socket: WebSocket) {
         Ok(Ok(Some((grant, (theirs, ours))))) => {
             let (id, outbox) = app.hub.connect(grant.user.id);
             tracing::info!("a client connected");
-            Session { app: &app, socket: &mut socket, id, grant, subscriptions: 0, theirs, ours }.run(outbox).await;
+            Session { app: &app, socket: &mut socket, id, grant, subscriptions: 0, theirs, ours }
+                .run(outbox)
+                .await;
             for change in app.hub.disconnect(id) {
                 tell(&app, change).await;
             }
@@ -104,10 +110,11 @@ type HeartBeats = (Option<Duration>, Option<Duration>);
 async fn connect(app: &Shared, socket: &mut WebSocket) -> Result<Option<(Grant, HeartBeats)>, ApiError> {
     let frame = loop {
         match socket.recv().await {
-            Some(Ok(Message::Text(text))) => match parse(&text)? {
-                Some(frame) => break frame,
-                None => {}
-            },
+            Some(Ok(Message::Text(text))) => {
+                if let Some(frame) = parse(&text)? {
+                    break frame;
+                }
+            }
             Some(Ok(Message::Binary(_))) => return Err(ApiError::new(Code::BadFrame, "frames are text")),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(None),
@@ -119,7 +126,10 @@ async fn connect(app: &Shared, socket: &mut WebSocket) -> Result<Option<(Grant, 
     if !frame.get("accept-version").is_some_and(|versions| versions.split(',').any(|v| v.trim() == "1.2")) {
         return Err(ApiError::new(Code::BadFrame, "this service speaks STOMP 1.2"));
     }
-    let token = frame.get("Authorization").and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::NotSignedIn)?;
+    let token = frame
+        .get("Authorization")
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or(Code::NotSignedIn)?;
     let grant = app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?;
     let (sends, wants) = stomp::heart_beat(frame.get("heart-beat"));
     let period = |one: u32, other: u32| {

@@ -5,7 +5,11 @@ use bedside_protocol::{LoginRequest, Problem, RefreshRequest, RegisterRequest, R
 use jiff::Timestamp;
 
 use super::Caller;
-use crate::{accounts, app::Shared, error::{ApiError, Json}};
+use crate::{
+    accounts,
+    app::Shared,
+    error::{ApiError, Json},
+};
 
 /// A patient makes their own account. Doctors are made by an administrator, on the command line.
 #[utoipa::path(post, path = "/api/v1/auth/register", request_body = RegisterRequest, responses(

@@ -6,7 +6,9 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bedside_protocol::{Attachment, AttachmentId, ChatPage, Code, MAX_ATTACHMENT_BYTES, Problem, SessionId, Text};
+use bedside_protocol::{
+    Attachment, AttachmentId, ChatPage, Code, MAX_ATTACHMENT_BYTES, Problem, SessionId, Text,
+};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -100,7 +102,8 @@ pub(super) async fn download(
     Path((id, which)): Path<(SessionId, AttachmentId)>,
 ) -> Result<Response, ApiError> {
     app.session_of(id, &user).await?;
-    let stored = app.store.attachment(which).await?.filter(|stored| stored.session == id).ok_or(Code::NotFound)?;
+    let stored =
+        app.store.attachment(which).await?.filter(|stored| stored.session == id).ok_or(Code::NotFound)?;
     let bytes = app.attachments.read(which).await?;
     app.store.audit(Some(user.id), "attachment.read", Some(id)).await?;
     let mut headers = HeaderMap::new();
@@ -109,4 +112,3 @@ pub(super) async fn download(
     headers.insert(header::CONTENT_DISPOSITION, header::HeaderValue::from_static("attachment"));
     Ok((headers, bytes).into_response())
 }
-

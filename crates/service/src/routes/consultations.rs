@@ -71,7 +71,8 @@ pub(super) async fn create_session(
     if user.role != Role::ClinicAdmin && user.id != people.0 && user.id != people.1 {
         return Err(Code::NotAParticipant.into());
     }
-    let made = app.store.session_for(request.appointment_id, request.consultation_mode, Timestamp::now()).await?;
+    let made =
+        app.store.session_for(request.appointment_id, request.consultation_mode, Timestamp::now()).await?;
     let row = made.ok_or(Code::NotFound)?;
     app.store.audit(Some(user.id), "session.created", Some(row.id)).await?;
     app.announce(&row).await?;
@@ -81,7 +82,10 @@ pub(super) async fn create_session(
 /// The caller's open and coming visits.
 #[utoipa::path(get, path = "/api/v1/consultations/sessions", security(("bearer" = [])),
     responses((status = 200, body = Vec<Session>)))]
-pub(super) async fn list_sessions(State(app): State<Shared>, Caller(user): Caller) -> Result<Json<Vec<Session>>, ApiError> {
+pub(super) async fn list_sessions(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+) -> Result<Json<Vec<Session>>, ApiError> {
     app.sessions_of(&user).await.map(Json)
 }
 
@@ -322,4 +326,3 @@ pub(super) async fn history(
     }
     Ok(Json(HistoryPage { items, next }))
 }
-

@@ -13,5 +13,9 @@ pub(super) async fn health() -> StatusCode {
 /// The database answers and the service is not stopping.
 #[utoipa::path(get, path = "/ready", responses((status = 200), (status = 503)))]
 pub(super) async fn ready(State(app): State<Shared>) -> StatusCode {
-    if !app.stop.is_cancelled() && app.store.is_ready().await { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    if !app.stop.is_cancelled() && app.store.is_ready().await {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }

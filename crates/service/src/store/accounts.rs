@@ -68,7 +68,10 @@ impl Store {
                 .fetch_optional(&self.pool)
                 .await?;
         row.map(|row| {
-            Ok(Account { password_hash: row.try_get("password_hash")?, user: UserRow::from_row(&row)?.read()? })
+            Ok(Account {
+                password_hash: row.try_get("password_hash")?,
+                user: UserRow::from_row(&row)?.read()?,
+            })
         })
         .transpose()
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatMessage, ChatPage, MessageId, MessageStatus, OutgoingMessage, Party, SessionId, Text,
-    User, UserId,
+    Attachment, AttachmentId, ChatMessage, ChatPage, MessageId, MessageStatus, OutgoingMessage, Party,
+    SessionId, Text, User, UserId,
 };
 use jiff::Timestamp;
 use sqlx::{FromRow, Row, sqlite::SqliteRow};
@@ -43,7 +43,11 @@ fn attachment(row: &SqliteRow) -> Result<Attachment, StoreError> {
     })
 }
 
-fn message(row: &SqliteRow, of: &SessionRow, progress: &HashMap<UserId, (u64, u64)>) -> Result<ChatMessage, StoreError> {
+fn message(
+    row: &SqliteRow,
+    of: &SessionRow,
+    progress: &HashMap<UserId, (u64, u64)>,
+) -> Result<ChatMessage, StoreError> {
     let sender: UserId = id(&row.try_get::<String, _>("sender_id")?)?;
     let seq = row.try_get::<i64, _>("seq")?.unsigned_abs();
     let party = of.party(sender).unwrap_or(Party::Doctor);
@@ -99,7 +103,8 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        let query = format!("{MESSAGE} WHERE m.session_id = ? AND m.sender_id = ? AND m.client_message_id = ?");
+        let query =
+            format!("{MESSAGE} WHERE m.session_id = ? AND m.sender_id = ? AND m.client_message_id = ?");
         let row = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(of.id.to_string())
             .bind(sender.id.to_string())
@@ -125,7 +130,9 @@ impl Store {
             Some(after) => (after as i64 + 1, i64::MAX, "ASC"),
             None => (0, before.map_or(i64::MAX, |before| before as i64 - 1), "DESC"),
         };
-        let query = format!("{MESSAGE} WHERE m.session_id = ? AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?");
+        let query = format!(
+            "{MESSAGE} WHERE m.session_id = ? AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?"
+        );
         let rows = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(of.id.to_string())
             .bind(from)
@@ -197,7 +204,9 @@ impl Store {
                 .fetch_all(&self.pool)
                 .await?;
         rows.into_iter()
-            .map(|row| Ok((id(&row.user_id)?, (row.delivered_seq.unsigned_abs(), row.read_seq.unsigned_abs()))))
+            .map(|row| {
+                Ok((id(&row.user_id)?, (row.delivered_seq.unsigned_abs(), row.read_seq.unsigned_abs())))
+            })
             .collect()
     }
 
@@ -234,7 +243,10 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         row.map(|row| {
-            Ok(StoredAttachment { session: id(&row.try_get::<String, _>("session_id")?)?, attachment: attachment(&row)? })
+            Ok(StoredAttachment {
+                session: id(&row.try_get::<String, _>("session_id")?)?,
+                attachment: attachment(&row)?,
+            })
         })
         .transpose()
     }

@@ -91,7 +91,11 @@ impl Store {
     }
 
     /// What a doctor charges for a mode, and in which currency (ISO 4217).
-    pub async fn pricing(&self, doctor: UserId, mode: ConsultationMode) -> Result<Option<(Pricing, String)>, StoreError> {
+    pub async fn pricing(
+        &self,
+        doctor: UserId,
+        mode: ConsultationMode,
+    ) -> Result<Option<(Pricing, String)>, StoreError> {
         let row: Option<(String, String)> = sqlx::query_as(
             "SELECT pricing, currency FROM consultation_pricing WHERE doctor_id = ? AND consultation_mode = ?",
         )
@@ -103,7 +107,9 @@ impl Store {
             let stored = serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("price"))?;
             let pricing = match stored {
                 StoredPricing::Flat { fee } => Pricing::Flat(fee),
-                StoredPricing::PerMinute { rate, minimum_minutes } => Pricing::PerMinute { rate, minimum_minutes },
+                StoredPricing::PerMinute { rate, minimum_minutes } => {
+                    Pricing::PerMinute { rate, minimum_minutes }
+                }
                 StoredPricing::Tiered { tiers } => Pricing::Tiered(
                     tiers.iter().map(|t| Tier { up_to_minutes: t.up_to_minutes, price: t.price }).collect(),
                 ),
@@ -127,7 +133,10 @@ impl Store {
                 StoredPricing::PerMinute { rate: *rate, minimum_minutes: *minimum_minutes }
             }
             Pricing::Tiered(tiers) => StoredPricing::Tiered {
-                tiers: tiers.iter().map(|t| StoredTier { up_to_minutes: t.up_to_minutes, price: t.price }).collect(),
+                tiers: tiers
+                    .iter()
+                    .map(|t| StoredTier { up_to_minutes: t.up_to_minutes, price: t.price })
+                    .collect(),
             },
         };
         let json = serde_json::to_string(&stored).map_err(|_| StoreError::Unreadable("price"))?;

@@ -9,7 +9,9 @@ mod tokens;
 use std::{path::Path, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 pub use accounts::Account;
 pub use chat::{NewMessage, StoredAttachment};
@@ -105,5 +107,6 @@ fn word<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
 
 /// The enum of a wire name.
 fn from_word<T: serde::de::DeserializeOwned>(word: &str) -> Result<T, StoreError> {
-    serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(|_| StoreError::Unreadable("word"))
+    serde_json::from_value(serde_json::Value::String(word.to_owned()))
+        .map_err(|_| StoreError::Unreadable("word"))
 }

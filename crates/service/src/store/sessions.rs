@@ -26,7 +26,7 @@ pub struct SessionRow {
     pub room_name: String,
     /// Where it stands.
     pub consultation: Consultation,
-    version: i64,
+    pub(crate) version: i64,
 }
 
 impl SessionRow {
@@ -113,7 +113,10 @@ impl Store {
     }
 
     /// The two people of an appointment.
-    pub async fn appointment_people(&self, appointment: AppointmentId) -> Result<Option<(UserId, UserId)>, StoreError> {
+    pub async fn appointment_people(
+        &self,
+        appointment: AppointmentId,
+    ) -> Result<Option<(UserId, UserId)>, StoreError> {
         let row: Option<(String, String)> =
             sqlx::query_as("SELECT patient_id, doctor_id FROM appointments WHERE id = ?")
                 .bind(appointment.to_string())
@@ -162,7 +165,12 @@ impl Store {
     }
 
     /// Every session of a person that is open, or was scheduled at or after `since`, by start.
-    pub async fn sessions_of(&self, user: UserId, role: Role, since: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
+    pub async fn sessions_of(
+        &self,
+        user: UserId,
+        role: Role,
+        since: Timestamp,
+    ) -> Result<Vec<SessionRow>, StoreError> {
         let query = match role {
             Role::Doctor => {
                 "SELECT * FROM consultation_sessions WHERE doctor_id = ?1 AND (scheduled_start >= ?2
@@ -173,7 +181,8 @@ impl Store {
                  OR status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')) ORDER BY scheduled_start, id"
             }
         };
-        let rows = sqlx::query(query).bind(user.to_string()).bind(millis(since)).fetch_all(&self.pool).await?;
+        let rows =
+            sqlx::query(query).bind(user.to_string()).bind(millis(since)).fetch_all(&self.pool).await?;
         rows.iter().map(read).collect()
     }
 
@@ -215,7 +224,9 @@ impl Store {
 
     /// Every session that is not final: what the timers look at.
     pub async fn open_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM consultation_sessions WHERE ended_at IS NULL").fetch_all(&self.pool).await?;
+        let rows = sqlx::query("SELECT * FROM consultation_sessions WHERE ended_at IS NULL")
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(read).collect()
     }
 
@@ -235,7 +246,11 @@ impl Store {
                 Err(refused) => return Ok(Some(Err(refused))),
             };
             // Another request may have changed it since it was read: then look again.
-            if row.consultation == before || self.replace(&row).await? {
+            if row.consultation == before {
+                return Ok(Some(Ok((row, effects))));
+            }
+            if self.replace(&row).await? {
+                row.version += 1;
                 return Ok(Some(Ok((row, effects))));
             }
         }

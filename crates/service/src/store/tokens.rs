@@ -85,7 +85,8 @@ impl Store {
     ) -> Result<Refreshed, StoreError> {
         let hash = hash(refresh);
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let row: Option<(String, String, i64, Option<i64>, Option<i64>, i64)> = sqlx::query_as(
+        type Row = (String, String, i64, Option<i64>, Option<i64>, i64);
+        let row: Option<Row> = sqlx::query_as(
             "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at
              FROM tokens t JOIN token_families f ON f.id = t.family_id
              WHERE t.hash = ? AND t.kind = 'refresh'",
@@ -105,7 +106,10 @@ impl Store {
             tx.commit().await?;
             return Ok(Refreshed::Reused);
         }
-        if ended_at.is_some() || expires_at <= millis(now) || last_used_at + idle.as_millis() as i64 <= millis(now) {
+        if ended_at.is_some()
+            || expires_at <= millis(now)
+            || last_used_at + idle.as_millis() as i64 <= millis(now)
+        {
             return Ok(Refreshed::Refused);
         }
         sqlx::query("UPDATE tokens SET used_at = ? WHERE hash = ?")
@@ -149,8 +153,14 @@ impl Store {
     /// Forgets tokens that ended before `before`: login tokens a day after their end, so that
     /// the reuse of a recent refresh token is still recognised.
     pub async fn forget_tokens(&self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM tokens WHERE expires_at < ?").bind(millis(before)).execute(&self.pool).await?;
-        sqlx::query("DELETE FROM media_tokens WHERE expires_at < ?").bind(millis(before)).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM tokens WHERE expires_at < ?")
+            .bind(millis(before))
+            .execute(&self.pool)
+            .await?;
+        sqlx::query("DELETE FROM media_tokens WHERE expires_at < ?")
+            .bind(millis(before))
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

@@ -1,0 +1,106 @@
+//! What bad input gets: a clear error with its code, and nothing changed.
+
+mod common;
+
+use common::{PASSWORD, clinic};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn rest() {
+    let clinic = clinic().await;
+    let service = &clinic.service;
+    let post = async |path: &str, token: Option<&str>, body: Value| {
+        let (status, answer) = service.send(Method::POST, path, token, Some(body)).await;
+        (status.as_u16(), answer["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let refused = |status: u16, code: &str| (status, code.to_owned());
+    let login = "/api/v1/auth/login";
+    let email = "patient@test.example";
+    assert_eq!(
+        post(login, None, json!({ "email": email, "password": "wrong" })).await,
+        refused(401, "wrong-credentials")
+    );
+    let unknown = json!({ "email": "nobody@test.example", "password": PASSWORD });
+    assert_eq!(post(login, None, unknown).await, refused(401, "wrong-credentials"));
+    assert_eq!(post(login, None, json!({ "email": email })).await, refused(422, "invalid"));
+    let register = "/api/v1/auth/register";
+    let new = |email: &str, password: &str| json!({ "email": email, "password": password, "name": "A" });
+    assert_eq!(post(register, None, new(email, PASSWORD)).await, refused(409, "email-taken"));
+    assert_eq!(post(register, None, new("no-at", PASSWORD)).await, refused(422, "invalid"));
+    assert_eq!(post(register, None, new("a@b", "short")).await, refused(422, "invalid"));
+    let token = Some(clinic.patient.token.as_str());
+    let unknown = "/api/v1/consultations/sessions/01890a5d-ac96-774b-bcce-b302099a8057/join";
+    assert_eq!(post(unknown, token, json!({})).await, refused(404, "not-found"));
+    assert_eq!(
+        post("/api/v1/consultations/sessions/x/join", token, json!({})).await,
+        refused(404, "not-found")
+    );
+    assert_eq!(post("/nowhere", token, json!({})).await, refused(404, "not-found"));
+    assert_eq!(post("/health", token, json!({})).await, refused(405, "method-not-allowed"));
+    assert_eq!(post(&clinic.path("/join"), Some("no token"), json!({})).await, refused(401, "not-signed-in"));
+    assert_eq!(
+        post(&clinic.path("/join"), token, json!({ "ready": "maybe" })).await,
+        refused(422, "invalid")
+    );
+    let huge = json!({ "email": "x".repeat(100_000), "password": PASSWORD });
+    assert_eq!(post(login, None, huge).await, refused(413, "too-large"));
+
+    let raw = async |path: &str, kind: &str, body: Vec<u8>| {
+        let request =
+            service.http.post(format!("http://{}{path}", service.address)).header("content-type", kind);
+        let response = request.bearer_auth(&clinic.patient.token).body(body).send().await.unwrap();
+        let status = response.status().as_u16();
+        let answer: Value = response.json().await.unwrap();
+        (status, answer["code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(raw(login, "application/json", b"{".to_vec()).await, refused(422, "invalid"));
+    let latin1 = b"{\"email\":\"m\xfcller@test.example\",\"password\":\"x\"}".to_vec();
+    assert_eq!(raw(login, "application/json", latin1).await, refused(422, "invalid"));
+    assert_eq!(raw(login, "text/plain", b"{}".to_vec()).await, refused(422, "invalid"));
+    let upload = clinic.path("/attachments?name=a");
+    let file = "application/octet-stream";
+    assert_eq!(raw(&upload, file, vec![b'a'; 10 * 1024 * 1024 + 1]).await, refused(413, "too-large"));
+    assert_eq!(raw(&upload, file, b"MZ\x90\0\x03".to_vec()).await, refused(415, "unsupported-type"));
+}
+
+#[tokio::test]
+async fn feedback() {
+    let clinic = clinic().await;
+    clinic.in_the_call().await;
+    let give = async |body: Value| {
+        let (status, answer) = clinic.post(&clinic.patient, "/feedback", body).await;
+        (status.as_u16(), answer["code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(give(json!({ "overallRating": 5 })).await, (409, "wrong-state".into()), "before the end");
+    clinic.post(&clinic.doctor, "/end", json!({})).await;
+    for rating in [json!(9), json!(0), json!(-1), json!(4.5), json!("5"), json!(null)] {
+        assert_eq!(give(json!({ "overallRating": rating })).await, (422, "invalid".into()), "{rating}");
+    }
+    assert_eq!(
+        give(json!({ "overallRating": 5, "feedbackTags": ["Handsome"] })).await,
+        (422, "invalid".into())
+    );
+    let (status, summary) =
+        clinic.service.send(Method::GET, &clinic.path("/summary"), Some(&clinic.patient.token), None).await;
+    assert_eq!((status.as_u16(), &summary["feedbackSubmitted"]), (200, &json!(false)), "nothing was stored");
+    assert_eq!(give(json!({ "overallRating": 5, "feedbackTags": ["On-time"] })).await.0, 201);
+    assert_eq!(give(json!({ "overallRating": 1 })).await, (409, "feedback-given".into()));
+}
+
+#[tokio::test]
+async fn a_stolen_refresh_token_ends_the_sign_in() {
+    let clinic = clinic().await;
+    let refresh = async |token: &str| {
+        let body = json!({ "refreshToken": token });
+        clinic.service.send(Method::POST, "/api/v1/auth/refresh", None, Some(body)).await
+    };
+    let (status, first) = refresh(&clinic.patient.refresh).await;
+    assert_eq!(status.as_u16(), 200);
+    let (status, answer) = refresh(&clinic.patient.refresh).await;
+    assert_eq!((status.as_u16(), answer["code"].as_str()), (401, Some("token-reused")));
+    let (status, _) = refresh(first["refreshToken"].as_str().unwrap()).await;
+    assert_eq!(status.as_u16(), 401, "the thief's and the owner's tokens have both ended");
+    let me = clinic.service.send(Method::GET, "/api/v1/auth/me", first["accessToken"].as_str(), None).await;
+    assert_eq!(me.0.as_u16(), 401);
+}

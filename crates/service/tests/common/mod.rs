@@ -1,0 +1,152 @@
+//! A service on a port of its own, with people.
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use std::net::SocketAddr;
+
+use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role, SessionId, UserId};
+use bedside_service::{App, accounts, config::FileConfig};
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+pub const PASSWORD: &str = "a long enough password";
+
+/// A running service.
+pub struct Service {
+    pub address: SocketAddr,
+    pub http: reqwest::Client,
+    stop: CancellationToken,
+    task: Option<tokio::task::JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+/// Somebody with an account, signed in.
+pub struct Person {
+    pub id: UserId,
+    pub token: String,
+    pub refresh: String,
+}
+
+/// Two people with a visit, and some who have none in it.
+pub struct Clinic {
+    pub service: Service,
+    pub doctor: Person,
+    pub patient: Person,
+    pub other_doctor: Person,
+    pub other_patient: Person,
+    pub admin: Person,
+    pub session: SessionId,
+}
+
+/// Starts a service with a visit that is about to begin.
+pub async fn clinic() -> Clinic {
+    let folder = tempfile::tempdir().unwrap();
+    let config = FileConfig {
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        relay_listen: Some("127.0.0.1:0".parse().unwrap()),
+        data: Some(folder.path().to_owned()),
+        ..FileConfig::default()
+    }
+    .complete();
+    let app = App::open(config.clone(), None).await.unwrap();
+    let people = [
+        (Role::Doctor, "doctor"),
+        (Role::Patient, "patient"),
+        (Role::Doctor, "other-doctor"),
+        (Role::Patient, "other-patient"),
+        (Role::ClinicAdmin, "admin"),
+    ];
+    let mut ids = vec![];
+    for (role, name) in people {
+        let email = format!("{name}@test.example");
+        let user = accounts::create_by_administrator(&app, role, &email, PASSWORD, name, None).await.unwrap();
+        ids.push(user.id);
+    }
+    let now = Timestamp::now();
+    let request = CreateAppointmentRequest {
+        patient_id: ids[1],
+        doctor_id: None,
+        scheduled_start_time: now,
+        scheduled_duration_minutes: 15,
+        consultation_mode: ConsultationMode::Video,
+    };
+    let appointment = app.store.add_appointment(&request, ids[0], now).await.unwrap();
+    let session = app.store.session_for(appointment, ConsultationMode::Video, now).await.unwrap().unwrap();
+    app.store.close().await;
+
+    let listener = tokio::net::TcpListener::bind(config.listen).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let task = tokio::spawn(async move { bedside_service::launch(listener, config, stopped).await.unwrap() });
+    let service = Service { address, http: reqwest::Client::new(), stop, task: Some(task), _folder: folder };
+    let mut signed_in = vec![];
+    for (_, name) in people {
+        signed_in.push(service.sign_in(&format!("{name}@test.example")).await);
+    }
+    let [doctor, patient, other_doctor, other_patient, admin] = signed_in.try_into().ok().unwrap();
+    Clinic { service, doctor, patient, other_doctor, other_patient, admin, session: session.id }
+}
+
+impl Service {
+    pub async fn sign_in(&self, email: &str) -> Person {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let (status, pair) = self.send(Method::POST, "/api/v1/auth/login", None, Some(body)).await;
+        assert_eq!(status, StatusCode::OK, "{pair}");
+        let text = |name: &str| pair[name].as_str().unwrap().to_owned();
+        Person {
+            id: pair["user"]["id"].as_str().unwrap().parse().unwrap(),
+            token: text("accessToken"),
+            refresh: text("refreshToken"),
+        }
+    }
+
+    /// Sends a request; gives the status and the body, null where there is none.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = self.http.request(method, format!("http://{}{path}", self.address));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null))
+    }
+
+    /// Stops it, and waits until everything in it has ended.
+    pub async fn stop(&mut self) {
+        self.stop.cancel();
+        let task = self.task.take().unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(10), task).await.expect("stops in time").unwrap();
+    }
+}
+
+impl Clinic {
+    /// A path of the visit's.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/api/v1/consultations/sessions/{}{rest}", self.session)
+    }
+
+    pub async fn post(&self, who: &Person, rest: &str, body: Value) -> (StatusCode, Value) {
+        self.service.send(Method::POST, &self.path(rest), Some(&who.token), Some(body)).await
+    }
+
+    /// Both are in the call.
+    pub async fn in_the_call(&self) -> (String, String) {
+        self.post(&self.patient, "/join", json!({ "ready": true })).await;
+        self.post(&self.doctor, "/admit", json!({})).await;
+        let (_, doctor) = self.post(&self.doctor, "/join", json!({})).await;
+        let (_, patient) = self.post(&self.patient, "/join", json!({})).await;
+        let token = |join: &Value| join["accessToken"].as_str().unwrap().to_owned();
+        (token(&doctor), token(&patient))
+    }
+}
