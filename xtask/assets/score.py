@@ -1,7 +1,8 @@
 """Scores what came out of a speaker against what was spoken into the other's microphone.
 
 score.py MOUTH.s16 MOUTH_START EAR.s16 EAR_START: mono, 48 kHz, the times of their first samples in
-seconds on one clock. Prints {"correlation", "latency_ms", "pesq_wb"} as JSON."""
+seconds on one clock. Prints {"correlation", "best_second", "latency_ms", "pesq_wb"} as JSON: the likeness of the waveforms, second
+by second at the best lag, its median and its best."""
 
 import json
 import sys
@@ -57,6 +58,7 @@ print(
     json.dumps(
         {
             "correlation": round(float(np.median(likeness)), 3) if likeness else None,
+            "best_second": round(float(np.max(likeness)), 3) if likeness else None,
             "latency_ms": round(latency * 1000, 1),
             "pesq_wb": round(float(score), 2),
         }

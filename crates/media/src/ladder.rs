@@ -78,7 +78,8 @@ impl Ladder {
         let video = available.saturating_sub(AUDIO);
         let affordable = STEPS.iter().rposition(|step| video >= step.needs);
         let busy = self.at.is_some_and(|at| encoding.as_secs_f32() * STEPS[at].fps as f32 > BUSY);
-        if let Some(at) = self.at.filter(|at| busy && *at > 0) {
+        // Where a call begins every machine can keep up; below it only the network leads.
+        if let Some(at) = self.at.filter(|at| busy && *at > FIRST) {
             self.no_higher_than = Some((at - 1, now));
             self.at = Some(at - 1);
         }

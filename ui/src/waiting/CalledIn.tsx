@@ -17,9 +17,11 @@ export function CalledIn({ visit }: { visit: Visit }) {
   }, []);
   const { name } = visit.session.doctor;
   return (
-    <main className="called-in" role="alert">
+    <main className="called-in">
       <Initials name={name} size={144} />
-      <h1>{t("calledIn.title", { name })}</h1>
+      <h1>
+        <span role="alert">{t("calledIn.title", { name })}</span>
+      </h1>
       <p>{t("calledIn.lead")}</p>
       <Button
         className="button main"

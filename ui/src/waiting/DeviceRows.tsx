@@ -120,7 +120,7 @@ function Row({
         }
         className={troubled ? "attention" : "good"}
       />
-      <h3>{t(`devices.${kind}`)}</h3>
+      <h2 className="label">{t(`devices.${kind}`)}</h2>
       <p role="status">
         {state.trouble
           ? t(`devices.${state.trouble}`)

@@ -21,7 +21,7 @@ export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) 
           <div className="row">
             <Initials name={session.doctor.name} size={88} />
             <div className="grow">
-              <h1 role="status">{t("waiting.title", { name: session.doctor.name })}</h1>
+              <h1>{t("waiting.title", { name: session.doctor.name })}</h1>
               {place !== undefined && (
                 <p role="status">
                   <strong>

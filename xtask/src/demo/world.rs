@@ -175,6 +175,7 @@ impl World {
             .env("BEDSIDE_FAKE_CAMERA", "/dev/video0")
             .env("BEDSIDE_FAKE_CAMERA_LOOK", self.look)
             .env("BEDSIDE_SERVICE", &self.service)
+            .env("BEDSIDE_LOG", "warn,bedside=info,bedside_client=debug,bedside_rtc=info,rtc=off,rtc_ice=off,rtc_dtls=off,rtc_interceptor=off")
             .env("NO_AT_BRIDGE", "1")
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
             .env_remove("WAYLAND_DISPLAY")

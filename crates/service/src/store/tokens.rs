@@ -83,9 +83,9 @@ impl Store {
         idle: SignedDuration,
         now: Timestamp,
     ) -> Result<Refreshed, StoreError> {
+        type Row = (String, String, i64, Option<i64>, Option<i64>, i64);
         let hash = hash(refresh);
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        type Row = (String, String, i64, Option<i64>, Option<i64>, i64);
         let row: Option<Row> = sqlx::query_as(
             "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at
              FROM tokens t JOIN token_families f ON f.id = t.family_id

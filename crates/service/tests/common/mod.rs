@@ -1,5 +1,5 @@
 //! A service on a port of its own, with people.
-#![allow(dead_code, reason = "each test uses its own part")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses its own part")]
 
 use std::net::SocketAddr;
 
@@ -41,6 +41,8 @@ pub struct Clinic {
 
 /// Starts a service with a visit that is about to begin.
 pub async fn clinic() -> Clinic {
+    // Only the first test of a process finds none installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let config = FileConfig {
         listen: Some("127.0.0.1:0".parse().unwrap()),

@@ -1,0 +1,153 @@
+import "./i18n";
+
+import { render, screen } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { describe, expect, it } from "vitest";
+
+import { App } from "./App";
+import { BackendProvider } from "./api/context";
+import type { Snapshot } from "./api/bindings";
+import { expectNoAxeViolations } from "./test/axe";
+import { fakeBackend, session, snapshot, visit } from "./test/fake";
+
+function show(says: Snapshot) {
+  const { backend, asked } = fakeBackend(says);
+  render(
+    <BackendProvider backend={backend}>
+      <App />
+    </BackendProvider>,
+  );
+  return asked;
+}
+
+const signedOut: Snapshot = {
+  ...snapshot,
+  screen: "signIn",
+  user: null,
+  visit: null,
+  sessions: [],
+};
+const trouble = { code: "unreachable", message: "" } as const;
+const summary = {
+  sessionId: "s",
+  appointmentId: "a",
+  doctorName: "Dr. Amara Okafor",
+  patientName: "Maria Keller",
+  consultationMode: "VIDEO",
+  scheduledDuration: 15,
+  actualDuration: 2,
+  durationSeconds: 95,
+  startTime: "2026-01-30T14:30:00Z",
+  status: "COMPLETED",
+  chatMessageCount: 3,
+  feedbackSubmitted: false,
+  amountCharged: "48.50",
+  currency: "EUR",
+} as const;
+const ended: Snapshot = {
+  ...snapshot,
+  screen: "after",
+  visit: { ...visit, session: { ...session, status: "COMPLETED" }, call: null, summary },
+};
+const waiting = { ...session, status: "WAITING", admitted: false, placeInLine: 1 } as const;
+
+describe("every screen", () => {
+  const screens: [string, Snapshot][] = [
+    ["sign in", signedOut],
+    ["sign in, unreachable", { ...signedOut, problem: trouble }],
+    ["home", { ...snapshot, screen: "home", visit: null }],
+    ["home with nothing", { ...snapshot, screen: "home", visit: null, sessions: [] }],
+    ["check", { ...snapshot, screen: "check" }],
+    ["waiting", { ...snapshot, screen: "waiting", visit: { ...visit, session: waiting } }],
+    ["called in", { ...snapshot, screen: "calledIn" }],
+    ["call", snapshot],
+    ["after", ended],
+    ["history", { ...snapshot, screen: "history", visit: null, history: { items: [summary] } }],
+    [
+      "doctor's room",
+      { ...snapshot, screen: "home", user: session.doctor, visit: null, sessions: [waiting] },
+    ],
+  ];
+  it.each(screens)("%s can be used by everybody", async (_, says) => {
+    const { container } = { container: document.body };
+    show(says);
+    await expectNoAxeViolations(container);
+  });
+});
+
+describe("sign in", () => {
+  it("keeps what was typed when the service is away", async () => {
+    const asked = show({ ...signedOut, problem: trouble });
+    await userEvent.type(screen.getByLabelText("E-mail address"), "maria@x.example");
+    await userEvent.type(screen.getByLabelText("Password"), "a long password{Enter}");
+    expect(asked).toContainEqual({
+      ask: "signIn",
+      service: "clinic.example",
+      email: "maria@x.example",
+      password: "a long password",
+    });
+    expect(screen.getByLabelText("E-mail address")).toHaveValue("maria@x.example");
+  });
+});
+
+describe("the call", () => {
+  it("is driven by keys", async () => {
+    const asked = show(snapshot);
+    await userEvent.keyboard("m");
+    await userEvent.keyboard("v");
+    expect(asked).toEqual([
+      { ask: "switch", device: "microphone", on: false },
+      { ask: "switch", device: "camera", on: false },
+    ]);
+  });
+
+  it("does not take what is written for a shortcut", async () => {
+    const asked = show(snapshot);
+    await userEvent.keyboard("c");
+    await userEvent.type(screen.getByLabelText("Your message"), "mm{Enter}");
+    expect(asked).toContainEqual({ ask: "sendText", text: "mm" });
+    expect(asked.some((ask) => ask.ask === "switch")).toBe(false);
+  });
+
+  it("asks before it ends", async () => {
+    const asked = show(snapshot);
+    await userEvent.keyboard("e");
+    expect(asked).toEqual([]);
+    await userEvent.click(await screen.findByRole("button", { name: "Leave" }));
+    expect(asked).toContainEqual({ ask: "leave" });
+  });
+
+  it("says in words what is wrong", () => {
+    const call = visit.call;
+    if (!call) throw new Error("there is a call");
+    show({
+      ...snapshot,
+      visit: { ...visit, call: { ...call, quality: { ...call.quality, fps: 9 } } },
+      devices: { ...snapshot.devices, microphoneIsSilent: true },
+    });
+    expect(screen.getByText(/9 pictures a second: too few/)).toBeInTheDocument();
+    expect(screen.getByText(/Is it muted on the headset/)).toBeInTheDocument();
+  });
+
+  it("offers to rejoin when the connection is lost", async () => {
+    const call = visit.call;
+    if (!call) throw new Error("there is a call");
+    const asked = show({ ...snapshot, visit: { ...visit, call: { ...call, status: "lost" } } });
+    await userEvent.click(screen.getByRole("button", { name: "Rejoin" }));
+    expect(asked).toEqual([{ ask: "rejoin" }]);
+  });
+});
+
+describe("feedback", () => {
+  it("needs stars, and sends what was said", async () => {
+    const asked = show(ended);
+    expect(screen.getByRole("button", { name: "Send" })).toBeDisabled();
+    await userEvent.click(screen.getByRole("radio", { name: "4 stars" }));
+    await userEvent.click(screen.getByRole("button", { name: "Good listener" }));
+    await userEvent.click(screen.getByRole("button", { name: "Send" }));
+    expect(asked).toContainEqual({
+      ask: "feedback",
+      feedback: { overallRating: 4, feedbackTags: ["Good listener"] },
+    });
+  });
+});

@@ -1,0 +1,99 @@
+import type { Backend } from "../api/backend";
+import type { Ask, Session, Snapshot, Visit } from "../api/bindings";
+
+const doctor = {
+  id: "d",
+  role: "DOCTOR",
+  name: "Dr. Amara Okafor",
+  specialization: "General practice",
+} as const;
+const patient = { id: "p", role: "PATIENT", name: "Maria Keller" } as const;
+
+/** A visit that is going on. */
+export const session: Session = {
+  sessionId: "s",
+  appointmentId: "a",
+  status: "IN_PROGRESS",
+  consultationMode: "VIDEO",
+  scheduledStartTime: "2026-01-30T14:30:00Z",
+  scheduledDurationMinutes: 15,
+  roomName: "room",
+  patient,
+  doctor,
+  patientReady: true,
+  admitted: true,
+  elapsedSeconds: 65,
+  revision: 3,
+  asOf: "2026-01-30T14:31:05Z",
+  participants: [],
+};
+
+const device = { choices: [], chosen: null, on: true, opening: false, works: true, trouble: null };
+
+/** The patient in a call. */
+export const visit: Visit = {
+  session,
+  party: "PATIENT",
+  otherPresence: "connected",
+  chat: { messages: [], pending: [], hasOlder: false, unread: 0, otherTypes: false },
+  call: {
+    status: "connected",
+    secondsLeft: null,
+    remoteMicrophone: true,
+    remoteCamera: true,
+    quality: {
+      fps: 30,
+      width: 640,
+      height: 360,
+      roundTripMs: 20,
+      concealedPercent: 0,
+      bitsPerSecond: 600_000,
+      relayed: false,
+      sending: null,
+    },
+  },
+  elapsedSeconds: 65,
+  clockRuns: true,
+  summary: null,
+  feedbackGiven: false,
+};
+
+/** What the core says in that call. */
+export const snapshot: Snapshot = {
+  service: "clinic.example",
+  user: patient,
+  link: "up",
+  screen: "call",
+  sessions: [session],
+  visit,
+  history: null,
+  devices: {
+    microphone: device,
+    speaker: device,
+    camera: device,
+    microphoneIsSilent: false,
+    testSoundPlays: false,
+    testSoundHeard: null,
+  },
+  busy: false,
+  problem: null,
+};
+
+/** A core that says one thing and remembers what it is asked. */
+export function fakeBackend(says: Snapshot): { backend: Backend; asked: Ask[] } {
+  const asked: Ask[] = [];
+  const backend: Backend = {
+    ask: (ask) => {
+      asked.push(ask);
+    },
+    watch: (onSnapshot) => {
+      onSnapshot(says);
+    },
+    pictures: () => undefined,
+    acknowledge: () => undefined,
+    decoderLost: () => undefined,
+    sendFile: () => undefined,
+    fetchFile: () => Promise.resolve(new ArrayBuffer(0)),
+  };
+  return { backend, asked };
+}
