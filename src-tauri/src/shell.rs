@@ -8,6 +8,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::commands;
 
+/// Crates that log addresses, headers or messages.
+const SILENT: &str = "hyper=off,hyper_util=off,reqwest=off,h2=off,tungstenite=off,tokio_tungstenite=off,rustls=off,\
+    webrtc=off,rtc=off,rtc_ice=off,rtc_dtls=off,rtc_interceptor=off,rtc_srtp=off,rtc_sctp=off,rtc_turn=off";
+
 /// The client while the app runs; taken out at its end, to be closed.
 pub struct Running(Mutex<Option<Client>>);
 
@@ -20,11 +24,11 @@ impl Running {
 
 /// Runs the app until its window is closed.
 pub fn run() {
+    let asked =
+        std::env::var("BEDSIDE_LOG").unwrap_or_else(|_| "warn,bedside=info,bedside_client=info".into());
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("BEDSIDE_LOG").unwrap_or_else(|_| {
-            // The stack names addresses in its own logs.
-            "warn,bedside=info,bedside_client=info,bedside_rtc=info,rtc=off,rtc_ice=off,rtc_dtls=off".into()
-        }))
+        // Last wins: these print what they carry, whatever level is asked for.
+        .with_env_filter(EnvFilter::new(format!("{asked},{SILENT}")))
         .with_writer(std::io::stderr)
         .init();
     draw_without_gpu();

@@ -38,8 +38,9 @@ for at in range(begin, end - window, window // 2):
     reference = mouth[at : at + window]
     if np.sqrt(np.mean(reference**2)) < 0.01:
         continue
-    # The jitter buffer may move single words by a few milliseconds.
-    reach = RATE // 50
+    # The jitter buffer moves words when the network's or the machine's jitter changes; how late
+    # they come is the latency's to say, not the likeness's.
+    reach = RATE // 10
     start = at + lag - reach
     if start < 0 or start + window + 2 * reach > len(ear):
         continue

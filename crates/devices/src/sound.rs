@@ -18,10 +18,11 @@ use cpal::{
 
 use crate::{Device, Trouble};
 
-/// What the microphone asks for at a time: 20 ms. PulseAudio's own default is two seconds.
-const CAPTURE_BLOCK: u32 = 960;
-/// What the speaker asks for at a time: 10 ms, of which the server keeps two.
-const PLAYOUT_BLOCK: u32 = 480;
+/// What the microphone asks for at a time: 40 ms. PulseAudio's own default is two seconds, and it
+/// keeps no more than one such block: on a machine whose cores are all busy, 20 ms lost sound.
+const CAPTURE_BLOCK: u32 = 1_920;
+/// What the speaker asks for at a time: 20 ms, of which the server keeps two.
+const PLAYOUT_BLOCK: u32 = 960;
 /// How long opening may take before it counts as failed; a busy server answers in under three.
 const OPEN_WITHIN: Duration = Duration::from_secs(6);
 /// How often it is looked whether the device is still there. PulseAudio moves a stream whose

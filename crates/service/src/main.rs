@@ -55,6 +55,10 @@ struct Settings {
     grace_minutes: Option<u32>,
 }
 
+/// Crates that log addresses, headers or messages.
+const SILENT: &str = "sqlx=warn,hyper=off,h2=off,tungstenite=off,tokio_tungstenite=off,turn_server_proto=off,\
+    turn_types=off,stun_proto=off,stun_types=off";
+
 #[derive(Subcommand)]
 enum Command {
     /// Run the service until it is told to stop (Ctrl-C or SIGTERM).
@@ -138,10 +142,10 @@ enum Account {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
+    let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-            "info,sqlx=warn,turn_server_proto=off,turn_types=off,stun_proto=off,stun_types=off".into()
-        }))
+        // Last wins: these print what they carry, whatever level is asked for.
+        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{asked},{SILENT}")))
         .with_writer(std::io::stderr)
         .init();
     let settings = &cli.settings;

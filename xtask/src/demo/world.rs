@@ -213,7 +213,11 @@ impl World {
 
     /// Speaks a file into the microphone.
     pub(crate) fn speak(&self, speech: &Path) -> Result<()> {
-        let done = self.sound_command("paplay").arg("--device=mouth").arg(speech).status()?;
+        let done = self
+            .sound_command("paplay")
+            .args(["--device=mouth", "--latency-msec=60"])
+            .arg(speech)
+            .status()?;
         if !done.success() {
             bail!("nothing was spoken");
         }
