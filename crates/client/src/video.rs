@@ -131,6 +131,7 @@ struct Engine {
 
 impl Engine {
     fn run(mut self, orders: &mpsc::Receiver<Order>) {
+        bedside_devices::yield_to_sound();
         loop {
             // Without a camera there is nothing to do but wait for an order.
             let order = if self.camera.is_some() {

@@ -152,6 +152,7 @@ fn run(
     frames: &AtomicU64,
     ready: &mpsc::SyncSender<Result<(), Trouble>>,
 ) -> Result<(), Trouble> {
+    crate::yield_to_sound();
     // `Closest` fails unless the very size is offered (0.10): open with anything, then choose.
     let any = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
     let mut camera = nokhwa::Camera::new(CameraIndex::Index(index), any).map_err(|e| trouble(&e))?;

@@ -11,6 +11,16 @@ pub use sound::{CaptureSink, PlayoutSource, Sound, SoundStream};
 
 use std::fmt;
 
+/// Makes the calling thread wait for others where there are too few cores: pictures may be late,
+/// sound may not. Sound's own threads can't be raised without rights; these can be lowered.
+pub fn yield_to_sound() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: takes numbers only; 0 is the calling thread. A refusal changes nothing.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 5);
+    }
+}
+
 /// A device as a person chooses it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Device {
