@@ -306,9 +306,11 @@ async fn end(report: &mut Report, out: &Path, doctor: &Person, patient: &Person)
     patient.types("review", "She took her time.").await?;
     patient.does("recommend").await?;
     patient.screenshot(out, &mut report.screens, "feedback").await?;
+    let lit = "return document.querySelectorAll(\"[data-star^='overall'].lit\").length";
+    let overall = patient.script(lit).await?;
     patient.does("sendFeedback").await?;
     patient.sees("Thank you").await?;
-    report.facts.insert("feedback".into(), json!({ "overall": 5, "thanked": true }));
+    report.facts.insert("feedback".into(), json!({ "overall": overall, "thanked": true }));
     patient.screenshot(out, &mut report.screens, "thanks").await?;
     report.step("patient", "has given feedback");
     patient.does("home").await?;
