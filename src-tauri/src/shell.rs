@@ -8,10 +8,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::commands;
 
-/// Crates that log addresses, headers or messages.
-const SILENT: &str = "hyper=off,hyper_util=off,reqwest=off,h2=off,tungstenite=off,tokio_tungstenite=off,rustls=off,\
-    webrtc=off,rtc=off,rtc_ice=off,rtc_dtls=off,rtc_interceptor=off,rtc_srtp=off,rtc_sctp=off,rtc_turn=off";
-
 /// The client while the app runs; taken out at its end, to be closed.
 pub struct Running(Mutex<Option<Client>>);
 
@@ -28,7 +24,7 @@ pub fn run() {
         std::env::var("BEDSIDE_LOG").unwrap_or_else(|_| "warn,bedside=info,bedside_client=info".into());
     tracing_subscriber::fmt()
         // Last wins: these print what they carry, whatever level is asked for.
-        .with_env_filter(EnvFilter::new(format!("{asked},{SILENT}")))
+        .with_env_filter(EnvFilter::new(format!("{asked},{}", bedside_client::SILENCED)))
         .with_writer(std::io::stderr)
         .init();
     draw_without_gpu();

@@ -26,6 +26,12 @@ use tokio::{
 pub use command::{Command, DeviceKind};
 pub use feed::{Feed, FrameSink};
 
+/// A log filter for crates that log addresses, headers or messages. Whoever writes a log puts it
+/// last, where it wins over whatever level is asked for.
+pub const SILENCED: &str = "hyper=off,hyper_util=off,reqwest=off,h2=off,tungstenite=off,tokio_tungstenite=off,\
+    rustls=off,webrtc=off,rtc=off,rtc_ice=off,rtc_dtls=off,rtc_interceptor=off,rtc_srtp=off,rtc_sctp=off,\
+    rtc_turn=off";
+
 /// How a client is set up.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {

@@ -24,6 +24,11 @@ pub use config::Config;
 pub use error::ServiceError;
 pub use routes::openapi;
 
+/// A log filter for crates that log addresses, headers or messages. Whoever writes a log puts it
+/// last, where it wins over whatever level is asked for.
+pub const SILENCED: &str = "sqlx=warn,hyper=off,h2=off,tungstenite=off,tokio_tungstenite=off,\
+    turn_server_proto=off,turn_types=off,stun_proto=off,stun_types=off";
+
 /// Runs the service on `listener` until `shutdown` resolves, then closes every socket with a
 /// reason, waits for what is under way and closes the database.
 pub async fn launch(

@@ -55,10 +55,6 @@ struct Settings {
     grace_minutes: Option<u32>,
 }
 
-/// Crates that log addresses, headers or messages.
-const SILENT: &str = "sqlx=warn,hyper=off,h2=off,tungstenite=off,tokio_tungstenite=off,turn_server_proto=off,\
-    turn_types=off,stun_proto=off,stun_types=off";
-
 #[derive(Subcommand)]
 enum Command {
     /// Run the service until it is told to stop (Ctrl-C or SIGTERM).
@@ -145,7 +141,7 @@ async fn main() -> anyhow::Result<()> {
     let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()
         // Last wins: these print what they carry, whatever level is asked for.
-        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{asked},{SILENT}")))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{asked},{}", bedside_service::SILENCED)))
         .with_writer(std::io::stderr)
         .init();
     let settings = &cli.settings;

@@ -99,8 +99,9 @@ impl App {
         match event {
             Event::SignedIn { service, outcome } => self.on_signed_in(service, outcome),
             Event::Resumed { service, outcome } => self.on_resumed(service, outcome).await,
-            Event::Sessions(Ok(sessions)) => self.sessions = sessions,
-            Event::Session(Ok(session)) => {
+            Event::Sessions(asked, Ok(sessions)) => self.on_sessions(asked, sessions),
+            Event::Session(Ok(session)) => self.on_session(session).await,
+            Event::Acted(Ok(session)) => {
                 self.busy = false;
                 self.on_session(session).await;
             }
@@ -136,8 +137,9 @@ impl App {
             }
             Event::Camera(event) => self.on_camera(event).await,
             Event::Device(event) => self.on_device(event).await,
-            Event::Sessions(Err(error))
+            Event::Sessions(_, Err(error))
             | Event::Session(Err(error))
+            | Event::Acted(Err(error))
             | Event::Page(_, Err(error))
             | Event::Uploaded(_, Err(error))
             | Event::Summary(_, Err(error))
@@ -202,6 +204,7 @@ impl App {
                 self.refresh_sessions();
                 self.on_link_up().await;
             }
+            RealtimeEvent::Subscribed(destination) => self.on_subscribed(&destination),
             RealtimeEvent::Down => {
                 self.link = Link::Connecting;
                 if let Some(visit) = &mut self.visit {

@@ -41,12 +41,16 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often a service that did not answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
+/// The how manieth asking for the list of sessions: an answer that was overtaken is recognised.
+pub(crate) type Asked = u64;
+
 /// What the actor hears of.
 pub(crate) enum Event {
     SignedIn { service: String, outcome: account::Outcome },
     Resumed { service: String, outcome: Option<account::Outcome> },
-    Sessions(Result<Vec<Session>, BackendError>),
+    Sessions(Asked, Result<Vec<Session>, BackendError>),
     Session(Result<Session, BackendError>),
+    Acted(Result<Session, BackendError>),
     Left(SessionId),
     Joined(SessionId, Result<JoinResponse, BackendError>),
     Page(SessionId, Result<ChatPage, BackendError>),
@@ -80,6 +84,8 @@ pub(crate) struct App {
 
     screen: Screen,
     sessions: Vec<Session>,
+    sessions_asked: Asked,
+    sessions_answered: Asked,
     history: Option<HistoryPage>,
     visit: Option<VisitState>,
     busy: bool,
@@ -133,6 +139,8 @@ impl App {
             asking: None,
             screen: Screen::Starting,
             sessions: vec![],
+            sessions_asked: 0,
+            sessions_answered: 0,
             history: None,
             visit: None,
             busy: false,
@@ -274,8 +282,26 @@ impl App {
         (self.sessions, self.history, self.busy, self.asking) = (vec![], None, false, None);
     }
 
-    fn refresh_sessions(&self) {
-        self.ask(|api| async move { Event::Sessions(api.sessions().await) });
+    fn refresh_sessions(&mut self) {
+        self.sessions_asked += 1;
+        let asked = self.sessions_asked;
+        self.ask(|api| async move { Event::Sessions(asked, api.sessions().await) });
+    }
+
+    /// Takes a list as the answer it is: one that was overtaken, by a newer list or by news of a
+    /// session, undoes nothing.
+    fn on_sessions(&mut self, asked: Asked, mut sessions: Vec<Session>) {
+        if asked <= self.sessions_answered {
+            return;
+        }
+        self.sessions_answered = asked;
+        for session in &mut sessions {
+            let known = self.sessions.iter().find(|known| known.session_id == session.session_id);
+            if let Some(known) = known.filter(|known| known.revision > session.revision) {
+                session.clone_from(known);
+            }
+        }
+        self.sessions = sessions;
     }
 }
 

@@ -8,10 +8,7 @@ use bedside_protocol::{
     JoinResponse, MessageType, OutgoingMessage, Party, PresenceStatus, Session, SessionId, SessionStatus,
     Signal, Summary, Text, Typing, app, topic,
 };
-use bedside_session::{
-    CallAction, CallInput, ChatAction, ChatLog,
-    snapshot::{Link, Screen},
-};
+use bedside_session::{CallAction, CallInput, ChatAction, ChatLog, snapshot::Screen};
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -63,10 +60,19 @@ impl App {
         });
         self.listen_to_visit();
         self.open_devices();
-        if self.link == Link::Up {
-            let actions = self.visit.as_mut().map(|visit| visit.chat.on_link_up()).unwrap_or_default();
-            self.chat_actions(actions);
+    }
+
+    /// The service tells from now on: what happened before is asked for, so that nothing falls
+    /// between the two. While the link is down its coming up does the same.
+    pub(super) fn on_subscribed(&mut self, destination: &str) {
+        let Some(visit) = &mut self.visit else { return };
+        let id = visit.session.session_id;
+        if destination != topic::session(id) {
+            return;
         }
+        let actions = visit.chat.on_link_up();
+        self.chat_actions(actions);
+        self.ask(|api| async move { Event::Session(api.session(id).await) });
     }
 
     /// Leaves the call and the topic, whatever the visit's state.
@@ -245,7 +251,7 @@ impl App {
         let Some(visit) = &self.visit else { return };
         let id = visit.session.session_id;
         self.busy = true;
-        self.ask(|api| async move { Event::Session(api.act(id, action).await) });
+        self.ask(|api| async move { Event::Acted(api.act(id, action).await) });
     }
 
     /// The visit changed.

@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub const PASSWORD: &str = "a long enough password";
+/// Of everybody, so that a name is recognised where none should be.
+pub const SURNAME: &str = "Quillfeather";
+/// Where everybody's e-mail goes.
+pub const DOMAIN: &str = "planted.example";
 
 /// A running service.
 pub struct Service {
@@ -39,6 +43,11 @@ pub struct Clinic {
     pub session: SessionId,
 }
 
+/// What somebody signs in with.
+pub fn email(name: &str) -> String {
+    format!("{name}@{DOMAIN}")
+}
+
 /// Starts a service with a visit that is about to begin.
 pub async fn clinic() -> Clinic {
     // Only the first test of a process finds none installed.
@@ -61,8 +70,10 @@ pub async fn clinic() -> Clinic {
     ];
     let mut ids = vec![];
     for (role, name) in people {
-        let email = format!("{name}@test.example");
-        let user = accounts::create_by_administrator(&app, role, &email, PASSWORD, name, None).await.unwrap();
+        let name_shown = format!("{name} {SURNAME}");
+        let user = accounts::create_by_administrator(&app, role, &email(name), PASSWORD, &name_shown, None)
+            .await
+            .unwrap();
         ids.push(user.id);
     }
     let now = Timestamp::now();
@@ -85,7 +96,7 @@ pub async fn clinic() -> Clinic {
     let service = Service { address, http: reqwest::Client::new(), stop, task: Some(task), _folder: folder };
     let mut signed_in = vec![];
     for (_, name) in people {
-        signed_in.push(service.sign_in(&format!("{name}@test.example")).await);
+        signed_in.push(service.sign_in(&email(name)).await);
     }
     let [doctor, patient, other_doctor, other_patient, admin] = signed_in.try_into().ok().unwrap();
     Clinic { service, doctor, patient, other_doctor, other_patient, admin, session: session.id }

@@ -1,0 +1,107 @@
+//! Two clients and a service in one process, without devices.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
+
+#[path = "../../../service/tests/common/mod.rs"]
+pub mod common;
+
+use std::time::Duration;
+
+use bedside_client::{Client, ClientConfig, Command};
+use bedside_session::{
+    Snapshot,
+    snapshot::{CallStatus, Link, Screen},
+};
+use common::{Clinic, PASSWORD, email};
+
+/// A doctor's and a patient's client at one service.
+pub struct Visit {
+    pub clinic: Clinic,
+    pub doctor: Client,
+    pub patient: Client,
+    _folders: [tempfile::TempDir; 2],
+}
+
+/// Waits until a client shows what is wanted.
+pub async fn until(client: &Client, what: &str, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    let mut snapshots = client.snapshots();
+    let found = tokio::time::timeout(Duration::from_secs(40), async {
+        loop {
+            let now = snapshots.borrow_and_update().clone();
+            if wanted(&now) {
+                return now;
+            }
+            snapshots.changed().await.expect("the client runs");
+        }
+    });
+    match found.await {
+        Ok(snapshot) => snapshot,
+        Err(late) => panic!("waited in vain for {what}: {late}, {:?}", client.snapshots().borrow()),
+    }
+}
+
+/// Whether media can flow.
+pub fn is_connected(snapshot: &Snapshot) -> bool {
+    status(snapshot) == Some(CallStatus::Connected)
+}
+
+/// How the call stands.
+pub fn status(snapshot: &Snapshot) -> Option<CallStatus> {
+    snapshot.visit.as_ref().and_then(|visit| visit.call.as_ref()).map(|call| call.status)
+}
+
+/// A client that is signed in.
+pub async fn signed_in(clinic: &Clinic, name: &str) -> (Client, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client::start(ClientConfig { folder: folder.path().to_owned(), service: None });
+    client.command(Command::SignIn {
+        service: clinic.service.address.to_string(),
+        email: email(name).as_str().into(),
+        password: PASSWORD.into(),
+    });
+    until(&client, "the link", |s| s.link == Link::Up).await;
+    (client, folder)
+}
+
+impl Visit {
+    /// Both are signed in; nobody has come yet.
+    pub async fn begin() -> Self {
+        let clinic = common::clinic().await;
+        let (doctor, doctors) = signed_in(&clinic, "doctor").await;
+        let (patient, patients) = signed_in(&clinic, "patient").await;
+        Self { clinic, doctor, patient, _folders: [doctors, patients] }
+    }
+
+    /// The patient comes, the doctor calls them in, they talk.
+    pub async fn talk(&self) {
+        let id = self.clinic.session;
+        until(&self.patient, "the appointment", |s| s.sessions.iter().any(|s| s.session_id == id)).await;
+        self.patient.command(Command::Enter(id));
+        until(&self.patient, "the check", |s| s.screen == Screen::Check).await;
+        self.patient.command(Command::Ready);
+        until(&self.doctor, "the patient's arrival", |s| s.sessions.iter().any(|s| s.patient_ready)).await;
+        self.doctor.command(Command::Admit(id));
+        until(&self.patient, "being called in", |s| s.screen == Screen::CalledIn).await;
+        self.patient.command(Command::Join);
+        until(&self.doctor, "the doctor's connection", is_connected).await;
+        until(&self.patient, "the patient's connection", is_connected).await;
+    }
+
+    /// Closes both and waits for their end.
+    pub async fn close(self) -> Clinic {
+        let closed = async { tokio::join!(self.doctor.close(), self.patient.close()) };
+        tokio::time::timeout(Duration::from_secs(20), closed).await.expect("the clients end");
+        self.clinic
+    }
+}
+
+/// Names of this process's threads that belong to a client.
+#[cfg(target_os = "linux")]
+pub fn media_threads() -> Vec<String> {
+    std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| ["audio", "video", "camera", "sound", "decode"].contains(&name.as_str()))
+        .collect()
+}
