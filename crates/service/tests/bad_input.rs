@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{PASSWORD, clinic};
+use common::{PASSWORD, clinic, email};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ async fn rest() {
     };
     let refused = |status: u16, code: &str| (status, code.to_owned());
     let login = "/api/v1/auth/login";
-    let email = "patient@test.example";
+    let email = email("patient");
     assert_eq!(
         post(login, None, json!({ "email": email, "password": "wrong" })).await,
         refused(401, "wrong-credentials")
@@ -26,7 +26,7 @@ async fn rest() {
     assert_eq!(post(login, None, json!({ "email": email })).await, refused(422, "invalid"));
     let register = "/api/v1/auth/register";
     let new = |email: &str, password: &str| json!({ "email": email, "password": password, "name": "A" });
-    assert_eq!(post(register, None, new(email, PASSWORD)).await, refused(409, "email-taken"));
+    assert_eq!(post(register, None, new(&email, PASSWORD)).await, refused(409, "email-taken"));
     assert_eq!(post(register, None, new("no-at", PASSWORD)).await, refused(422, "invalid"));
     assert_eq!(post(register, None, new("a@b", "short")).await, refused(422, "invalid"));
     let token = Some(clinic.patient.token.as_str());

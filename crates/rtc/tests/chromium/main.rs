@@ -1,0 +1,235 @@
+//! A call between this stack and a browser's: media both ways, whoever offers, and over an ICE
+//! restart. A mistake that both ends of our own make alike shows only here.
+
+mod browser;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use bedside_media::{
+    FrameAssembler, I420, VideoPacket,
+    opus::{VoiceDecoder, VoiceEncoder},
+    vp8::{Decoder, Encoder},
+};
+use bedside_rtc::{AudioPacket, Candidate, Inbound, Peer, PeerConfig, PeerEvent, PeerState, VideoFrame};
+use browser::Page;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+const PAGE: &str = include_str!("page.html");
+/// Sound of this energy or more is not silence, and the browser's beeps have a hundred times it.
+const AUDIBLE: f32 = 0.01;
+/// A clear blue, as Y, U and V (BT.601, studio range).
+const BLUE: [u8; 3] = [41, 240, 110];
+
+/// What came from the browser, decoded.
+struct Received {
+    assembler: FrameAssembler,
+    pictures: Decoder,
+    sound: VoiceDecoder,
+    frames: u32,
+    size: (usize, usize),
+    /// Brightest less darkest of the last picture.
+    contrast: u8,
+    loudest: f32,
+}
+
+struct Sink(Mutex<Received>);
+
+impl Inbound for Sink {
+    fn audio(&self, _: u16, _: u32, packet: &[u8]) {
+        let mut received = self.0.lock().unwrap();
+        let loudest = received.sound.decode(packet).unwrap().iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        received.loudest = received.loudest.max(loudest);
+    }
+    fn video(&self, packet: VideoPacket) {
+        let mut received = self.0.lock().unwrap();
+        for frame in received.assembler.push(packet, Instant::now()) {
+            let Some(picture) = received.pictures.decode(&frame.data).unwrap() else { continue };
+            let (luma, ..) = picture.planes();
+            received.contrast = luma.iter().max().unwrap() - luma.iter().min().unwrap();
+            received.size = (picture.width(), picture.height());
+            received.frames += 1;
+        }
+    }
+    fn key_frame_wanted(&self) {}
+    fn loss(&self, _: bool, _: f32) {}
+}
+
+struct Call {
+    page: Page,
+    peer: Peer,
+    events: mpsc::Receiver<PeerEvent>,
+    received: Arc<Sink>,
+}
+
+impl Call {
+    async fn open() -> Self {
+        let mut page = Page::open(PAGE).await;
+        page.run("open", json!(null)).await;
+        let received = Arc::new(Sink(Mutex::new(Received {
+            assembler: FrameAssembler::new(),
+            pictures: Decoder::new().unwrap(),
+            sound: VoiceDecoder::new().unwrap(),
+            frames: 0,
+            size: (0, 0),
+            contrast: 0,
+            loudest: 0.0,
+        })));
+        let config = PeerConfig { loopback: true, ..PeerConfig::default() };
+        let (peer, events) = Peer::open(&config, received.clone()).await.unwrap();
+        Self { page, peer, events, received }
+    }
+
+    /// Offers from here; the browser answers.
+    async fn offer(&mut self, restart: bool) {
+        let offer = self.peer.offer(restart).await.unwrap();
+        let answer = self.page.run("answer", json!(offer)).await;
+        self.peer.accept(answer.as_str().unwrap().to_owned()).await.unwrap();
+        self.connect().await;
+    }
+
+    /// The browser offers; this end answers.
+    async fn be_offered(&mut self) {
+        let offer = self.page.run("offer", json!(false)).await;
+        let answer = self.peer.answer(offer.as_str().unwrap().to_owned()).await.unwrap();
+        self.page.run("accept", json!(answer)).await;
+        self.connect().await;
+    }
+
+    /// Passes candidates until both ends say that they are connected.
+    async fn connect(&mut self) {
+        let (mut here, mut there) = (false, false);
+        let mut ask = tokio::time::interval(Duration::from_millis(30));
+        tokio::time::timeout(Duration::from_secs(20), async {
+            while !(here && there) {
+                tokio::select! {
+                    Some(event) = self.events.recv() => match event {
+                        PeerEvent::Candidate(candidate) => {
+                            let init = json!({
+                                "candidate": candidate.candidate,
+                                "sdpMid": candidate.sdp_mid,
+                                "sdpMLineIndex": candidate.sdp_m_line_index,
+                            });
+                            self.page.run("candidate", init).await;
+                        }
+                        PeerEvent::State(state) => here = state == PeerState::Connected,
+                        PeerEvent::GatheringComplete => {}
+                    },
+                    _ = ask.tick() => {
+                        let news = self.page.run("news", json!(null)).await;
+                        there = news["state"] == "connected";
+                        for init in news["candidates"].as_array().unwrap() {
+                            self.peer.add_candidate(candidate(init)).await.unwrap();
+                        }
+                    }
+                }
+            }
+        })
+        .await
+        .expect("connected within 20 s");
+        self.peer.set_connected(true);
+    }
+
+    /// Sends a blue picture and a tone until each end has more of the other's.
+    async fn talk(&mut self) {
+        let before = self.page.run("received", json!(null)).await;
+        let frames = {
+            let mut received = self.received.0.lock().unwrap();
+            received.loudest = 0.0;
+            received.frames
+        };
+        let mut encoder = Encoder::new(640, 360, 800).unwrap();
+        let mut voice = VoiceEncoder::new().unwrap();
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let mut last = Value::Null;
+        for n in 0..1000_u32 {
+            ticks.tick().await;
+            let tone: Vec<f32> = (0..960)
+                .map(|i| 0.3 * ((n * 960 + i) as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin())
+                .collect();
+            let data = voice.encode(&tone).unwrap().to_vec().into();
+            self.peer.media().audio(AudioPacket { timestamp: n * 960, data });
+            if n % 2 == 0
+                && let Some(encoded) =
+                    encoder.encode(&blue(), i64::from(n) * 1800, 3600, n % 100 == 0).unwrap()
+            {
+                let data = encoded.data.to_vec().into();
+                self.peer.media().video(VideoFrame { timestamp: n * 1800, data });
+            }
+            let wanted = self.received.0.lock().unwrap().assembler.poll_key_request(Instant::now());
+            if wanted {
+                self.peer.request_key_frame().await;
+            }
+            if n % 25 != 24 {
+                continue;
+            }
+            last = self.page.run("received", json!(null)).await;
+            let received = self.received.0.lock().unwrap();
+            let more = |name: &str| last[name].as_f64() > before[name].as_f64();
+            if more("framesDecoded")
+                && more("audioEnergy")
+                && received.frames > frames + 20
+                && received.loudest > AUDIBLE
+            {
+                return;
+            }
+        }
+        let received = self.received.0.lock().unwrap();
+        panic!(
+            "the browser got {last}; this end got {} pictures and sound up to {}",
+            received.frames - frames,
+            received.loudest
+        );
+    }
+
+    async fn close(self) {
+        tokio::time::timeout(Duration::from_secs(5), self.peer.close()).await.expect("the peer ends");
+    }
+}
+
+fn blue() -> I420 {
+    let mut picture = I420::black(640, 360);
+    let (y, u, v) = picture.planes_mut();
+    for (plane, value) in [y, u, v].into_iter().zip(BLUE) {
+        plane.fill(value);
+    }
+    picture
+}
+
+fn candidate(init: &Value) -> Candidate {
+    Candidate {
+        candidate: init["candidate"].as_str().unwrap().to_owned(),
+        sdp_mid: init["sdpMid"].as_str().map(str::to_owned),
+        sdp_m_line_index: init["sdpMLineIndex"].as_u64().and_then(|n| u16::try_from(n).ok()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn this_end_offers_and_restarts() {
+    let mut call = Call::open().await;
+    call.offer(false).await;
+    call.talk().await;
+    let got = call.page.run("received", json!(null)).await;
+    assert_eq!((got["width"].as_u64(), got["height"].as_u64()), (Some(640), Some(360)));
+    let colour: Vec<u64> = got["colour"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+    assert!(colour[2] > 200 && colour[0] < 60 && colour[1] < 60, "the browser shows {colour:?}, not blue");
+    {
+        let received = call.received.0.lock().unwrap();
+        assert_eq!(received.size, (640, 360));
+        assert!(received.contrast > 60, "the browser's picture is flat");
+    }
+    call.offer(true).await;
+    call.talk().await;
+    call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_browser_offers() {
+    let mut call = Call::open().await;
+    call.be_offered().await;
+    call.talk().await;
+    call.close().await;
+}
