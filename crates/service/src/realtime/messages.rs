@@ -71,9 +71,12 @@ async fn chat(app: &App, user: &User, outgoing: &OutgoingMessage) -> Result<(), 
         }
         _ => return Err(ApiError::new(Code::Invalid, "a text needs words, an image or file an attachment")),
     }
-    // One that was stored before the visit ended is confirmed even after it.
     if row.consultation.status.is_final() {
-        return Err(Code::SessionEnded.into());
+        // One that was stored before the visit ended is confirmed even after it.
+        let stored = app.store.message_of(&row, user, outgoing.client_message_id).await?;
+        let message = ServerMessage::ChatMessage(stored.ok_or(Code::SessionEnded)?);
+        app.hub.publish(&topic::session(row.id), &message);
+        return Ok(());
     }
     let new = app.store.add_message(&row, user, outgoing, Timestamp::now()).await?;
     let message = ServerMessage::ChatMessage(new.message);

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatMessage, ChatPage, MessageId, MessageStatus, OutgoingMessage, Party,
-    SessionId, Text, User, UserId,
+    Attachment, AttachmentId, ChatMessage, ChatPage, ClientMessageId, MessageId, MessageStatus,
+    OutgoingMessage, Party, SessionId, Text, User, UserId,
 };
 use jiff::Timestamp;
 use sqlx::{FromRow, Row, sqlite::SqliteRow};
@@ -103,16 +103,28 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
+        let message = self.message_of(of, sender, outgoing.client_message_id).await?;
+        let message = message.ok_or(sqlx::Error::RowNotFound)?;
+        Ok(NewMessage { message, is_new: done.rows_affected() == 1 })
+    }
+
+    /// The message that a sender's client gave this id to, if it was stored.
+    pub async fn message_of(
+        &self,
+        of: &SessionRow,
+        sender: &User,
+        id: ClientMessageId,
+    ) -> Result<Option<ChatMessage>, StoreError> {
         let query =
             format!("{MESSAGE} WHERE m.session_id = ? AND m.sender_id = ? AND m.client_message_id = ?");
         let row = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(of.id.to_string())
             .bind(sender.id.to_string())
-            .bind(outgoing.client_message_id.to_string())
-            .fetch_one(&self.pool)
+            .bind(id.to_string())
+            .fetch_optional(&self.pool)
             .await?;
         let progress = self.chat_progress(of.id).await?;
-        Ok(NewMessage { message: message(&row, of, &progress)?, is_new: done.rows_affected() == 1 })
+        row.map(|row| message(&row, of, &progress)).transpose()
     }
 
     /// A page of a visit's chat: up to `limit` messages before `before`, or after `after`, or

@@ -1,0 +1,233 @@
+//! What the realtime link does with what no client of ours sends, and how it ends.
+
+mod common;
+
+use std::{net::SocketAddr, time::Duration};
+
+use bedside_protocol::{MAX_BODY_BYTES, stomp::Frame, topic};
+use common::{Clinic, clinic};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Message,
+        client::IntoClientRequest,
+        protocol::frame::{
+            Frame as WireFrame,
+            coding::{Data, OpCode},
+        },
+    },
+};
+
+struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// How a connection ended: the ERROR frame's code, the close frame's code and reason.
+#[derive(PartialEq, Eq, Debug)]
+struct End(Option<String>, u16, String);
+
+fn ended(code: &str) -> End {
+    End(Some(code.to_owned()), 1008, code.to_owned())
+}
+
+impl Socket {
+    async fn open(address: SocketAddr) -> Self {
+        let mut request = format!("ws://{address}/ws/consultation").into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "v12.stomp".parse().unwrap());
+        Self(connect_async(request).await.unwrap().0)
+    }
+
+    async fn signed_in(clinic: &Clinic, token: &str) -> Self {
+        let mut socket = Self::open(clinic.service.address).await;
+        socket.send(&hello(token)).await;
+        assert_eq!(socket.frame().await.command, "CONNECTED");
+        socket
+    }
+
+    async fn send(&mut self, frame: &Frame) {
+        self.raw(Message::text(frame.to_text())).await;
+    }
+
+    async fn raw(&mut self, message: Message) {
+        self.0.send(message).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        let next = tokio::time::timeout(Duration::from_secs(15), self.0.next());
+        next.await.expect("the service says something").and_then(Result::ok)
+    }
+
+    /// The next frame; heart-beats are passed over.
+    async fn frame(&mut self) -> Frame {
+        loop {
+            let Some(Message::Text(text)) = self.next().await else { panic!("the connection has ended") };
+            if let Some(frame) = Frame::parse(&text).unwrap() {
+                return frame;
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, destination: &str) {
+        let frame = Frame::new("SUBSCRIBE")
+            .header("id", "1")
+            .header("destination", destination)
+            .header("receipt", "1");
+        self.send(&frame).await;
+        assert_eq!(self.frame().await.command, "RECEIPT");
+    }
+
+    /// Everything until the connection ends.
+    async fn end(mut self) -> End {
+        let mut code = None;
+        loop {
+            match self.next().await {
+                Some(Message::Text(text)) => {
+                    if let Some(frame) = Frame::parse(&text).unwrap().filter(|f| f.command == "ERROR") {
+                        code = frame.get("code").map(str::to_owned);
+                    }
+                }
+                Some(Message::Close(Some(reason))) => {
+                    return End(code, reason.code.into(), reason.reason.to_string());
+                }
+                Some(_) => {}
+                None => return End(code, 0, String::new()),
+            }
+        }
+    }
+}
+
+fn hello(token: &str) -> Frame {
+    Frame::new("CONNECT")
+        .header("accept-version", "1.2")
+        .header("heart-beat", "0,1000")
+        .header("Authorization", format!("Bearer {token}"))
+}
+
+fn send(destination: &str, body: &Value) -> Frame {
+    Frame::new("SEND").header("destination", destination).body(body.to_string())
+}
+
+#[tokio::test]
+async fn who_does_not_belong_is_not_let_in() {
+    let clinic = clinic().await;
+    let address = clinic.service.address;
+    let first = async |frame: Frame| {
+        let mut socket = Socket::open(address).await;
+        socket.send(&frame).await;
+        socket.end().await
+    };
+    assert_eq!(first(hello("no token")).await, ended("not-signed-in"));
+    assert_eq!(first(Frame::new("CONNECT").header("accept-version", "1.2")).await, ended("not-signed-in"));
+    assert_eq!(first(Frame::new("CONNECT").header("accept-version", "1.0,1.1")).await, ended("bad-frame"));
+    assert_eq!(first(send("/app/chat.send", &json!({}))).await, ended("bad-frame"), "CONNECT comes first");
+    let topic = topic::session(clinic.session);
+    for stranger in [&clinic.other_doctor, &clinic.other_patient, &clinic.admin] {
+        let mut socket = Socket::signed_in(&clinic, &stranger.token).await;
+        socket.send(&Frame::new("SUBSCRIBE").header("id", "1").header("destination", &topic)).await;
+        assert_eq!(socket.end().await, ended("not-a-participant"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_frame_ends_the_connection() {
+    let clinic = clinic().await;
+    let token = &clinic.patient.token;
+    let after = async |message: Message| {
+        let mut socket = Socket::signed_in(&clinic, token).await;
+        socket.raw(message).await;
+        socket.end().await
+    };
+    let text = |text: &str| Message::text(text.to_owned());
+    assert_eq!(after(text("HOW ARE YOU")).await, ended("bad-frame"));
+    assert_eq!(after(text("SEND\nno colon\n\n\0")).await, ended("bad-frame"));
+    assert_eq!(after(text("BEGIN\ntransaction:1\n\n\0")).await, ended("bad-frame"));
+    assert_eq!(after(Message::binary(vec![0xff; 8])).await, ended("bad-frame"));
+    let latin1 = b"SEND\ndestination:/app/chat.send\n\nm\xfcde\0".to_vec();
+    let latin1 = WireFrame::message(latin1, OpCode::Data(Data::Text), true);
+    assert_eq!(after(Message::Frame(latin1)).await, ended("bad-frame"));
+    let huge = json!({ "type": "TYPING", "payload": "x".repeat(MAX_BODY_BYTES + 16 * 1024) });
+    assert_eq!(after(text(&send("/app/chat.typing", &huge).to_text())).await, ended("too-large"));
+    let unknown = send("/app/nowhere", &json!({}));
+    assert_eq!(after(text(&unknown.to_text())).await, ended("unknown-destination"));
+    let nowhere = Frame::new("SUBSCRIBE").header("id", "1").header("destination", "/topic/everything");
+    assert_eq!(after(text(&nowhere.to_text())).await, ended("unknown-destination"));
+}
+
+#[tokio::test]
+async fn a_refused_message_says_why_and_the_connection_goes_on() {
+    let clinic = clinic().await;
+    let mut socket = Socket::signed_in(&clinic, &clinic.patient.token).await;
+    socket.subscribe(topic::ERRORS).await;
+    let session = clinic.session;
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let chat = |session: &str, kind: &str, content: &str| {
+        let payload =
+            json!({ "sessionId": session, "clientMessageId": id, "messageType": kind, "content": content });
+        json!({ "type": "CHAT_MESSAGE", "payload": payload })
+    };
+    let signal = json!({ "type": "SIGNAL", "payload": {
+        "sessionId": session, "from": id, "body": { "kind": "bye" } } });
+    let here = session.to_string();
+    let cases = [
+        ("/app/chat.send", json!({ "type": "NONSENSE" }), "invalid"),
+        (
+            "/app/chat.send",
+            json!({ "type": "TYPING", "payload": { "sessionId": session, "typing": true } }),
+            "invalid",
+        ),
+        ("/app/chat.send", chat(&here, "text", "  "), "invalid"),
+        ("/app/chat.send", chat(&here, "image", ""), "invalid"),
+        ("/app/chat.send", chat(&here, "text", &"x".repeat(20_000)), "too-large"),
+        ("/app/chat.send", chat(id, "text", "hello"), "not-found"),
+        ("/app/call.signal", signal, "not-admitted"),
+    ];
+    for (destination, body, code) in cases {
+        socket.send(&send(destination, &body)).await;
+        let told: Value = serde_json::from_str(&socket.frame().await.body).unwrap();
+        assert_eq!(told["payload"]["code"], code, "{body}");
+    }
+    let (_, page) = clinic
+        .service
+        .send(reqwest::Method::GET, &clinic.path("/chat"), Some(&clinic.patient.token), None)
+        .await;
+    assert_eq!(page["items"], json!([]), "nothing was stored");
+}
+
+#[tokio::test]
+async fn a_message_stored_before_the_end_is_confirmed_after_it() {
+    let clinic = clinic().await;
+    clinic.in_the_call().await;
+    let mut socket = Socket::signed_in(&clinic, &clinic.patient.token).await;
+    socket.subscribe(&topic::session(clinic.session)).await;
+    let message = |id: &str| {
+        let payload = json!({ "sessionId": clinic.session, "clientMessageId": id, "messageType": "text", "content": "a" });
+        send("/app/chat.send", &json!({ "type": "CHAT_MESSAGE", "payload": payload }))
+    };
+    let known = message("01890a5d-ac96-774b-bcce-b302099a8057");
+    let stored = async |socket: &mut Socket| loop {
+        let told: Value = serde_json::from_str(&socket.frame().await.body).unwrap();
+        if told["type"] == "CHAT_MESSAGE" {
+            return told["payload"]["messageId"].clone();
+        }
+    };
+    socket.send(&known).await;
+    let first = stored(&mut socket).await;
+    clinic.post(&clinic.doctor, "/end", json!({})).await;
+    // As a client does that missed the confirmation.
+    socket.send(&known).await;
+    assert_eq!(stored(&mut socket).await, first);
+    socket.subscribe(topic::ERRORS).await;
+    socket.send(&message("01890a5d-ac96-774b-bcce-b302099a8058")).await;
+    let told: Value = serde_json::from_str(&socket.frame().await.body).unwrap();
+    assert_eq!(told["payload"]["code"], "session-ended", "a new one comes too late");
+}
+
+#[tokio::test]
+async fn the_service_beats_and_says_that_it_stops() {
+    let mut clinic = clinic().await;
+    let mut socket = Socket::signed_in(&clinic, &clinic.patient.token).await;
+    assert_eq!(socket.next().await, Some(Message::text("\n")), "a heart-beat");
+    let ((), end) = tokio::join!(clinic.service.stop(), socket.end());
+    assert_eq!(end, End(None, 1001, "the service is stopping".to_owned()));
+}
