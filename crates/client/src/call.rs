@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_protocol::{IceServer, Party, PeerId, SessionId, Signal, Token};
+use bedside_protocol::{IceServer, Signal, Token};
 use bedside_redact::Secret;
 use bedside_rtc::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats};
 use bedside_session::{
@@ -36,21 +36,16 @@ pub(crate) struct ActiveCall {
 }
 
 impl ActiveCall {
-    #[expect(clippy::too_many_arguments, reason = "called once, each of another type")]
-    pub(crate) fn begin(
-        session: SessionId,
-        party: Party,
+    pub(crate) fn new(
+        machine: Call,
+        config: PeerConfig,
         media_token: Token,
-        servers: Vec<IceServer>,
-        loopback: bool,
         feed: Arc<Feed>,
         key_frame_wanted: Arc<AtomicBool>,
-        now: Duration,
-    ) -> (Self, Vec<CallAction>) {
-        let (machine, actions) = Call::begin(session, party, PeerId::generate(), now);
-        let call = Self {
+    ) -> Self {
+        Self {
             machine,
-            config: PeerConfig { ice_servers: ice(servers), relay_only: relay_only(), loopback },
+            config,
             peer: None,
             feed,
             key_frame_wanted,
@@ -59,8 +54,7 @@ impl ActiveCall {
             quality: Quality::default(),
             sending: None,
             measured: (Instant::now(), 0, 0, 0, 0),
-        };
-        (call, actions)
+        }
     }
 
     /// New credentials, for the next connection.
@@ -274,7 +268,8 @@ impl ActiveCall {
     }
 }
 
-fn ice(servers: Vec<IceServer>) -> Vec<bedside_rtc::IceServer> {
+/// Relays as the connection takes them.
+pub(crate) fn ice(servers: Vec<IceServer>) -> Vec<bedside_rtc::IceServer> {
     servers
         .into_iter()
         .map(|server| bedside_rtc::IceServer {
@@ -283,9 +278,4 @@ fn ice(servers: Vec<IceServer>) -> Vec<bedside_rtc::IceServer> {
             credential: Secret::new(server.credential.map(|c| c.expose().to_owned()).unwrap_or_default()),
         })
         .collect()
-}
-
-/// Only through the relay: for a clinic whose addresses must not be seen, and for tests.
-fn relay_only() -> bool {
-    std::env::var_os("BEDSIDE_RELAY_ONLY").is_some_and(|value| value == "1")
 }

@@ -39,13 +39,20 @@ pub struct ClientConfig {
     pub folder: PathBuf,
     /// The service to offer at first, such as a deep link's.
     pub service: Option<String>,
+    /// Media only through the service's relay: for a clinic whose addresses must not be seen,
+    /// and for tests.
+    pub relay_only: bool,
 }
 
 impl ClientConfig {
     /// The system's usual folder for this program.
     pub fn for_this_user() -> Option<Self> {
         let folders = directories::ProjectDirs::from("org", "Bedside", "Bedside")?;
-        Some(Self { folder: folders.config_dir().to_owned(), service: std::env::var("BEDSIDE_SERVICE").ok() })
+        Some(Self {
+            folder: folders.config_dir().to_owned(),
+            service: std::env::var("BEDSIDE_SERVICE").ok(),
+            relay_only: std::env::var_os("BEDSIDE_RELAY_ONLY").is_some_and(|value| value == "1"),
+        })
     }
 }
 

@@ -11,7 +11,11 @@ use support::until;
 async fn a_client_that_is_closed_at_once_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     // Nobody listens there: the client is closed while it tries.
-    let config = ClientConfig { folder: folder.path().to_owned(), service: Some("127.0.0.1:9".into()) };
+    let config = ClientConfig {
+        folder: folder.path().to_owned(),
+        service: Some("127.0.0.1:9".into()),
+        relay_only: false,
+    };
     let client = Client::start(config);
     client.command(Command::SignIn {
         service: "127.0.0.1:9".into(),

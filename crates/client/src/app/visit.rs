@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 use bedside_backends::BackendError;
 use bedside_protocol::{
     AttachmentId, ChatMessage, ChatPage, ClientMessage, ClientMessageId, Code, FeedbackRequest, JoinRequest,
-    JoinResponse, MessageType, OutgoingMessage, Party, PresenceStatus, Session, SessionId, SessionStatus,
-    Signal, Summary, Text, Typing, app, topic,
+    JoinResponse, MessageType, OutgoingMessage, Party, PeerId, PresenceStatus, Session, SessionId,
+    SessionStatus, Signal, Summary, Text, Typing, app, topic,
 };
-use bedside_session::{CallAction, CallInput, ChatAction, ChatLog, snapshot::Screen};
+use bedside_rtc::PeerConfig;
+use bedside_session::{Call, CallAction, CallInput, ChatAction, ChatLog, snapshot::Screen};
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{App, Event};
-use crate::call::ActiveCall;
+use crate::call::{self, ActiveCall};
 
 /// A media token is asked for anew this long before it ends.
 const RENEW_BEFORE: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
@@ -165,16 +166,15 @@ impl App {
             match &mut visit.call {
                 Some(call) => call.renew(token, response.ice_servers),
                 None => {
-                    let (call, begin) = ActiveCall::begin(
-                        id,
-                        visit.party,
-                        token,
-                        response.ice_servers,
-                        local,
-                        self.remote_video.clone(),
-                        self.video.key_frame_wanted.clone(),
-                        now,
-                    );
+                    let (machine, begin) = Call::begin(id, visit.party, PeerId::generate(), now);
+                    let config = PeerConfig {
+                        ice_servers: call::ice(response.ice_servers),
+                        relay_only: self.config.relay_only,
+                        loopback: local,
+                    };
+                    let (feed, key_frame_wanted) =
+                        (self.remote_video.clone(), self.video.key_frame_wanted.clone());
+                    let call = ActiveCall::new(machine, config, token, feed, key_frame_wanted);
                     visit.call = Some(call);
                     actions = begin;
                 }

@@ -50,9 +50,9 @@ pub fn status(snapshot: &Snapshot) -> Option<CallStatus> {
 }
 
 /// A client that is signed in.
-pub async fn signed_in(clinic: &Clinic, name: &str) -> (Client, tempfile::TempDir) {
+pub async fn signed_in(clinic: &Clinic, name: &str, relay_only: bool) -> (Client, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let client = Client::start(ClientConfig { folder: folder.path().to_owned(), service: None });
+    let client = Client::start(ClientConfig { folder: folder.path().to_owned(), service: None, relay_only });
     client.command(Command::SignIn {
         service: clinic.service.address.to_string(),
         email: email(name).as_str().into(),
@@ -65,9 +65,14 @@ pub async fn signed_in(clinic: &Clinic, name: &str) -> (Client, tempfile::TempDi
 impl Visit {
     /// Both are signed in; nobody has come yet.
     pub async fn begin() -> Self {
+        Self::begin_over(false).await
+    }
+
+    /// The same, with media through the service's relay where `relay_only`.
+    pub async fn begin_over(relay_only: bool) -> Self {
         let clinic = common::clinic().await;
-        let (doctor, doctors) = signed_in(&clinic, "doctor").await;
-        let (patient, patients) = signed_in(&clinic, "patient").await;
+        let (doctor, doctors) = signed_in(&clinic, "doctor", relay_only).await;
+        let (patient, patients) = signed_in(&clinic, "patient", relay_only).await;
         Self { clinic, doctor, patient, _folders: [doctors, patients] }
     }
 

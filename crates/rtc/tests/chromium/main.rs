@@ -13,7 +13,11 @@ use bedside_media::{
     opus::{VoiceDecoder, VoiceEncoder},
     vp8::{Decoder, Encoder},
 };
-use bedside_rtc::{AudioPacket, Candidate, Inbound, Peer, PeerConfig, PeerEvent, PeerState, VideoFrame};
+use bedside_redact::Secret;
+use bedside_rtc::{
+    AudioPacket, Candidate, IceServer, Inbound, Peer, PeerConfig, PeerEvent, PeerState, VideoFrame,
+};
+use bedside_service::{config::RelayConfig, relay::Relay};
 use browser::Page;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -67,8 +71,18 @@ struct Call {
 
 impl Call {
     async fn open() -> Self {
+        Self::open_over(PeerConfig { loopback: true, ..PeerConfig::default() }).await
+    }
+
+    async fn open_over(config: PeerConfig) -> Self {
         let mut page = Page::open(PAGE).await;
-        page.run("open", json!(null)).await;
+        let servers: Vec<Value> = config
+            .ice_servers
+            .iter()
+            .map(|server| json!({ "urls": server.url, "username": server.username, "credential": server.credential.expose() }))
+            .collect();
+        let policy = if config.relay_only { "relay" } else { "all" };
+        page.run("open", json!({ "iceServers": servers, "iceTransportPolicy": policy })).await;
         let received = Arc::new(Sink(Mutex::new(Received {
             assembler: FrameAssembler::new(),
             pictures: Decoder::new().unwrap(),
@@ -78,7 +92,6 @@ impl Call {
             contrast: 0,
             loudest: 0.0,
         })));
-        let config = PeerConfig { loopback: true, ..PeerConfig::default() };
         let (peer, events) = Peer::open(&config, received.clone()).await.unwrap();
         Self { page, peer, events, received }
     }
@@ -232,4 +245,26 @@ async fn the_browser_offers() {
     call.be_offered().await;
     call.talk().await;
     call.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_go_through_the_services_relay() {
+    let here = "127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap();
+    let relay = RelayConfig { listen: here, public_ip: here.ip() };
+    let relay = Relay::start(&relay, Secret::new(vec![7; 32])).await.unwrap();
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
+    let server = relay.ice_servers().issue("somebody", until).remove(0);
+    let server = IceServer {
+        url: server.urls,
+        username: server.username.unwrap(),
+        credential: Secret::new(server.credential.unwrap().expose().to_owned()),
+    };
+    let mut call =
+        Call::open_over(PeerConfig { ice_servers: vec![server], relay_only: true, loopback: true }).await;
+    call.offer(false).await;
+    call.talk().await;
+    assert_eq!(call.page.run("received", json!(null)).await["pair"], "relay", "the browser's way");
+    assert_eq!(call.peer.stats().await.relayed, Some(true), "this end's way");
+    call.close().await;
+    relay.stop().await;
 }

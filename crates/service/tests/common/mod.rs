@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role, SessionId, UserId};
-use bedside_service::{App, accounts, config::FileConfig};
+use bedside_service::{App, Config, accounts, config::FileConfig};
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ pub const DOMAIN: &str = "planted.example";
 pub struct Service {
     pub address: SocketAddr,
     pub http: reqwest::Client,
+    config: Config,
     stop: CancellationToken,
     task: Option<tokio::task::JoinHandle<()>>,
     _folder: tempfile::TempDir,
@@ -55,7 +56,8 @@ pub async fn clinic() -> Clinic {
     let folder = tempfile::tempdir().unwrap();
     let config = FileConfig {
         listen: Some("127.0.0.1:0".parse().unwrap()),
-        relay_listen: Some("127.0.0.1:0".parse().unwrap()),
+        // A port of its own, and the same after a restart.
+        relay_listen: Some(std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()),
         data: Some(folder.path().to_owned()),
         ..FileConfig::default()
     }
@@ -88,12 +90,7 @@ pub async fn clinic() -> Clinic {
     let session = app.store.session_for(appointment, ConsultationMode::Video, now).await.unwrap().unwrap();
     app.store.close().await;
 
-    let listener = tokio::net::TcpListener::bind(config.listen).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
-    let task = tokio::spawn(async move { bedside_service::launch(listener, config, stopped).await.unwrap() });
-    let service = Service { address, http: reqwest::Client::new(), stop, task: Some(task), _folder: folder };
+    let service = Service::start(config, folder).await;
     let mut signed_in = vec![];
     for (_, name) in people {
         signed_in.push(service.sign_in(&email(name)).await);
@@ -102,7 +99,31 @@ pub async fn clinic() -> Clinic {
     Clinic { service, doctor, patient, other_doctor, other_patient, admin, session: session.id }
 }
 
+async fn launch(
+    at: SocketAddr,
+    config: &Config,
+) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind(at).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let config = config.clone();
+    let task = tokio::spawn(async move { bedside_service::launch(listener, config, stopped).await.unwrap() });
+    (address, stop, task)
+}
+
 impl Service {
+    async fn start(config: Config, folder: tempfile::TempDir) -> Self {
+        let (address, stop, task) = launch(config.listen, &config).await;
+        Self { address, http: reqwest::Client::new(), config, stop, task: Some(task), _folder: folder }
+    }
+
+    /// Starts it where it was and with what it had, after [`Service::stop`].
+    pub async fn start_again(&mut self) {
+        let (_, stop, task) = launch(self.address, &self.config).await;
+        (self.stop, self.task) = (stop, Some(task));
+    }
+
     pub async fn sign_in(&self, email: &str) -> Person {
         let body = json!({ "email": email, "password": PASSWORD });
         let (status, pair) = self.send(Method::POST, "/api/v1/auth/login", None, Some(body)).await;
