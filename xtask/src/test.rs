@@ -2,9 +2,12 @@
 
 use std::{process::Command, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::{build_page, cargo, root, setup};
+use crate::{build_page, cargo, python, root, setup};
+
+/// Newer versions know more words: an upgrade may need a change here and there.
+const TYPOS: &str = "typos==1.52.0";
 
 /// Runs all checks, the quick ones first.
 pub(crate) fn run() -> Result<()> {
@@ -21,6 +24,9 @@ pub(crate) fn run() -> Result<()> {
     run_step("UI types", &mut npx(&["tsc", "--noEmit"]))?;
     run_step("UI lint", &mut npx(&["eslint", ".", "--max-warnings", "0"]))?;
     run_step("UI tests", &mut npx(&["vitest", "run"]))?;
+    let tools =
+        python::environment("target/tools", &[TYPOS])?.context("the spelling checker can't be had")?;
+    run_step("spelling", Command::new(tools.with_file_name("typos")).current_dir(root()))?;
     run_step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     run_step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
     let tests = ["nextest", "run", "--workspace", "--no-fail-fast"];

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{person::Person, world::World};
-use crate::root;
+use crate::{python, root};
 
 /// A gap between two new pictures from which the picture counts as frozen.
 const FROZEN_MS: f64 = 200.0;
@@ -104,32 +104,7 @@ pub(crate) fn sound(from: &World, to: &World, speech: &Path, folder: &Path) -> R
 
 /// A Python with what scoring needs, made at the first use.
 pub(crate) fn scorer() -> Result<Option<PathBuf>> {
-    let folder = root().join("target/demo/scorer");
-    let python = folder.join("bin/python");
-    let works = |python: &Path| {
-        Command::new(python)
-            .args(["-c", "import pesq, scipy"])
-            .output()
-            .is_ok_and(|done| done.status.success())
-    };
-    if works(&python) {
-        return Ok(Some(python));
-    }
-    let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).status()?.success()
-        && Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "numpy",
-                "scipy",
-                "pesq",
-            ])
-            .status()?
-            .success();
-    Ok((made && works(&python)).then_some(python))
+    python::environment("target/demo/scorer", &["numpy", "scipy", "pesq"])
 }
 
 /// Time used by a person's app and its webview so far.
