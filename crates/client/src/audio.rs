@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread::{JoinHandle, Thread},
@@ -41,9 +41,17 @@ pub(crate) struct Shared {
     speaker_level: AtomicU32,
     silent: AtomicBool,
     plays_test_sound: AtomicBool,
+    ran_dry: AtomicU64,
+    overran: AtomicU64,
 }
 
 impl Shared {
+    /// Samples that the speaker asked for and were not there yet, and samples that the
+    /// microphone gave and nobody had room for: the thread came too late.
+    pub(crate) fn late(&self) -> (u64, u64) {
+        (self.ran_dry.load(Ordering::Relaxed), self.overran.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn levels(&self) -> Levels {
         let read = |level: &AtomicU32| f32::from_bits(level.load(Ordering::Relaxed));
         Levels { microphone: read(&self.microphone_level), speaker: read(&self.speaker_level) }
@@ -77,12 +85,14 @@ pub(crate) struct Audio {
 /// Takes the microphone's callback.
 pub(crate) struct Captured {
     ring: Producer<f32>,
+    shared: Arc<Shared>,
     wake: Thread,
 }
 
 impl CaptureSink for Captured {
     fn captured(&mut self, samples: &[f32]) {
         let room = self.ring.slots().min(samples.len());
+        self.shared.overran.fetch_add((samples.len() - room) as u64, Ordering::Relaxed);
         // What does not fit is lost; the thread has not run for 200 ms then.
         if let Ok(chunk) = self.ring.write_chunk_uninit(room) {
             chunk.fill_from_iter(samples.iter().copied());
@@ -95,6 +105,7 @@ impl CaptureSink for Captured {
 pub(crate) struct Playing {
     ring: Consumer<f32>,
     largest: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
     wake: Thread,
 }
 
@@ -102,6 +113,7 @@ impl PlayoutSource for Playing {
     fn play(&mut self, samples: &mut [f32]) {
         self.largest.fetch_max(samples.len(), Ordering::Relaxed);
         let there = self.ring.slots().min(samples.len());
+        self.shared.ran_dry.fetch_add((samples.len() - there) as u64, Ordering::Relaxed);
         samples.fill(0.0);
         if let Ok(chunk) = self.ring.read_chunk(there) {
             for (out, sample) in samples.iter_mut().zip(chunk) {
@@ -153,7 +165,7 @@ impl Audio {
     pub(crate) fn capture(&self) -> Captured {
         let (ring, consumer) = RingBuffer::new(RING);
         self.order(Order::Capture(Some(consumer)));
-        Captured { ring, wake: self.wake() }
+        Captured { ring, shared: self.shared.clone(), wake: self.wake() }
     }
 
     /// No microphone.
@@ -166,7 +178,7 @@ impl Audio {
         let (producer, ring) = RingBuffer::new(RING);
         let largest = Arc::new(AtomicUsize::new(FRAME));
         self.order(Order::Playout(Some((producer, largest.clone()))));
-        Playing { ring, largest, wake: self.wake() }
+        Playing { ring, largest, shared: self.shared.clone(), wake: self.wake() }
     }
 
     /// No speaker.

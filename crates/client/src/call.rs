@@ -216,7 +216,7 @@ impl ActiveCall {
     }
 
     /// Asks for a key frame where one is needed, and measures once a second.
-    pub(crate) async fn tend(&mut self) {
+    pub(crate) async fn tend(&mut self, audio: &Audio) {
         let Some((peer, _, remote)) = &self.peer else { return };
         let now = Instant::now();
         if remote.poll_key_request(now) {
@@ -242,7 +242,8 @@ impl ActiveCall {
             relayed: stats.relayed.unwrap_or(false),
             sending: self.sending,
         };
-        tracing::debug!(?self.quality, ?jitter, available = stats.available, "call");
+        let (ran_dry, overran) = audio.shared.late();
+        tracing::debug!(?self.quality, ?jitter, available = stats.available, ran_dry, overran, "call");
         self.measured = (now, shown, remote.bytes(), jitter.played, jitter.concealed);
     }
 

@@ -10,7 +10,10 @@ use rtc::{
     rtp::{codec::vp8::Vp8Packet, packetizer::Depacketizer},
     rtp_transceiver::rtp_sender::RtpCodecKind,
 };
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+};
 use tokio_util::task::TaskTracker;
 use webrtc::{
     media_stream::track_remote::{TrackRemote, TrackRemoteEvent},
@@ -33,6 +36,7 @@ pub(crate) struct Handler {
     pub(crate) inbound: Arc<dyn Inbound>,
     pub(crate) readers: TaskTracker,
     pub(crate) remote_video: Arc<RemoteVideo>,
+    pub(crate) gathered: watch::Sender<bool>,
     pub(crate) runtime: Handle,
 }
 
@@ -61,6 +65,7 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        self.gathered.send_replace(state == RTCIceGatheringState::Complete);
         if state == RTCIceGatheringState::Complete {
             self.tell(PeerEvent::GatheringComplete);
         }

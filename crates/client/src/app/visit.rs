@@ -341,7 +341,7 @@ impl App {
             visit.other_types_since = None;
         }
         if let Some(call) = &mut visit.call {
-            call.tend().await;
+            call.tend(&self.audio).await;
         }
         if !visit.joining && visit.token_ends.is_some_and(|end| Timestamp::now() > end - RENEW_BEFORE) {
             visit.token_ends = None;
