@@ -227,6 +227,8 @@ struct Engine {
 
 impl Engine {
     fn run(&mut self, orders: &mpsc::Receiver<Order>) {
+        let granted = bedside_devices::run_before_others();
+        tracing::debug!(granted, "real-time scheduling for sound");
         loop {
             loop {
                 match orders.try_recv() {

@@ -114,9 +114,9 @@ fn decode_all(frames: &mpsc::Receiver<AssembledFrame>, feed: &Feed) {
 }
 
 impl Inbound for Remote {
-    fn audio(&self, sequence: u16, timestamp: u32, packet: &[u8]) {
+    fn audio(&self, sequence: u16, packet: &[u8]) {
         self.bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
-        lock(&self.jitter).push(sequence, timestamp, packet, Instant::now());
+        lock(&self.jitter).push(sequence, packet);
     }
 
     fn video(&self, packet: VideoPacket) {

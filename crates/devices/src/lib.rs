@@ -4,22 +4,14 @@
 //! through something bounded that counts what it drops, and is joined when its handle is closed.
 
 mod camera;
+mod priority;
 mod sound;
 
 pub use camera::{Camera, CameraFrame, cameras};
+pub use priority::{run_before_others, yield_to_sound};
 pub use sound::{CaptureSink, PlayoutSource, Sound, SoundStream};
 
 use std::fmt;
-
-/// Makes the calling thread wait for others where there are too few cores: pictures may be late,
-/// sound may not. Sound's own threads can't be raised without rights; these can be lowered.
-pub fn yield_to_sound() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: takes numbers only; 0 is the calling thread. A refusal changes nothing.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 5);
-    }
-}
 
 /// A device as a person chooses it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -16,7 +16,7 @@ use cpal::{
     traits::{DeviceTrait, HostTrait, StreamTrait},
 };
 
-use crate::{Device, Trouble};
+use crate::{Device, Trouble, run_before_others};
 
 /// What the microphone asks for at a time: 40 ms. PulseAudio's own default is two seconds, and it
 /// keeps no more than one such block: on a machine whose cores are all busy, 20 ms lost sound.
@@ -80,10 +80,14 @@ impl Sound {
             sample_rate: SAMPLE_RATE,
             buffer_size: BufferSize::Fixed(CAPTURE_BLOCK),
         };
+        let first = std::sync::Once::new();
         SoundStream::open(self.host.clone(), device, move |device, failed| {
             device.build_input_stream(
                 config,
-                move |samples: &[f32], _| sink.captured(samples),
+                move |samples: &[f32], _| {
+                    first.call_once(|| _ = run_before_others());
+                    sink.captured(samples);
+                },
                 move |error| failed.note(&error),
                 Some(OPEN_WITHIN),
             )
@@ -98,10 +102,14 @@ impl Sound {
             sample_rate: SAMPLE_RATE,
             buffer_size: BufferSize::Fixed(PLAYOUT_BLOCK),
         };
+        let first = std::sync::Once::new();
         SoundStream::open(self.host.clone(), device, move |device, failed| {
             device.build_output_stream(
                 config,
-                move |samples: &mut [f32], _| source.play(samples),
+                move |samples: &mut [f32], _| {
+                    first.call_once(|| _ = run_before_others());
+                    source.play(samples);
+                },
                 move |error| failed.note(&error),
                 Some(OPEN_WITHIN),
             )

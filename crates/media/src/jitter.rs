@@ -1,14 +1,17 @@
 //! The adaptive jitter buffer for sound.
 //!
-//! Packets come in at the network's pace, frames of 10 ms go out at the speaker's. How long a
-//! packet waits in between follows how much packets have lately come apart: the delay that all
-//! but the latest few in a hundred would have met. What is missing when its turn comes is
-//! repaired from the redundancy in the next packet, or concealed. The delay is changed by
-//! leaving out or repeating single periods of the voice, never by a cut.
+//! Packets come in at the network's pace, frames of 10 ms go out at the speaker's. What counts is
+//! how much sound was left at the worst moment of the last seconds, whether packets came late or
+//! the speaker took much at once: where more was always left than is needed, the wait is
+//! shortened; where next to nothing was left, it is lengthened before it runs dry. What is
+//! missing when its turn comes is repaired from the redundancy in the next packet, or concealed;
+//! a packet that comes after its turn is played then, so that the wait grows by just as much as
+//! it was late. The wait is changed by leaving out or repeating single periods of the voice,
+//! never by a cut.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
@@ -17,19 +20,27 @@ use crate::{
     stretch,
 };
 
-/// Least delay aimed at: one packet, so that the next is there when this one ends.
-const MIN_TARGET: Duration = Duration::from_millis(20);
-/// Most delay aimed at: beyond it people talk over one another, and a gap is the lesser evil.
-const MAX_TARGET: Duration = Duration::from_millis(400);
-/// Packets whose delay is remembered: eight seconds, so that a spike is prepared for for a while
-/// and then forgotten.
-const HISTORY: usize = 400;
-/// Share of packets that should have come in time.
-const IN_TIME: f64 = 0.97;
+/// Sound that waits before the first is played: three packets. Left out again in the first pauses
+/// where it was more than needed.
+const START: Duration = Duration::from_millis(60);
+/// Sound that should be left at the worst moment: what a speaker's next wish, half a packet
+/// early, does not exhaust.
+const MARGIN_MS: f32 = 10.0;
+/// How much more than the margin may be left for good: the longest period of a voice, so that
+/// leaving one out does not ask for it back.
+const TOLERANCE_MS: f32 = 16.0;
+/// More than this, left at the worst moment of the last two seconds, came with a speaker that
+/// stood still and not with the network, and is not kept for ten.
+const SURPLUS_MS: f32 = 50.0;
+/// Below this it may run dry at any moment: no time to wait for a pause.
+const SCARCE_MS: f32 = 4.0;
+/// The wait is never longer than this: beyond it people talk over one another, and a gap is the
+/// lesser evil.
+const LONGEST_MS: f32 = 400.0;
+/// Frames of 10 ms between two changes of the wait.
+const REST: u32 = 10;
 /// Most packets kept: over two seconds. A burst beyond it loses its oldest.
 const MAX_PACKETS: usize = 128;
-/// How far from the target the wait may stray before it is changed.
-const TOLERANCE: Duration = Duration::from_millis(12);
 /// Concealed frames of 10 ms in a row after which the stream counts as interrupted.
 const INTERRUPTED: u32 = 100;
 
@@ -48,10 +59,10 @@ pub struct JitterStats {
     pub lengthened: u64,
     /// Packets that came after their turn.
     pub late_packets: u64,
-    /// The delay aimed at.
-    pub target: Duration,
-    /// The delay there is: sound that waits to be played.
+    /// Sound that waits to be played.
     pub waiting: Duration,
+    /// Sound that was left at the worst moment of the last ten seconds.
+    pub least: Duration,
 }
 
 /// Packets in, even frames out.
@@ -62,9 +73,9 @@ pub struct JitterBuffer {
     next: Option<u64>,
     highest: u64,
     sound: Vec<f32>,
-    delays: Delays,
-    /// The wait, smoothed over about a second.
-    level_ms: f64,
+    left: Left,
+    /// Frames until the wait may be changed again.
+    rest: u32,
     concealed_in_a_row: u32,
     started: bool,
     stats: JitterStats,
@@ -79,27 +90,26 @@ impl JitterBuffer {
             next: None,
             highest: 0,
             sound: Vec::with_capacity(4 * PACKET_SAMPLES),
-            delays: Delays::default(),
-            level_ms: 0.0,
+            left: Left::default(),
+            rest: 0,
             concealed_in_a_row: 0,
             started: false,
-            stats: JitterStats { target: MIN_TARGET, ..JitterStats::default() },
+            stats: JitterStats::default(),
         })
     }
 
     /// What has happened so far.
     pub fn stats(&self) -> JitterStats {
-        JitterStats { waiting: self.waiting(), ..self.stats }
+        let least = Duration::from_secs_f32(self.left.least(Left::KEPT).clamp(0.0, LONGEST_MS) / 1e3);
+        JitterStats { waiting: self.waiting(), least, ..self.stats }
     }
 
-    /// Takes a packet: its RTP sequence number and timestamp (48 kHz), and when it came.
-    pub fn push(&mut self, sequence: u16, timestamp: u32, packet: &[u8], now: Instant) {
+    /// Takes a packet of 20 ms with its RTP sequence number.
+    pub fn push(&mut self, sequence: u16, packet: &[u8]) {
         if packet.is_empty() {
             return;
         }
         let number = self.unwrap(sequence);
-        self.delays.push(timestamp, now);
-        self.stats.target = self.delays.target().clamp(MIN_TARGET, MAX_TARGET);
         if self.next.is_some_and(|next| number < next) {
             self.stats.late_packets += 1;
             return;
@@ -115,13 +125,12 @@ impl JitterBuffer {
     /// The next 10 ms.
     pub fn pull(&mut self) -> Result<AudioFrame, MediaError> {
         if !self.started {
-            // Nothing is played until as much waits as is aimed at.
-            if self.waiting() < self.stats.target {
+            if self.waiting() < START {
                 return Ok([0.0; FRAME]);
             }
             self.started = true;
             self.next = self.packets.keys().next().copied();
-            self.level_ms = self.waiting().as_secs_f64() * 1e3;
+            self.left = Left::default();
         }
         while self.sound.len() < FRAME {
             self.decode_next()?;
@@ -131,6 +140,7 @@ impl JitterBuffer {
         frame.copy_from_slice(&self.sound[..FRAME]);
         self.sound.drain(..FRAME);
         self.stats.played += FRAME as u64;
+        self.left.push(self.waiting().as_secs_f32() * 1e3);
         Ok(frame)
     }
 
@@ -180,23 +190,30 @@ impl JitterBuffer {
         Ok(())
     }
 
-    /// Moves the wait towards the target, a period at a time.
+    /// Shortens or lengthens the wait by a period, where it has to be.
     fn adapt(&mut self) {
-        let waiting = self.waiting().as_secs_f64() * 1e3;
-        // Packets come every 20 ms: the wait saws up and down by that much around its middle.
-        self.level_ms += (waiting - self.level_ms) * 0.02;
-        let target = self.stats.target.as_secs_f64() * 1e3 + 10.0;
-        let tolerance = TOLERANCE.as_secs_f64() * 1e3;
-        if self.level_ms > target + tolerance {
+        if self.rest > 0 {
+            self.rest -= 1;
+            return;
+        }
+        let too_long = self.waiting().as_secs_f32() * 1e3 > LONGEST_MS;
+        let lately = self.left.least(Left::LATELY);
+        let surplus = self.left.is_settled() && lately > SURPLUS_MS;
+        if too_long
+            || surplus
+            || (self.left.is_settled() && self.left.least(Left::KEPT) > MARGIN_MS + TOLERANCE_MS)
+        {
             self.need_ahead();
-            let out = stretch::shorten(&mut self.sound);
+            let out = stretch::shorten(&mut self.sound, too_long);
             self.stats.shortened += out as u64;
-            self.level_ms -= milliseconds(out);
-        } else if self.level_ms < target - tolerance && self.concealed_in_a_row == 0 {
+            self.left.shift(-milliseconds(out));
+            self.rest = if too_long { 0 } else { REST };
+        } else if lately < MARGIN_MS && self.concealed_in_a_row == 0 {
             self.need_ahead();
-            let put = stretch::lengthen(&mut self.sound);
+            let put = stretch::lengthen(&mut self.sound, lately < SCARCE_MS);
             self.stats.lengthened += put as u64;
-            self.level_ms += milliseconds(put);
+            self.left.shift(milliseconds(put));
+            self.rest = REST;
         }
     }
 
@@ -228,36 +245,55 @@ impl JitterBuffer {
     }
 }
 
-fn milliseconds(samples: usize) -> f64 {
-    samples as f64 * 1e3 / f64::from(SAMPLE_RATE)
+fn milliseconds(samples: usize) -> f32 {
+    samples as f32 * 1e3 / SAMPLE_RATE as f32
 }
 
-/// How much later than the quickest ones packets come.
+/// How much sound was left after each frame, as the least of every quarter of a second.
 #[derive(Default)]
-struct Delays {
-    origin: Option<(Instant, u32)>,
-    /// Arrival minus timestamp, in milliseconds from an arbitrary zero.
-    recent: VecDeque<f64>,
+struct Left {
+    /// Milliseconds, oldest first.
+    quarters: VecDeque<f32>,
+    frames: u32,
 }
 
-impl Delays {
-    fn push(&mut self, timestamp: u32, now: Instant) {
-        let (at, first) = *self.origin.get_or_insert((now, timestamp));
-        let sent = f64::from(timestamp.wrapping_sub(first) as i32) / 48.0;
-        let came = now.saturating_duration_since(at).as_secs_f64() * 1e3;
-        if self.recent.len() == HISTORY {
-            self.recent.pop_front();
+impl Left {
+    /// Frames of 10 ms in a quarter of a second.
+    const QUARTER: u32 = 25;
+    /// Ten seconds: a burst that comes again within them finds the wait as long as it needs.
+    const KEPT: usize = 40;
+    /// Two seconds, before which nothing is shortened.
+    const SETTLED: usize = 8;
+    /// Two seconds.
+    const LATELY: usize = 8;
+
+    fn push(&mut self, left: f32) {
+        if self.frames.is_multiple_of(Self::QUARTER) {
+            self.quarters.push_back(left);
+            if self.quarters.len() > Self::KEPT {
+                self.quarters.pop_front();
+            }
         }
-        self.recent.push_back(came - sent);
+        self.frames += 1;
+        if let Some(quarter) = self.quarters.back_mut() {
+            *quarter = quarter.min(left);
+        }
     }
 
-    /// The delay behind the quickest packet that [`IN_TIME`] of them kept within.
-    fn target(&self) -> Duration {
-        let mut sorted: Vec<f64> = self.recent.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        let Some(&quickest) = sorted.first() else { return MIN_TARGET };
-        let at = ((sorted.len() - 1) as f64 * IN_TIME).ceil() as usize;
-        Duration::from_secs_f64((sorted[at] - quickest).max(0.0) / 1e3)
+    fn is_settled(&self) -> bool {
+        self.quarters.len() >= Self::SETTLED
+    }
+
+    /// The least of as many quarters; nothing yet counts as enough.
+    fn least(&self, quarters: usize) -> f32 {
+        self.quarters.iter().rev().take(quarters).copied().reduce(f32::min).unwrap_or(f32::MAX)
+    }
+
+    /// The wait was changed: what was left would have been that much more.
+    fn shift(&mut self, by: f32) {
+        for quarter in &mut self.quarters {
+            *quarter += by;
+        }
     }
 }
 
@@ -270,7 +306,6 @@ mod tests {
     /// milliseconds for each packet, none for lost; played at its own pace.
     fn play(network: impl Fn(usize) -> Option<u64>, packets: usize) -> (Vec<f32>, JitterStats) {
         let mut encoder = VoiceEncoder::new().unwrap();
-        let start = Instant::now();
         let mut arrivals: Vec<(u64, u16, Vec<u8>)> = vec![];
         for n in 0..packets {
             let sound: Vec<f32> = (0..PACKET_SAMPLES)
@@ -290,8 +325,8 @@ mod tests {
         let mut out = vec![];
         for ms in 0..packets as u64 * 20 {
             while arrivals.peek().is_some_and(|a| a.0 <= ms) {
-                let (at, n, packet) = arrivals.next().unwrap();
-                buffer.push(n, u32::from(n) * 960, &packet, start + Duration::from_millis(at));
+                let (_, n, packet) = arrivals.next().unwrap();
+                buffer.push(n, &packet);
             }
             if ms % 10 == 0 {
                 out.extend(buffer.pull().unwrap());
@@ -334,6 +369,14 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_that_comes_again_finds_enough() {
+        // Every five seconds the network stands still for 50 ms, as a busy machine does.
+        let (_, stats) = play(|n| Some(if n % 250 == 249 { 80 } else { 30 }), 3_000);
+        assert!(stats.concealed <= 3 * PACKET_SAMPLES as u64, "only the first one is heard: {stats:?}");
+        assert!(stats.waiting < Duration::from_millis(110), "{stats:?}");
+    }
+
+    #[test]
     fn it_goes_back_when_the_network_calms_down() {
         let (_, stats) = play(|n| Some(if n < 250 { 30 + noise(n, 150) } else { 30 }), 1_500);
         assert!(stats.shortened > 0, "{stats:?}");
@@ -352,11 +395,9 @@ mod tests {
         let mut encoder = VoiceEncoder::new().unwrap();
         let packet = encoder.encode(&[0.1; PACKET_SAMPLES]).unwrap().to_vec();
         let mut buffer = JitterBuffer::new().unwrap();
-        let start = Instant::now();
         for n in 0..100_u32 {
             let sequence = 65_500_u16.wrapping_add(n as u16);
-            let timestamp = (u32::MAX - 10_000).wrapping_add(n * 960);
-            buffer.push(sequence, timestamp, &packet, start + Duration::from_millis(u64::from(n) * 20));
+            buffer.push(sequence, &packet);
             buffer.pull().unwrap();
             buffer.pull().unwrap();
         }

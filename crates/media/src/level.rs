@@ -28,41 +28,45 @@ impl SilenceWatch {
     }
 }
 
-/// Frames in one of the windows that the quietest moment is looked for in: a second. People pause
-/// at least once in four of them, even when they talk without a breath.
+/// Frames in one of the windows that the quietest moment is looked for in: a second. Somebody who
+/// reads a paragraph aloud may not pause once in four of them, but hardly talks through ten.
 const WINDOW: u32 = 100;
-const WINDOWS: usize = 4;
+const WINDOWS: usize = 10;
 
 /// How loud it is in the room when nobody speaks: the quietest moment of the last few seconds.
 #[derive(Debug)]
 pub struct NoiseFloor {
-    smoothed: f32,
+    last: [f32; 3],
     current: f32,
     frames: u32,
     quietest: [f32; WINDOWS],
-    at: usize,
+    seen: usize,
 }
 
 impl Default for NoiseFloor {
     fn default() -> Self {
-        Self { smoothed: 0.0, current: f32::MAX, frames: 0, quietest: [f32::MAX; WINDOWS], at: 0 }
+        Self { last: [f32::MAX; 3], current: f32::MAX, frames: 0, quietest: [f32::MAX; WINDOWS], seen: 0 }
     }
 }
 
 impl NoiseFloor {
-    /// Takes 10 ms; gives the floor in dBFS once a window is full, −∞ for digital silence.
+    /// Takes 10 ms; gives the floor in dBFS after each window once there are enough of them, −∞ for
+    /// digital silence.
     pub fn push(&mut self, sound: &[f32]) -> Option<f32> {
         let power = sound.iter().map(|s| s * s).sum::<f32>() / sound.len().max(1) as f32;
-        // Over about 50 ms: a single zero crossing is no silence.
-        self.smoothed += (power - self.smoothed) * 0.2;
-        self.current = self.current.min(self.smoothed);
+        // Three in a row: the gap between two words counts, that within a sound does not.
+        self.last = [self.last[1], self.last[2], power];
+        self.current = self.current.min(self.last.into_iter().fold(0.0, f32::max));
         self.frames += 1;
         if !self.frames.is_multiple_of(WINDOW) {
             return None;
         }
-        self.quietest[self.at] = self.current;
-        self.at = (self.at + 1) % WINDOWS;
+        self.quietest[self.seen % WINDOWS] = self.current;
+        self.seen += 1;
         self.current = f32::MAX;
+        if self.seen < WINDOWS {
+            return None;
+        }
         let floor = self.quietest.iter().copied().fold(f32::MAX, f32::min);
         Some(10.0 * floor.log10())
     }
@@ -93,7 +97,7 @@ mod tests {
         let noise = |n: usize| ((n * 7919) % 997) as f32 / 997.0 - 0.5;
         let mut floor = NoiseFloor::default();
         let mut found = None;
-        for frame in 0..400_usize {
+        for frame in 0..1_000_usize {
             let speaks = frame % 100 < 70;
             let sound: Vec<f32> = (0..480)
                 .map(|i| {
@@ -104,5 +108,18 @@ mod tests {
         }
         let found = found.unwrap();
         assert!((-48.0..-40.0).contains(&found), "{found} dBFS");
+    }
+
+    #[test]
+    fn somebody_who_reads_aloud_is_no_noise() {
+        let mut floor = NoiseFloor::default();
+        for frame in 0..3_000_usize {
+            // Seven seconds without a breath, then a short one, in a quiet room.
+            let speaks = frame % 710 >= 10;
+            let loud = if speaks { 0.1 } else { 0.000_2 };
+            let sound: Vec<f32> = (0..480).map(|i| loud * (i as f32 * 0.05).sin()).collect();
+            let found = floor.push(&sound);
+            assert!(found.is_none_or(|floor| floor < -60.0), "{found:?} dBFS after {frame} frames");
+        }
     }
 }

@@ -16,6 +16,10 @@ const NOISY_DBFS: f32 = -62.0;
 /// filter that nothing turns off, and PESQ falls from 3.9 to 3.3.
 const QUIET_DBFS: f32 = -68.0;
 
+/// Gain before anything was heard. The stack's own 15 dB drives a voice of usual loudness into the
+/// limiter for its first seconds (PESQ 3.8 against 4.0); it rises by 6 dB a second where needed.
+const INITIAL_GAIN_DB: f32 = 4.0;
+
 /// What stands between a microphone and the encoder.
 pub trait AudioProcessor: Send {
     /// Takes what is about to be played: what may come back through the microphone.
@@ -98,7 +102,10 @@ fn config(suppress_noise: bool) -> Config {
         }),
         gain_controller2: Some(GainController2 {
             input_volume_controller: false,
-            adaptive_digital: Some(AdaptiveDigital::default()),
+            adaptive_digital: Some(AdaptiveDigital {
+                initial_gain_db: INITIAL_GAIN_DB,
+                ..AdaptiveDigital::default()
+            }),
             fixed_digital: FixedDigital { gain_db: 0.0 },
         }),
         ..Config::default()
@@ -192,14 +199,14 @@ mod tests {
         let mut processing = Processing::new();
         let mut state = 1_u32;
         let (mut before, mut after) = (0.0, 0.0);
-        for frame in 0..800 {
+        for frame in 0..1_600 {
             let mut recorded: AudioFrame = std::array::from_fn(|_| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 ((state >> 8) as f32 / (1 << 24) as f32 - 0.5) * 0.02
             });
             let power: f32 = recorded.iter().map(|s| s * s).sum();
             processing.capture(&mut recorded);
-            if frame > 500 {
+            if frame > 1_300 {
                 before += power;
                 after += recorded.iter().map(|s| s * s).sum::<f32>();
             }

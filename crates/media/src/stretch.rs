@@ -9,15 +9,17 @@ const PERIOD: std::ops::RangeInclusive<usize> = (SAMPLE_RATE as usize / 400)..=(
 const FADE: usize = 240;
 /// Sound needed to look for a period in.
 pub(crate) const NEEDED: usize = *PERIOD.end() + FADE;
-/// Likeness from which a period may be left out or repeated unheard.
-const ALIKE: f32 = 0.6;
+/// Likeness from which a period may be left out or repeated, with time to wait for a pause or one
+/// that is not heard at all, and without.
+const ALIKE: f32 = 0.95;
+const ALIKE_IN_A_HURRY: f32 = 0.6;
 /// Mean power below which anything may be cut: −50 dBFS.
 const QUIET: f32 = 1e-5;
 
 /// Leaves out one period at the start of `sound`; gives the samples left out, or 0 where that
 /// would be heard.
-pub(crate) fn shorten(sound: &mut Vec<f32>) -> usize {
-    let Some(period) = period(sound) else { return 0 };
+pub(crate) fn shorten(sound: &mut Vec<f32>, hurry: bool) -> usize {
+    let Some(period) = period(sound, if hurry { ALIKE_IN_A_HURRY } else { ALIKE }) else { return 0 };
     for i in 0..FADE {
         let fade = i as f32 / FADE as f32;
         sound[i] = sound[i] * (1.0 - fade) + sound[i + period] * fade;
@@ -28,8 +30,8 @@ pub(crate) fn shorten(sound: &mut Vec<f32>) -> usize {
 
 /// Repeats one period at the start of `sound`; gives the samples put in, or 0 where that would
 /// be heard.
-pub(crate) fn lengthen(sound: &mut Vec<f32>) -> usize {
-    let Some(period) = period(sound) else { return 0 };
+pub(crate) fn lengthen(sound: &mut Vec<f32>, hurry: bool) -> usize {
+    let Some(period) = period(sound, if hurry { ALIKE_IN_A_HURRY } else { ALIKE }) else { return 0 };
     // After the first period comes, faded into it, the start again.
     let seam: Vec<f32> = (0..FADE)
         .map(|i| {
@@ -44,7 +46,7 @@ pub(crate) fn lengthen(sound: &mut Vec<f32>) -> usize {
 }
 
 /// The lag at which the start of `sound` is most like itself, if it is alike enough.
-fn period(sound: &[f32]) -> Option<usize> {
+fn period(sound: &[f32], alike: f32) -> Option<usize> {
     if sound.len() < NEEDED {
         return None;
     }
@@ -65,7 +67,7 @@ fn period(sound: &[f32]) -> Option<usize> {
         product / (a * b).sqrt()
     };
     let best = PERIOD.step_by(4).map(|lag| (lag, likeness(lag))).max_by(|a, b| a.1.total_cmp(&b.1))?;
-    (best.1 > ALIKE).then_some(best.0)
+    (best.1 > alike).then_some(best.0)
 }
 
 #[cfg(test)]
@@ -88,11 +90,11 @@ mod tests {
         for hz in [90.0, 150.0, 210.0, 333.0] {
             let before = tone(hz, 1_920);
             let mut shorter = before.clone();
-            let out = shorten(&mut shorter);
+            let out = shorten(&mut shorter, true);
             assert!(out > 0, "{hz} Hz");
             assert_eq!(shorter.len(), before.len() - out);
             let mut longer = before.clone();
-            let put = lengthen(&mut longer);
+            let put = lengthen(&mut longer, true);
             assert_eq!(longer.len(), before.len() + put);
             for changed in [&shorter, &longer] {
                 assert!(roughest(changed) < roughest(&before) * 1.6, "{hz} Hz: {}", roughest(changed));
@@ -109,8 +111,8 @@ mod tests {
                 (state >> 8) as f32 / (1 << 24) as f32 - 0.5
             })
             .collect();
-        assert_eq!(shorten(&mut noise), 0);
-        assert!(shorten(&mut vec![0.0; 1_920]) > 0);
-        assert_eq!(lengthen(&mut vec![0.0; 100]), 0, "too little to look at");
+        assert_eq!(shorten(&mut noise, true), 0);
+        assert!(shorten(&mut vec![0.0; 1_920], false) > 0);
+        assert_eq!(lengthen(&mut vec![0.0; 100], true), 0, "too little to look at");
     }
 }

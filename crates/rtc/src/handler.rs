@@ -106,7 +106,7 @@ async fn read_audio(track: &Arc<dyn TrackRemote>, inbound: &dyn Inbound) {
         if let TrackRemoteEvent::OnRtpPacket(packet) = event
             && !packet.payload.is_empty()
         {
-            inbound.audio(packet.header.sequence_number, packet.header.timestamp, &packet.payload);
+            inbound.audio(packet.header.sequence_number, &packet.payload);
         }
     }
 }

@@ -17,8 +17,8 @@ use bedside_media::VideoPacket;
 
 /// Where received media goes. Called from the connection's own tasks: take it and return.
 pub trait Inbound: Send + Sync + 'static {
-    /// An Opus packet with its RTP sequence number and timestamp (48 kHz).
-    fn audio(&self, sequence: u16, timestamp: u32, packet: &[u8]);
+    /// An Opus packet of 20 ms with its RTP sequence number.
+    fn audio(&self, sequence: u16, packet: &[u8]);
     /// A VP8 packet out of its headers.
     fn video(&self, packet: VideoPacket);
     /// The other end can't go on without a key frame.

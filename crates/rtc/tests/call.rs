@@ -21,7 +21,7 @@ struct Received {
 }
 
 impl Inbound for Received {
-    fn audio(&self, _: u16, _: u32, packet: &[u8]) {
+    fn audio(&self, _: u16, packet: &[u8]) {
         assert!(!packet.is_empty());
         self.audio.fetch_add(1, Ordering::Relaxed);
     }

@@ -24,10 +24,10 @@ export function SummaryFacts({ summary, party }: { summary: Summary; party: Part
       <dd>{mode(summary.consultationMode)}</dd>
       <dt>{t("after.messages")}</dt>
       <dd>{summary.chatMessageCount}</dd>
-      {summary.amountCharged !== undefined && (
+      {summary.amountCharged !== undefined && summary.currency !== undefined && (
         <>
           <dt>{t("after.amount")}</dt>
-          <dd>{money(summary.amountCharged, summary.currency ?? "")}</dd>
+          <dd>{money(summary.amountCharged, summary.currency)}</dd>
         </>
       )}
     </dl>

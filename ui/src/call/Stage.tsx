@@ -90,6 +90,7 @@ function StageState({ visit, other }: { visit: Visit; other: User }) {
   const ask = useAsk();
   const { call } = visit;
   const name = other.name;
+  const isThere = visit.otherPresence !== "disconnected";
   switch (call?.status) {
     case "connected":
       return null;
@@ -128,10 +129,8 @@ function StageState({ visit, other }: { visit: Visit; other: User }) {
     case undefined:
       return (
         <p className="stage-message" role="status">
-          <LoaderCircle aria-hidden />
-          {visit.otherPresence === "connected" || visit.otherPresence === "reconnecting"
-            ? t("call.calling", { name })
-            : t("call.otherGone", { name })}
+          {isThere && <LoaderCircle aria-hidden />}
+          {isThere ? t("call.calling", { name }) : t("call.otherGone", { name })}
         </p>
       );
   }

@@ -24,7 +24,7 @@ export function ChatPanel({
   const ask = useAsk();
   const backend = useBackend();
   const [text, setText] = useState("");
-  const end = useRef<HTMLDivElement>(null);
+  const list = useRef<HTMLDivElement>(null);
   const typing = useRef<ReturnType<typeof setTimeout> | null>(null);
   const { chat } = visit;
   const other = visit.party === "DOCTOR" ? visit.session.patient : visit.session.doctor;
@@ -37,7 +37,8 @@ export function ChatPanel({
     };
   }, [ask]);
   useEffect(() => {
-    end.current?.scrollIntoView({ block: "end" });
+    // Only the list: the page around it stays where the person has it.
+    if (list.current) list.current.scrollTop = list.current.scrollHeight;
   }, [newest, chat.pending.length]);
 
   const stopTyping = () => {
@@ -62,7 +63,7 @@ export function ChatPanel({
           </Button>
         )}
       </div>
-      <div className="messages" role="log">
+      <div className="messages" role="log" ref={list}>
         {chat.hasOlder && (
           <Button
             className="button"
@@ -106,7 +107,6 @@ export function ChatPanel({
         <p className="quiet small" role="status">
           {chat.otherTypes ? t("chat.typing", { name: other.name }) : ""}
         </p>
-        <div ref={end} />
       </div>
       <Form
         className="compose"

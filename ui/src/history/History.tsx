@@ -1,30 +1,79 @@
-import { ArrowLeft } from "lucide-react";
-import { Button } from "react-aria-components";
+import { ArrowLeft, ChevronRight } from "lucide-react";
+import { useState } from "react";
+import {
+  Button,
+  Disclosure,
+  DisclosurePanel,
+  Heading,
+  Input,
+  Label,
+  SearchField,
+} from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
 import type { HistoryPage, Summary } from "../api/bindings";
 import { SummaryFacts } from "../after/SummaryFacts";
-import { month } from "../i18n";
+import { useMode } from "../home/when";
+import { dayAndClock, month } from "../i18n";
 
-/** Past visits by month. */
+/** Few enough to see at a glance: a search would only be in the way. */
+const SEARCHABLE_FROM = 3;
+
+/** Past visits by month; one opens to what it came to. */
 export function History({ history, isDoctor }: { history: HistoryPage | null; isDoctor: boolean }) {
   const { t } = useTranslation();
   const ask = useAsk();
+  const mode = useMode();
+  const [wanted, setWanted] = useState("");
+  const items = history?.items ?? [];
+  const name = (visit: Summary) => (isDoctor ? visit.patientName : visit.doctorName);
+  const found = items.filter((visit) =>
+    matches(`${name(visit)} ${visit.specialization ?? ""} ${mode(visit.consultationMode)}`, wanted),
+  );
   return (
     <main className="page">
       <h1>{t("history.title")}</h1>
       {history === null && <p role="status">{t("history.loading")}</p>}
       {history?.items.length === 0 && <p>{t("history.none")}</p>}
-      {byMonth(history?.items ?? []).map(([heading, visits]) => (
+      {items.length >= SEARCHABLE_FROM && (
+        <SearchField className="field" value={wanted} onChange={setWanted}>
+          <Label>{t("history.search")}</Label>
+          <Input />
+        </SearchField>
+      )}
+      {items.length > 0 && found.length === 0 && (
+        <p role="status">{t("history.notFound", { wanted })}</p>
+      )}
+      {byMonth(found).map(([heading, visits]) => (
         <section key={heading} className="stack">
           <h2>{heading}</h2>
-          {visits.map((visit) => (
-            <article key={visit.sessionId} className="card">
-              <SummaryFacts summary={visit} party={isDoctor ? "DOCTOR" : "PATIENT"} />
-              {visit.feedbackSubmitted && <p className="quiet">{t("history.rated")}</p>}
-            </article>
-          ))}
+          <div className="card list-card">
+            {visits.map((visit) => (
+              <Disclosure key={visit.sessionId} className="past">
+                <Heading level={3}>
+                  <Button slot="trigger" className="past-line" data-do="past">
+                    <ChevronRight aria-hidden size={20} />
+                    <span className="grow">
+                      <strong>{name(visit)}</strong>
+                      <br />
+                      <span className="quiet">
+                        {visit.startTime !== undefined && `${dayAndClock(visit.startTime)}, `}
+                        {mode(visit.consultationMode)}
+                      </span>
+                    </span>
+                    <span className="quiet">
+                      {t("after.minutes", { count: visit.actualDuration })}
+                    </span>
+                  </Button>
+                </Heading>
+                <DisclosurePanel className="past-panel">
+                  <SummaryFacts summary={visit} party={isDoctor ? "DOCTOR" : "PATIENT"} />
+                  {visit.feedbackSubmitted && <p className="quiet">{t("history.rated")}</p>}
+                </DisclosurePanel>
+              </Disclosure>
+            ))}
+          </div>
         </section>
       ))}
       <div className="next-step">
@@ -50,6 +99,18 @@ export function History({ history, isDoctor }: { history: HistoryPage | null; is
       </div>
     </main>
   );
+}
+
+/** Whether a text has every word that is wanted, however they are written. */
+export function matches(text: string, wanted: string): boolean {
+  const plain = (one: string) =>
+    one
+      .normalize("NFD")
+      .replace(/\p{Diacritic}/gu, "")
+      .toLocaleLowerCase();
+  return plain(wanted)
+    .split(/\s+/)
+    .every((word) => plain(text).includes(word));
 }
 
 /** Visits under the month in which they were. */

@@ -91,6 +91,7 @@ export const en = {
     opening: "Opening…",
     cameraWorks: "Your camera works. Is your face in the middle?",
     cameraOff: "Your camera is switched off.",
+    noPicture: "There is no picture of you.",
     microphoneWorks: "Say something: the bar should move.",
     microphoneSilent: "Your microphone is silent. Is it muted on the headset?",
     microphoneOff: "Your microphone is switched off.",
@@ -256,5 +257,7 @@ export const en = {
     loading: "Fetching your visits…",
     more: "Show more",
     rated: "Feedback given",
+    search: "Find a visit",
+    notFound: "No visit here goes by “{{wanted}}”.",
   },
 } as const;

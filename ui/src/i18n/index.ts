@@ -49,5 +49,12 @@ export function duration(seconds: number): string {
 
 /** Money, exact as the service wrote it. */
 export function money(amount: string, currency: string): string {
-  return `${amount} ${currency}`;
+  const format = new Intl.NumberFormat(i18next.language, { style: "currency", currency });
+  // A decimal number as the service writes it is one that can be formatted without rounding.
+  return format.format(amount as Intl.StringNumericLiteral);
+}
+
+/** Things of which each one counts: "a, b, or c". */
+export function either(things: string[]): string {
+  return new Intl.ListFormat(i18next.language, { type: "disjunction" }).format(things);
 }

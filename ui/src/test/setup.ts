@@ -6,6 +6,3 @@ import { afterEach } from "vitest";
 afterEach(() => {
   cleanup();
 });
-
-// jsdom lays nothing out, so there is nothing to scroll.
-Element.prototype.scrollIntoView = () => undefined;

@@ -4,7 +4,8 @@ import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
 import type { Devices, Visit } from "../api/bindings";
-import { Picture } from "../parts/Picture";
+import { either } from "../i18n";
+import { OwnPicture } from "../parts/OwnPicture";
 import { DeviceRows } from "./DeviceRows";
 
 /** The waiting room, first part: camera, microphone, speaker. Nothing here keeps anybody out. */
@@ -25,20 +26,14 @@ export function Check({ visit, devices }: { visit: Visit; devices: Devices }) {
         <p className="quiet">{t("check.lead", { name })}</p>
       </div>
       <div className="check">
-        <div className="own-picture">
-          {devices.camera.works ? (
-            <Picture which="own" label={t("check.preview")} />
-          ) : (
-            <p>{devices.camera.opening ? t("devices.opening") : t("devices.cameraOff")}</p>
-          )}
-        </div>
+        <OwnPicture camera={devices.camera} label={t("check.preview")} />
         <div className="card">
           <DeviceRows devices={devices} />
         </div>
       </div>
       <div className="next-step">
         {lacks.length > 0 && !opening && (
-          <p className="quiet grow">{t("check.readyWithout", { name, what: lacks.join(", ") })}</p>
+          <p className="quiet grow">{t("check.readyWithout", { name, what: either(lacks) })}</p>
         )}
         <Button
           className="button"

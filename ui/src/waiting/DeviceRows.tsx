@@ -1,5 +1,5 @@
 import { CircleCheck, CircleDashed, TriangleAlert, Volume2 } from "lucide-react";
-import type { ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 import {
   Button,
   Label,
@@ -22,6 +22,7 @@ export function DeviceRows({ devices }: { devices: Devices }) {
   const { t } = useTranslation();
   const ask = useAsk();
   const heard = devices.testSoundHeard;
+  const [played, setPlayed] = useState(false);
   return (
     <div>
       <Row kind="camera" state={devices.camera}>
@@ -50,15 +51,16 @@ export function DeviceRows({ devices }: { devices: Devices }) {
               data-do="testSound"
               isDisabled={devices.testSoundPlays}
               onPress={() => {
+                setPlayed(true);
                 ask({ ask: "testSound" });
               }}
             >
               <Volume2 aria-hidden size={20} />
               {devices.testSoundPlays ? t("devices.playing") : t("devices.playSound")}
             </Button>
-            {devices.speaker.works && heard !== true && (
+            {devices.speaker.works && heard === null && played && (
               <>
-                <span className="unseen">{t("devices.heardIt")}</span>
+                <span role="status">{t("devices.heardIt")}</span>
                 <Button
                   className="button"
                   data-do="heard"

@@ -6,7 +6,7 @@ import type { Devices, Visit } from "../api/bindings";
 import { ChatPanel } from "../chat/ChatPanel";
 import { clock } from "../i18n";
 import { Initials } from "../parts/Initials";
-import { Picture } from "../parts/Picture";
+import { OwnPicture } from "../parts/OwnPicture";
 
 /** The waiting room, second part: who comes, which place in line, how one looks. */
 export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) {
@@ -40,13 +40,7 @@ export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) 
           <p>{t("waiting.stay")}</p>
         </section>
         <div className="stack">
-          <div className="own-picture">
-            {devices.camera.works ? (
-              <Picture which="own" label={t("waiting.own")} />
-            ) : (
-              <p>{t("devices.cameraOff")}</p>
-            )}
-          </div>
+          <OwnPicture camera={devices.camera} label={t("waiting.own")} />
           <p className="quiet small">{t("waiting.own")}</p>
         </div>
       </div>

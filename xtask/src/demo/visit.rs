@@ -294,7 +294,7 @@ async fn end(report: &mut Report, out: &Path, doctor: &Person, patient: &Person)
     doctor.does("end").await?;
     doctor.screenshot(out, &mut report.screens, "end").await?;
     doctor.does("confirm").await?;
-    patient.sees("48.50 EUR").await?;
+    patient.sees("€48.50").await?;
     patient.screenshot(out, &mut report.screens, "summary").await?;
     doctor.sees("The visit has ended").await?;
     report.step("doctor", "has ended the visit; both see the summary");
@@ -315,9 +315,10 @@ async fn end(report: &mut Report, out: &Path, doctor: &Person, patient: &Person)
     report.step("patient", "has given feedback");
     patient.does("home").await?;
     patient.does("history").await?;
+    patient.does("past").await?;
     patient.sees("Feedback given").await?;
     patient.screenshot(out, &mut report.screens, "history").await?;
-    let visits = patient.script("return document.querySelectorAll('article').length").await?;
+    let visits = patient.script("return document.querySelectorAll('.past').length").await?;
     report.facts.insert("history".into(), json!({ "visits": visits }));
     report.step("patient", "finds the visit in the history");
     doctor.does("home").await?;

@@ -43,7 +43,7 @@ struct Received {
 struct Sink(Mutex<Received>);
 
 impl Inbound for Sink {
-    fn audio(&self, _: u16, _: u32, packet: &[u8]) {
+    fn audio(&self, _: u16, packet: &[u8]) {
         let mut received = self.0.lock().unwrap();
         let loudest = received.sound.decode(packet).unwrap().iter().fold(0.0_f32, |a, b| a.max(b.abs()));
         received.loudest = received.loudest.max(loudest);

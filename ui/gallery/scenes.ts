@@ -1,0 +1,285 @@
+// Every screen in every state that it can be in, as snapshots.
+import type {
+  CallState,
+  ChatMessage,
+  Devices,
+  Session,
+  Snapshot,
+  Summary,
+  Visit,
+} from "../src/api/bindings";
+import { session, snapshot, visit } from "../src/test/fake";
+
+export interface Scene {
+  snapshot: Snapshot;
+  /** What to press once it is there, as selectors. */
+  press?: string[];
+}
+
+const MINUTE = 60_000;
+const at = (minutes: number) => new Date(Date.now() + minutes * MINUTE).toISOString();
+
+const doctorUser = session.doctor;
+const patientUser = session.patient;
+
+const planned: Session = {
+  ...session,
+  status: "SCHEDULED",
+  scheduledStartTime: at(20),
+  patientReady: false,
+  admitted: false,
+  elapsedSeconds: 0,
+};
+const waits: Session = {
+  ...planned,
+  status: "WAITING",
+  waitingSince: at(-4),
+  placeInLine: 2,
+  patientReady: true,
+  deviceCheck: { camera: true, microphone: true, speaker: true },
+};
+const other = (id: string, name: string, over: Partial<Session>): Session => ({
+  ...waits,
+  sessionId: id,
+  patient: { ...patientUser, id, name },
+  ...over,
+});
+
+const works = { ...snapshot.devices.camera };
+const choices = [
+  { id: "1", name: "Built-in" },
+  { id: "2", name: "Logitech Brio 4K Stream Edition" },
+];
+const devices: Devices = {
+  ...snapshot.devices,
+  camera: { ...works, choices },
+  microphone: { ...works, choices },
+  testSoundHeard: true,
+};
+const broken: Devices = {
+  ...devices,
+  camera: { ...works, works: false, trouble: "missing" },
+  microphoneIsSilent: true,
+  testSoundHeard: false,
+};
+const denied: Devices = {
+  ...devices,
+  camera: { ...works, works: false, trouble: "busy" },
+  microphone: { ...works, works: false, trouble: "denied" },
+  speaker: { ...works, works: false, trouble: "missing" },
+  testSoundHeard: null,
+};
+const opening = { ...works, works: false, opening: true };
+
+const say = (seq: number, mine: boolean, content: string): ChatMessage => ({
+  messageId: `m${seq}`,
+  clientMessageId: `c${seq}`,
+  sessionId: session.sessionId,
+  seq,
+  senderId: mine ? patientUser.id : doctorUser.id,
+  senderName: mine ? patientUser.name : doctorUser.name,
+  senderType: mine ? "PATIENT" : "DOCTOR",
+  messageType: "text",
+  content,
+  status: seq < 3 ? "read" : "delivered",
+  timestamp: at(seq - 6),
+});
+const chat: Visit["chat"] = {
+  messages: [
+    say(1, false, "Good afternoon. Can you hear me well?"),
+    say(2, true, "Yes, very well, thank you."),
+    say(
+      3,
+      false,
+      "Please take one tablet in the morning, and write down your blood pressure each evening for a week.",
+    ),
+    {
+      ...say(4, true, "My readings"),
+      messageType: "file",
+      attachment: {
+        attachmentId: "a",
+        fileName: "Blutdruckmesswertaufzeichnungen-November.pdf",
+        mimeType: "application/pdf",
+        fileSize: 182_044,
+      },
+    },
+  ],
+  pending: [
+    { id: "p1", content: "I will do that.", refused: null },
+    { id: "p2", content: "…", refused: "The visit has ended." },
+  ],
+  hasOlder: true,
+  unread: 1,
+  otherTypes: true,
+};
+
+if (!visit.call) throw new Error("the fake visit has a call");
+const inCall: CallState = visit.call;
+const talks: Visit = { ...visit, elapsedSeconds: 247 };
+const callWith = (over: Partial<CallState>): Visit => ({ ...talks, call: { ...inCall, ...over } });
+const asDoctor = (one: Visit): Visit => ({ ...one, party: "DOCTOR" });
+
+const summary: Summary = {
+  sessionId: session.sessionId,
+  appointmentId: session.appointmentId,
+  doctorName: doctorUser.name,
+  patientName: patientUser.name,
+  specialization: "General practice",
+  consultationMode: "VIDEO",
+  scheduledDuration: 15,
+  actualDuration: 13,
+  durationSeconds: 754,
+  startTime: at(-14),
+  endTime: at(-1),
+  status: "COMPLETED",
+  endReason: "completed",
+  chatMessageCount: 4,
+  feedbackSubmitted: false,
+  amountCharged: "45.00",
+  currency: "EUR",
+};
+const ended: Visit = {
+  ...visit,
+  call: null,
+  session: { ...session, status: "COMPLETED" },
+  summary,
+};
+
+const patient: Snapshot = {
+  ...snapshot,
+  devices,
+  sessions: [planned],
+  visit: null,
+  screen: "home",
+};
+const doctor: Snapshot = { ...patient, user: doctorUser };
+const signedOut: Snapshot = { ...patient, user: null, screen: "signIn", sessions: [], link: "off" };
+const check = (over: Devices): Scene => ({
+  snapshot: {
+    ...patient,
+    screen: "check",
+    devices: over,
+    visit: { ...visit, call: null, session: planned },
+  },
+});
+const waiting: Visit = { ...visit, call: null, session: waits };
+const call = (one: Visit, over: Partial<Snapshot> = {}, press: string[] = []): Scene => ({
+  snapshot: {
+    ...(one.party === "DOCTOR" ? doctor : patient),
+    screen: "call",
+    visit: one,
+    ...over,
+  },
+  press,
+});
+const chatButton = "[data-do=chat]";
+
+export const scenes: Record<string, Scene> = {
+  "starting-unreachable": {
+    snapshot: {
+      ...signedOut,
+      screen: "starting",
+      problem: { code: "unreachable", message: "" },
+    },
+  },
+  "sign-in": { snapshot: signedOut },
+  "sign-in-wrong": {
+    snapshot: { ...signedOut, problem: { code: "wrongCredentials", message: "" } },
+  },
+  "sign-in-unreachable": {
+    snapshot: { ...signedOut, busy: true, problem: { code: "unreachable", message: "" } },
+  },
+  "patient-home": {
+    snapshot: {
+      ...patient,
+      sessions: [planned, { ...planned, sessionId: "s2", scheduledStartTime: at(60 * 24 * 9) }],
+    },
+  },
+  "patient-home-nothing": { snapshot: { ...patient, sessions: [] } },
+  "patient-home-return": { snapshot: { ...patient, sessions: [session] } },
+  "patient-home-offline": { snapshot: { ...patient, link: "connecting" } },
+  check: check(devices),
+  "check-opening": check({
+    ...devices,
+    camera: opening,
+    microphone: opening,
+    speaker: opening,
+    testSoundHeard: null,
+  }),
+  "check-silent": check(broken),
+  "check-denied": check(denied),
+  waiting: { snapshot: { ...patient, screen: "waiting", visit: waiting } },
+  "waiting-offline": {
+    snapshot: {
+      ...patient,
+      screen: "waiting",
+      link: "connecting",
+      visit: { ...waiting, chat },
+      devices: broken,
+    },
+  },
+  "called-in": { snapshot: { ...patient, screen: "calledIn", visit: talks } },
+  call: call(talks),
+  "call-chat": call({ ...talks, chat }, {}, [chatButton]),
+  "call-settings": call(talks, {}, ["[data-do=settings]"]),
+  "call-leave": call(talks, {}, ["[data-do=end]"]),
+  "call-connecting": call(callWith({ status: "connecting" })),
+  "call-alone": call({ ...callWith({ status: "calling" }), otherPresence: "disconnected" }),
+  "call-weak": call(
+    callWith({
+      remoteMicrophone: false,
+      quality: { ...inCall.quality, fps: 7, concealedPercent: 9, roundTripMs: 420 },
+    }),
+    { devices: broken },
+  ),
+  "call-no-camera": call(callWith({ remoteCamera: false })),
+  "call-audio": call({ ...talks, session: { ...session, consultationMode: "AUDIO" } }),
+  "call-held": call({ ...talks, session: { ...session, status: "PAUSED" } }),
+  "call-reconnecting": call(callWith({ status: "reconnecting", secondsLeft: 42 })),
+  "call-lost": call(callWith({ status: "lost" })),
+  "doctor-room-empty": { snapshot: { ...doctor, sessions: [] } },
+  "doctor-room": {
+    snapshot: {
+      ...doctor,
+      sessions: [
+        other("w1", "Maria Keller", { waitingSince: at(-11) }),
+        other("w2", "Friedrich-Wilhelm von Oberschlesien-Hohenstein", {
+          patientReady: false,
+          deviceCheck: { camera: false, microphone: true, speaker: true },
+        }),
+        other("p1", "Jon Oyelaran", { ...planned, sessionId: "p1" }),
+        other("p2", "Aiko Tanaka", { ...planned, sessionId: "p2", scheduledStartTime: at(50) }),
+      ],
+    },
+  },
+  "doctor-call": call(asDoctor(talks)),
+  "doctor-call-chat": call({ ...asDoctor(talks), chat }, {}, [chatButton]),
+  "doctor-call-end": call(asDoctor(talks), {}, ["[data-do=end]"]),
+  after: { snapshot: { ...patient, screen: "after", visit: ended } },
+  "after-loading": {
+    snapshot: { ...patient, screen: "after", visit: { ...ended, summary: null } },
+  },
+  "after-thanks": {
+    snapshot: { ...patient, screen: "after", visit: { ...ended, feedbackGiven: true } },
+  },
+  "after-left": {
+    snapshot: { ...patient, screen: "after", visit: { ...ended, session, summary: null } },
+  },
+  "doctor-after": { snapshot: { ...doctor, screen: "after", visit: asDoctor(ended) } },
+  "history-loading": { snapshot: { ...patient, screen: "history" } },
+  "history-nothing": { snapshot: { ...patient, screen: "history", history: { items: [] } } },
+  history: {
+    snapshot: {
+      ...patient,
+      screen: "history",
+      history: {
+        items: [
+          summary,
+          { ...summary, sessionId: "h2", startTime: at(-60 * 24 * 12), feedbackSubmitted: true },
+          { ...summary, sessionId: "h3", startTime: at(-60 * 24 * 40), consultationMode: "AUDIO" },
+        ],
+        next: "h3",
+      },
+    },
+  },
+};
