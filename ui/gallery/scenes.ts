@@ -208,6 +208,13 @@ export const scenes: Record<string, Scene> = {
   }),
   "check-silent": check(broken),
   "check-denied": check(denied),
+  "check-audio": {
+    snapshot: {
+      ...patient,
+      screen: "check",
+      visit: { ...visit, call: null, session: { ...planned, consultationMode: "AUDIO" } },
+    },
+  },
   waiting: { snapshot: { ...patient, screen: "waiting", visit: waiting } },
   "waiting-offline": {
     snapshot: {

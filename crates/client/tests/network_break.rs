@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use bedside_client::Command;
-use bedside_protocol::PresenceStatus;
+use bedside_protocol::{ConsultationMode, PresenceStatus};
 use bedside_session::{Snapshot, snapshot::CallStatus};
 use support::{Visit, is_connected, status, until};
 
@@ -22,7 +22,7 @@ async fn both(visit: &Visit, what: &str, wanted: impl Fn(&Snapshot) -> bool + Co
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_break_heals_by_itself() {
-    let mut visit = Visit::begin_over(true).await;
+    let mut visit = Visit::begin_over(ConsultationMode::Video, true).await;
     visit.talk().await;
     both(&visit, "the relay", |s| s.visit.as_ref().unwrap().call.as_ref().unwrap().quality.relayed).await;
     visit.clinic.service.stop().await;
@@ -40,7 +40,7 @@ async fn a_break_heals_by_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_window_both_rejoin() {
-    let mut visit = Visit::begin_over(true).await;
+    let mut visit = Visit::begin_over(ConsultationMode::Video, true).await;
     visit.talk().await;
     visit.clinic.service.stop().await;
     both(&visit, "the break", |s| status(s) == Some(CallStatus::Reconnecting)).await;

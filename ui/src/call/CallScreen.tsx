@@ -55,6 +55,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
           ask({ ask: "switch", device: "microphone", on: !microphoneOn });
           break;
         case "v":
+          if (!hasPicture) return;
           ask({ ask: "switch", device: "camera", on: !cameraOn });
           break;
         case "c":
@@ -75,7 +76,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
     return () => {
       window.removeEventListener("keydown", onKey);
     };
-  }, [ask, microphoneOn, cameraOn, isDoctor, open]);
+  }, [ask, microphoneOn, cameraOn, hasPicture, isDoctor, open]);
 
   const unread = visit.chat.unread;
   return (
@@ -205,7 +206,12 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
           <PhoneOff aria-hidden />
         </Control>
       </nav>
-      <SettingsDialog isOpen={open === "settings"} onClose={close} devices={devices} />
+      <SettingsDialog
+        isOpen={open === "settings"}
+        onClose={close}
+        devices={devices}
+        withCamera={hasPicture}
+      />
       <ConfirmDialog
         isOpen={open === "end"}
         onClose={close}

@@ -9,10 +9,12 @@ export function SettingsDialog({
   isOpen,
   onClose,
   devices,
+  withCamera,
 }: {
   isOpen: boolean;
   onClose: () => void;
   devices: Devices;
+  withCamera: boolean;
 }) {
   const { t } = useTranslation();
   return (
@@ -21,7 +23,7 @@ export function SettingsDialog({
         <Dialog>
           <Heading slot="title">{t("devices.settings")}</Heading>
           <p>{t("devices.settingsLead")}</p>
-          <DeviceRows devices={devices} />
+          <DeviceRows devices={devices} withCamera={withCamera} />
           <div className="actions">
             <Button className="button main" data-do="done" onPress={onClose}>
               {t("devices.done")}

@@ -1,4 +1,4 @@
-import { Bell, PhoneIncoming } from "lucide-react";
+import { PhoneIncoming, X } from "lucide-react";
 import { useState } from "react";
 import { Button, ToggleButton } from "react-aria-components";
 import { useTranslation } from "react-i18next";
@@ -54,7 +54,7 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
                 setSeen(new Set([...seen, session.sessionId]));
               }}
             >
-              <Bell aria-hidden size={20} />
+              <X aria-hidden size={20} />
             </Button>
           }
         >
@@ -87,11 +87,7 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
             </section>
           )}
         </div>
-        {chosen ? (
-          <Chosen key={chosen.sessionId} session={chosen} />
-        ) : (
-          <p className="quiet">{t("room.choose")}</p>
-        )}
+        {chosen && <Chosen key={chosen.sessionId} session={chosen} />}
       </div>
     </main>
   );

@@ -80,7 +80,6 @@ export const en = {
     unknown: "Not checked yet",
     goingOn: "Going on",
     goBack: "Return to {{name}}",
-    choose: "Choose a patient on the left.",
     notThere: "{{name}} is not in the waiting room yet.",
   },
   devices: {
@@ -116,6 +115,7 @@ export const en = {
   },
   check: {
     title: "Let us check your camera and sound",
+    titleSound: "Let us check your sound",
     lead: "{{name}} sees and hears nothing yet.",
     ready: "I’m ready",
     readyWithout: "You can go on without. {{name}} will not {{what}}.",

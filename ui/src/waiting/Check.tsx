@@ -13,8 +13,9 @@ export function Check({ visit, devices }: { visit: Visit; devices: Devices }) {
   const { t } = useTranslation();
   const ask = useAsk();
   const { name } = visit.session.doctor;
+  const byVideo = visit.session.consultationMode === "VIDEO";
   const lacks = [
-    devices.camera.works ? null : t("check.notSee"),
+    devices.camera.works || !byVideo ? null : t("check.notSee"),
     devices.microphone.works ? null : t("check.notHear"),
     devices.speaker.works ? null : t("check.notHeard"),
   ].filter((what) => what !== null);
@@ -22,13 +23,13 @@ export function Check({ visit, devices }: { visit: Visit; devices: Devices }) {
   return (
     <main className="page">
       <div>
-        <h1>{t("check.title")}</h1>
+        <h1>{byVideo ? t("check.title") : t("check.titleSound")}</h1>
         <p className="quiet">{t("check.lead", { name })}</p>
       </div>
-      <div className="check">
-        <OwnPicture camera={devices.camera} label={t("check.preview")} />
+      <div className={byVideo ? "check" : undefined}>
+        {byVideo && <OwnPicture camera={devices.camera} label={t("check.preview")} />}
         <div className="card">
-          <DeviceRows devices={devices} />
+          <DeviceRows devices={devices} withCamera={byVideo} />
         </div>
       </div>
       <div className="next-step">

@@ -18,16 +18,24 @@ import { LevelMeter } from "../parts/LevelMeter";
 const AUTOMATIC = "automatic";
 
 /** Camera, microphone and speaker: each with a tick or its trouble, and the fix. */
-export function DeviceRows({ devices }: { devices: Devices }) {
+export function DeviceRows({
+  devices,
+  withCamera = true,
+}: {
+  devices: Devices;
+  withCamera?: boolean;
+}) {
   const { t } = useTranslation();
   const ask = useAsk();
   const heard = devices.testSoundHeard;
   const [played, setPlayed] = useState(false);
   return (
     <div>
-      <Row kind="camera" state={devices.camera}>
-        {devices.camera.on ? t("devices.cameraWorks") : t("devices.cameraOff")}
-      </Row>
+      {withCamera && (
+        <Row kind="camera" state={devices.camera}>
+          {devices.camera.on ? t("devices.cameraWorks") : t("devices.cameraOff")}
+        </Row>
+      )}
       <Row
         kind="microphone"
         state={devices.microphone}

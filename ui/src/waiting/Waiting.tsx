@@ -39,10 +39,12 @@ export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) 
           </p>
           <p>{t("waiting.stay")}</p>
         </section>
-        <div className="stack">
-          <OwnPicture camera={devices.camera} label={t("waiting.own")} />
-          <p className="quiet small">{t("waiting.own")}</p>
-        </div>
+        {session.consultationMode === "VIDEO" && (
+          <div className="stack">
+            <OwnPicture camera={devices.camera} label={t("waiting.own")} />
+            <p className="quiet small">{t("waiting.own")}</p>
+          </div>
+        )}
       </div>
       <ChatPanel visit={visit} inPage />
       <div className="next-step">

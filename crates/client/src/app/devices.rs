@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bedside_devices::{Device, SoundStream, Trouble, cameras};
-use bedside_protocol::DeviceCheck;
+use bedside_protocol::{ConsultationMode, DeviceCheck};
 use bedside_session::snapshot::{DeviceChoice, DeviceState, DeviceTrouble, Devices};
 
 use super::{App, Event};
@@ -30,6 +30,8 @@ pub(super) struct DevicesState {
     /// Counts openings, so that one that took too long is recognised as stale.
     opening: u32,
     wanted: bool,
+    /// A visit by sound or in writing has no use for a camera, and lights none.
+    wants_camera: bool,
     looked_at: Instant,
 }
 
@@ -49,6 +51,7 @@ impl DevicesState {
             speaker_stream: None,
             opening: 0,
             wanted: false,
+            wants_camera: false,
             looked_at: Instant::now(),
         }
     }
@@ -112,9 +115,10 @@ impl App {
         });
     }
 
-    /// Opens all three for a visit.
-    pub(super) fn open_devices(&mut self) {
+    /// Opens what a visit needs.
+    pub(super) fn open_devices(&mut self, mode: ConsultationMode) {
         self.devices.wanted = true;
+        self.devices.wants_camera = mode == ConsultationMode::Video;
         self.list_devices();
         if self.devices.microphone_stream.is_none() {
             self.open_microphone();
@@ -123,14 +127,14 @@ impl App {
             self.open_speaker();
         }
         self.audio.set_microphone_on(self.devices.microphone.on);
-        if !self.devices.camera.works {
+        if self.devices.wants_camera && !self.devices.camera.works {
             self.set_camera(self.devices.camera.on);
         }
     }
 
     /// Lets go of all three: no light stays on after a visit.
     pub(super) fn close_devices(&mut self) {
-        self.devices.wanted = false;
+        (self.devices.wanted, self.devices.wants_camera) = (false, false);
         self.devices.opening += 1;
         self.audio.no_capture();
         self.audio.no_playout();
@@ -183,6 +187,7 @@ impl App {
 
     pub(super) fn set_camera(&mut self, on: bool) {
         self.devices.camera.on = on;
+        let on = on && self.devices.wants_camera;
         (self.devices.camera.opening, self.devices.camera.works) = (on, false);
         self.video.set_camera(effective(&self.devices.camera), on);
     }
@@ -301,7 +306,7 @@ impl App {
         if missing(&self.devices.speaker) {
             self.open_speaker();
         }
-        if missing(&self.devices.camera) {
+        if self.devices.wants_camera && missing(&self.devices.camera) {
             self.list_devices();
             let id = effective(&self.devices.camera);
             self.video.set_camera(id, true);

@@ -44,6 +44,7 @@ impl App {
     fn open_visit(&mut self, session: Session) {
         let Some(user) = &self.user else { return };
         let party = self.party();
+        let mode = session.consultation_mode;
         let other = session.participants.iter().find(|p| p.party != party).map(|p| p.status);
         self.visit = Some(VisitState {
             chat: ChatLog::new(session.session_id, user.id),
@@ -60,7 +61,7 @@ impl App {
             session,
         });
         self.listen_to_visit();
-        self.open_devices();
+        self.open_devices(mode);
     }
 
     /// The service tells from now on: what happened before is asked for, so that nothing falls

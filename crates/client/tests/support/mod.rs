@@ -7,6 +7,7 @@ pub mod common;
 use std::time::Duration;
 
 use bedside_client::{Client, ClientConfig, Command};
+use bedside_protocol::ConsultationMode;
 use bedside_session::{
     Snapshot,
     snapshot::{CallStatus, Link, Screen},
@@ -65,12 +66,13 @@ pub async fn signed_in(clinic: &Clinic, name: &str, relay_only: bool) -> (Client
 impl Visit {
     /// Both are signed in; nobody has come yet.
     pub async fn begin() -> Self {
-        Self::begin_over(false).await
+        Self::begin_over(ConsultationMode::Video, false).await
     }
 
-    /// The same, with media through the service's relay where `relay_only`.
-    pub async fn begin_over(relay_only: bool) -> Self {
-        let clinic = common::clinic().await;
+    /// The same, for a visit of this kind, with media through the service's relay where
+    /// `relay_only`.
+    pub async fn begin_over(mode: ConsultationMode, relay_only: bool) -> Self {
+        let clinic = common::clinic_for(mode).await;
         let (doctor, doctors) = signed_in(&clinic, "doctor", relay_only).await;
         let (patient, patients) = signed_in(&clinic, "patient", relay_only).await;
         Self { clinic, doctor, patient, _folders: [doctors, patients] }

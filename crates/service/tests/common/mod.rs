@@ -51,6 +51,11 @@ pub fn email(name: &str) -> String {
 
 /// Starts a service with a visit that is about to begin.
 pub async fn clinic() -> Clinic {
+    clinic_for(ConsultationMode::Video).await
+}
+
+/// The same, with a visit of this kind.
+pub async fn clinic_for(mode: ConsultationMode) -> Clinic {
     // Only the first test of a process finds none installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
@@ -84,10 +89,10 @@ pub async fn clinic() -> Clinic {
         doctor_id: None,
         scheduled_start_time: now,
         scheduled_duration_minutes: 15,
-        consultation_mode: ConsultationMode::Video,
+        consultation_mode: mode,
     };
     let appointment = app.store.add_appointment(&request, ids[0], now).await.unwrap();
-    let session = app.store.session_for(appointment, ConsultationMode::Video, now).await.unwrap().unwrap();
+    let session = app.store.session_for(appointment, mode, now).await.unwrap().unwrap();
     app.store.close().await;
 
     let service = Service::start(config, folder).await;
