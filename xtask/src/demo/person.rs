@@ -79,6 +79,11 @@ impl Person {
             s = json!(selector)
         );
         self.until(selector, &enabled).await?;
+        // As a person scrolls to it: WebDriver does only where it is outside the window, and what
+        // stays in sight at the bottom may cover it.
+        let show =
+            format!("document.querySelector({}).scrollIntoView({{ block: 'nearest' }})", json!(selector));
+        self.script(&show).await?;
         let element = self.client.find(Locator::Css(selector)).await?;
         element.click().await.with_context(|| format!("{selector} can't be clicked"))
     }
