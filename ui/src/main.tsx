@@ -12,6 +12,7 @@ import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { tauriBackend } from "./api/tauri";
 import { BackendProvider } from "./api/context";
+import { prepare } from "./parts/pictures";
 
 const root = document.getElementById("root");
 if (root) {
@@ -22,4 +23,6 @@ if (root) {
       </BackendProvider>
     </StrictMode>,
   );
+  // After the first screen is there: nobody is in a call yet.
+  setTimeout(() => void prepare(), 1_000);
 }

@@ -25,6 +25,9 @@ struct Server(Child);
 impl Server {
     fn start() -> Result<Self> {
         let ui = root().join("ui");
+        if TcpStream::connect(("localhost", PORT)).is_ok() {
+            bail!("something else serves on port {PORT} already");
+        }
         // Not through npx, which would outlive its child's end.
         let vite = Command::new("node")
             .args(["node_modules/vite/bin/vite.js", "--logLevel", "error"])
@@ -86,6 +89,9 @@ pub(crate) fn run(only: &str) -> Result<()> {
 }
 
 fn shoot(file: &Path, name: &str, look: u32, (width, height): (u32, u32)) -> Result<()> {
+    if file.exists() {
+        fs::remove_file(file)?;
+    }
     let arguments = [
         format!("--screenshot={}", file.display()),
         format!("--window-size={width},{height}"),

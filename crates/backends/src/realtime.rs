@@ -253,7 +253,11 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
                     None => return End::Stopped,
                     Some(Command::Subscribe(destination)) => {
                         let frame = subscribe(&destination);
-                        if !self.subscriptions.insert(destination) {
+                        if !self.subscriptions.insert(destination.clone()) {
+                            // It was confirmed before.
+                            if self.events.send(RealtimeEvent::Subscribed(destination)).await.is_err() {
+                                return End::Stopped;
+                            }
                             continue;
                         }
                         frame.to_text()

@@ -1,7 +1,7 @@
 //! Who waits where there are too few cores: pictures may be late, sound may not.
 
-/// Lowest real-time priority that is not the lowest: above everything ordinary, below a sound
-/// server's own threads (5 and more), which feed on what these make.
+/// A low real-time priority: above everything ordinary, below a sound server's own threads (5 and
+/// more), which feed on what these make.
 #[cfg(target_os = "linux")]
 const REAL_TIME: libc::c_int = 3;
 

@@ -29,12 +29,12 @@ const MARGIN_MS: f32 = 10.0;
 /// How much more than the margin may be left for good: the longest period of a voice, so that
 /// leaving one out does not ask for it back.
 const TOLERANCE_MS: f32 = 16.0;
-/// More than this, left at the worst moment of the last two seconds, came with a speaker that
-/// stood still and not with the network, and is not kept for ten.
+/// More than this, left at the worst moment of the last six seconds, is not kept for ten: it came
+/// with a speaker that stood still once, or a burst that has not come again.
 const SURPLUS_MS: f32 = 50.0;
 /// Below this it may run dry at any moment: no time to wait for a pause.
 const SCARCE_MS: f32 = 4.0;
-/// The wait is never longer than this: beyond it people talk over one another, and a gap is the
+/// The wait is made shorter at once beyond this: people talk over one another, and a gap is the
 /// lesser evil.
 const LONGEST_MS: f32 = 400.0;
 /// Frames of 10 ms between two changes of the wait.
@@ -76,6 +76,8 @@ pub struct JitterBuffer {
     left: Left,
     /// Frames until the wait may be changed again.
     rest: u32,
+    /// Packets made up for while nothing was there: if they turn out to be lost, that was that.
+    owed: u64,
     concealed_in_a_row: u32,
     started: bool,
     stats: JitterStats,
@@ -92,6 +94,7 @@ impl JitterBuffer {
             sound: Vec::with_capacity(4 * PACKET_SAMPLES),
             left: Left::default(),
             rest: 0,
+            owed: 0,
             concealed_in_a_row: 0,
             started: false,
             stats: JitterStats::default(),
@@ -144,12 +147,6 @@ impl JitterBuffer {
         Ok(frame)
     }
 
-    /// Forgets everything but the statistics: another stream follows.
-    pub fn reset(&mut self) -> Result<(), MediaError> {
-        *self = Self { stats: self.stats, ..Self::new()? };
-        Ok(())
-    }
-
     fn decode_next(&mut self) -> Result<(), MediaError> {
         let next = self.next.unwrap_or(self.highest + 1);
         if let Some(packet) = self.packets.remove(&next) {
@@ -162,6 +159,13 @@ impl JitterBuffer {
                 Err(_) => self.decoder.conceal()?,
             };
             self.sound.extend_from_slice(decoded);
+            self.next = Some(next + 1);
+            self.owed = 0;
+            return Ok(());
+        }
+        if !self.packets.is_empty() && self.owed > 0 {
+            // Not late, as it seemed, but lost, and made up for already.
+            self.owed -= 1;
             self.next = Some(next + 1);
             return Ok(());
         }
@@ -180,11 +184,15 @@ impl JitterBuffer {
         if !self.packets.is_empty() {
             // Later ones are there: this one is lost.
             self.next = Some(next + 1);
-        } else if self.concealed_in_a_row > INTERRUPTED {
+            return Ok(());
+        }
+        self.owed += 1;
+        if self.concealed_in_a_row > INTERRUPTED {
             // Wait for the stream to fill the buffer again, as at its start. Otherwise the packet
             // is only late, and playing it after the gap makes the wait longer, as it should be.
             self.started = false;
             self.concealed_in_a_row = 0;
+            self.owed = 0;
             self.next = None;
         }
         Ok(())
@@ -196,9 +204,10 @@ impl JitterBuffer {
             self.rest -= 1;
             return;
         }
-        let too_long = self.waiting().as_secs_f32() * 1e3 > LONGEST_MS;
+        let waiting = self.waiting().as_secs_f32() * 1e3;
+        let too_long = waiting > LONGEST_MS;
         let lately = self.left.least(Left::LATELY);
-        let surplus = self.left.is_settled() && lately > SURPLUS_MS;
+        let surplus = self.left.is_settled() && self.left.least(Left::SURPLUS) > SURPLUS_MS;
         if too_long
             || surplus
             || (self.left.is_settled() && self.left.least(Left::KEPT) > MARGIN_MS + TOLERANCE_MS)
@@ -208,7 +217,7 @@ impl JitterBuffer {
             self.stats.shortened += out as u64;
             self.left.shift(-milliseconds(out));
             self.rest = if too_long { 0 } else { REST };
-        } else if lately < MARGIN_MS && self.concealed_in_a_row == 0 {
+        } else if lately < MARGIN_MS && self.concealed_in_a_row == 0 && waiting + TOLERANCE_MS < LONGEST_MS {
             self.need_ahead();
             let put = stretch::lengthen(&mut self.sound, lately < SCARCE_MS);
             self.stats.lengthened += put as u64;
@@ -221,9 +230,10 @@ impl JitterBuffer {
     fn need_ahead(&mut self) {
         while self.sound.len() < stretch::NEEDED + FRAME {
             let Some(packet) = self.next.and_then(|next| self.packets.remove(&next)) else { return };
+            self.next = self.next.map(|next| next + 1);
             let Ok(sound) = self.decoder.decode(&packet) else { return };
             self.sound.extend_from_slice(sound);
-            self.next = self.next.map(|next| next + 1);
+            (self.concealed_in_a_row, self.owed) = (0, 0);
         }
     }
 
@@ -264,6 +274,8 @@ impl Left {
     const KEPT: usize = 40;
     /// Two seconds, before which nothing is shortened.
     const SETTLED: usize = 8;
+    /// Six seconds.
+    const SURPLUS: usize = 24;
     /// Two seconds.
     const LATELY: usize = 8;
 
@@ -374,6 +386,21 @@ mod tests {
         let (_, stats) = play(|n| Some(if n % 250 == 249 { 80 } else { 30 }), 3_000);
         assert!(stats.concealed <= 3 * PACKET_SAMPLES as u64, "only the first one is heard: {stats:?}");
         assert!(stats.waiting < Duration::from_millis(110), "{stats:?}");
+    }
+
+    #[test]
+    fn what_was_made_up_for_is_not_made_up_again() {
+        // Half a second is lost, as when a laptop changes to another access point.
+        let (_, stats) = play(|n| (!(250..275).contains(&n)).then_some(30), 1_500);
+        assert!(stats.concealed <= 30 * PACKET_SAMPLES as u64, "{stats:?}");
+        assert!(stats.waiting < Duration::from_millis(120), "{stats:?}");
+    }
+
+    #[test]
+    fn a_long_burst_that_comes_again_finds_enough() {
+        let (_, stats) =
+            play(|n| Some(if n % 250 >= 240 { 30 + (250 - n as u64 % 250) * 20 } else { 30 }), 3_000);
+        assert!(stats.concealed <= 15 * PACKET_SAMPLES as u64, "only the first one is heard: {stats:?}");
     }
 
     #[test]

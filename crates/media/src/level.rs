@@ -33,7 +33,7 @@ impl SilenceWatch {
 const WINDOW: u32 = 100;
 const WINDOWS: usize = 10;
 
-/// How loud it is in the room when nobody speaks: the quietest moment of the last few seconds.
+/// How loud it is in the room when nobody speaks: the quietest moment of the last ten seconds.
 #[derive(Debug)]
 pub struct NoiseFloor {
     last: [f32; 3],

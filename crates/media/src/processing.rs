@@ -47,7 +47,7 @@ impl Default for Processing {
 }
 
 impl Processing {
-    /// Everything on, noise suppression as soon as there is noise.
+    /// Everything on; noise suppression after ten seconds in which it was never quiet.
     pub fn new() -> Self {
         let suppresses_noise = false;
         Self {

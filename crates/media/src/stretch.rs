@@ -51,8 +51,9 @@ fn period(sound: &[f32], alike: f32) -> Option<usize> {
         return None;
     }
     let head = &sound[..FADE];
-    let power: f32 = head.iter().map(|s| s * s).sum();
-    if power / (FADE as f32) < QUIET {
+    // All of it: what is left out after a quiet start may be that of a word.
+    let is_quiet = |part: &[f32]| part.iter().map(|s| s * s).sum::<f32>() < QUIET * part.len() as f32;
+    if sound[..NEEDED].chunks(FADE).all(is_quiet) {
         return Some(*PERIOD.end());
     }
     let likeness = |lag: usize| {

@@ -47,11 +47,20 @@ export function duration(seconds: number): string {
   return `${Math.floor(seconds / 60)}:${rest}`;
 }
 
-/** Money, exact as the service wrote it. */
+/** Money as the person's language writes it, with every digit that the service wrote. */
 export function money(amount: string, currency: string): string {
-  const format = new Intl.NumberFormat(i18next.language, { style: "currency", currency });
-  // A decimal number as the service writes it is one that can be formatted without rounding.
-  return format.format(amount as Intl.StringNumericLiteral);
+  try {
+    const format = new Intl.NumberFormat(i18next.language, {
+      style: "currency",
+      currency,
+      maximumFractionDigits: 20,
+    });
+    // A decimal number in text keeps its digits.
+    return format.format(amount as Intl.StringNumericLiteral);
+  } catch {
+    // Not a currency's code: as it came.
+    return `${amount} ${currency}`;
+  }
 }
 
 /** Things of which each one counts: "a, b, or c". */

@@ -27,11 +27,31 @@ export function parse(message: ArrayBuffer): Message {
   };
 }
 
+const CODEC: VideoDecoderConfig = { codec: "vp8", optimizeForLatency: true };
+
+let support: Promise<boolean> | null = null;
+
 /** Whether this page can decode what is sent; without it the core decodes. */
-async function decodes(): Promise<boolean> {
-  if (!("VideoDecoder" in globalThis)) return false;
-  const support = await VideoDecoder.isConfigSupported({ codec: "vp8" }).catch(() => null);
-  return support?.supported === true;
+function decodes(): Promise<boolean> {
+  support ??= (async () => {
+    if (!("VideoDecoder" in globalThis)) return false;
+    const answer = await VideoDecoder.isConfigSupported(CODEC).catch(() => null);
+    return answer?.supported === true;
+  })();
+  return support;
+}
+
+/**
+ * Makes the webview load its codecs before anybody waits for a picture: the first decoder of a
+ * process costs WebKitGTK over half a second.
+ */
+export async function prepare(): Promise<void> {
+  if (!(await decodes())) return;
+  const ignore = () => undefined;
+  const decoder = new VideoDecoder({ output: ignore, error: ignore });
+  decoder.configure(CODEC);
+  await decoder.flush().catch(ignore);
+  if (decoder.state !== "closed") decoder.close();
 }
 
 /** One stream of pictures onto one canvas. */
@@ -89,7 +109,7 @@ export class PictureStream {
           this.lost();
         },
       });
-      this.decoder.configure({ codec: "vp8", optimizeForLatency: true });
+      this.decoder.configure(CODEC);
     }
     this.waitsForKey = false;
     if (message.key) this.size = { width: message.width, height: message.height };

@@ -112,7 +112,7 @@ impl App {
             Event::Joined(id, Ok(response)) => self.on_joined(id, response).await,
             Event::Joined(id, Err(error)) => {
                 self.busy = false;
-                self.on_join_failed(id, &error);
+                self.on_join_failed(id, &error).await;
             }
             Event::Page(id, Ok(page)) => self.on_page(id, page),
             Event::Uploaded(id, Ok(outgoing)) => {

@@ -41,6 +41,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often a service that did not answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
+/// The how manieth sign-in of this run: an answer to an earlier one's request is recognised.
+pub(crate) type Account = u64;
+
 /// The how manieth asking for the list of sessions: an answer that was overtaken is recognised.
 pub(crate) type Asked = u64;
 
@@ -69,8 +72,9 @@ pub(crate) struct App {
     vault: Vault,
     service: String,
     snapshots: watch::Sender<Snapshot>,
-    events: mpsc::Sender<Event>,
-    event_queue: Option<mpsc::Receiver<Event>>,
+    events: mpsc::Sender<(Option<Account>, Event)>,
+    event_queue: Option<mpsc::Receiver<(Option<Account>, Event)>>,
+    account: Account,
     tasks: TaskTracker,
     started: Instant,
 
@@ -114,7 +118,7 @@ impl App {
         let camera_events = events.clone();
         let video = Video::start(self_video, move |event| {
             // Full only when the actor hangs, and then nobody looks.
-            if camera_events.try_send(Event::Camera(event)).is_err() {
+            if camera_events.try_send((None, Event::Camera(event))).is_err() {
                 tracing::warn!("a camera's event was dropped");
             }
         })
@@ -129,6 +133,7 @@ impl App {
             snapshots,
             events,
             event_queue: Some(event_queue),
+            account: 0,
             tasks: TaskTracker::new(),
             started: Instant::now(),
             signed_in: None,
@@ -170,7 +175,12 @@ impl App {
                     Some(command) => self.on_command(command).await,
                     None => break,
                 },
-                Some(event) = events.recv() => self.on_event(event).await,
+                Some((account, event)) = events.recv() => {
+                    // An answer for somebody who has signed out meanwhile is nobody's.
+                    if account.is_none_or(|account| account == self.account) {
+                        self.on_event(event).await;
+                    }
+                }
                 event = next_realtime(&mut self.realtime_events) => self.on_realtime(event).await,
                 event = next_peer(&mut self.visit) => self.on_peer(event).await,
                 _ = tick.tick() => self.on_tick().await,
@@ -212,7 +222,7 @@ impl App {
         let events = self.events.clone();
         self.tasks.spawn(async move {
             // Closed while the request was under way.
-            let _ = events.send(request.await).await;
+            let _ = events.send((None, request.await)).await;
         });
     }
 
@@ -223,7 +233,11 @@ impl App {
         R: Future<Output = Event> + Send + 'static,
     {
         if let Some(signed_in) = &self.signed_in {
-            self.spawn(request(signed_in.clone()));
+            let (events, request, account) = (self.events.clone(), request(signed_in.clone()), self.account);
+            self.tasks.spawn(async move {
+                // Closed while the request was under way.
+                let _ = events.send((Some(account), request.await)).await;
+            });
         }
     }
 
@@ -280,6 +294,8 @@ impl App {
         });
         (self.signed_in, self.user, self.link, self.screen) = (None, None, Link::Off, Screen::SignIn);
         (self.sessions, self.history, self.busy, self.asking) = (vec![], None, false, None);
+        // What was asked for this person and is still under way is not the next one's.
+        self.account += 1;
     }
 
     fn refresh_sessions(&mut self) {

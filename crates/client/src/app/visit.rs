@@ -195,7 +195,7 @@ impl App {
         self.on_session(response.session).await;
     }
 
-    pub(super) fn on_join_failed(&mut self, id: SessionId, error: &BackendError) {
+    pub(super) async fn on_join_failed(&mut self, id: SessionId, error: &BackendError) {
         if let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id) {
             visit.joining = false;
         }
@@ -203,7 +203,7 @@ impl App {
         if !matches!(error, BackendError::Unreachable) {
             self.fail(error);
             if self.visit.as_ref().is_some_and(|visit| visit.call.is_none()) {
-                self.visit = None;
+                self.end_visit().await;
                 self.close_devices();
                 self.screen = Screen::Home;
                 self.refresh_sessions();
