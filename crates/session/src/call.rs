@@ -144,6 +144,11 @@ pub struct Call {
     other: Option<PeerId>,
     phase: CallPhase,
     has_peer: bool,
+    /// Whether media has flowed over the connection there is. Only then can an ICE restart help;
+    /// in the middle of its making it would undo it.
+    has_flowed: bool,
+    /// When a connection that broke has had time to heal by itself.
+    heals_until: Option<Now>,
     negotiation: u32,
     /// Whether our description of this negotiation is being made or was sent.
     awaiting: Awaiting,
@@ -177,6 +182,8 @@ impl Call {
             other: None,
             phase: CallPhase::Calling,
             has_peer: false,
+            has_flowed: false,
+            heals_until: None,
             negotiation: 0,
             awaiting: Awaiting::Nothing,
             since: now,
@@ -187,10 +194,9 @@ impl Call {
             remote: None,
             was_connected: false,
         };
-        let hello = call.hello(false);
         // Open at once: gathering candidates and keys goes on while the hello travels.
-        call.has_peer = true;
-        (call, vec![CallAction::OpenPeer, hello])
+        let actions = vec![call.open_peer(), call.hello(false)];
+        (call, actions)
     }
 
     /// How it stands.
@@ -292,7 +298,7 @@ impl Call {
             {
                 vec![CallAction::AddCandidate { candidate, sdp_mid, sdp_m_line_index }]
             }
-            SignalBody::Restart if self.party == Party::Doctor => self.offer(true, now),
+            SignalBody::Restart if self.party == Party::Doctor && self.has_flowed => self.offer(true, now),
             SignalBody::Media { microphone, camera } => {
                 self.remote = Some(RemoteMedia { microphone, camera });
                 vec![]
@@ -305,8 +311,7 @@ impl Call {
                 self.negotiation = 0;
                 self.awaiting = Awaiting::Nothing;
                 self.next_hello = now + HELLO_EVERY;
-                self.has_peer = true;
-                vec![CallAction::OpenPeer]
+                vec![self.open_peer()]
             }
             _ => vec![],
         }
@@ -325,12 +330,7 @@ impl Call {
             self.phase = CallPhase::Connecting;
         }
         // The connection of a call that has met nobody yet is as good as fresh.
-        if knew_another || !self.has_peer {
-            self.has_peer = true;
-            vec![CallAction::OpenPeer]
-        } else {
-            vec![]
-        }
+        if knew_another || !self.has_peer { vec![self.open_peer()] } else { vec![] }
     }
 
     fn offer(&mut self, restart: bool, now: Now) -> Vec<CallAction> {
@@ -366,6 +366,8 @@ impl Call {
         }
         self.phase = CallPhase::Connected;
         self.was_connected = true;
+        self.has_flowed = true;
+        self.heals_until = None;
         self.restarts = 0;
         self.send_media()
     }
@@ -374,6 +376,7 @@ impl Call {
         if self.phase == CallPhase::Connected {
             self.phase = CallPhase::Reconnecting { until: now + RECONNECTION_WINDOW };
             self.since = now;
+            self.heals_until = Some(now + RESTART_AFTER);
         }
         vec![]
     }
@@ -396,9 +399,12 @@ impl Call {
         self.restarts = 0;
         self.since = now;
         self.next_hello = now + HELLO_EVERY;
-        self.has_peer = true;
-        let hello = self.hello(false);
-        vec![CallAction::OpenPeer, hello]
+        vec![self.open_peer(), self.hello(false)]
+    }
+
+    const fn open_peer(&mut self) -> CallAction {
+        (self.has_peer, self.has_flowed, self.heals_until) = (true, false, None);
+        CallAction::OpenPeer
     }
 
     fn on_link_up(&mut self, now: Now) -> Vec<CallAction> {
@@ -413,10 +419,16 @@ impl Call {
         }
     }
 
+    /// New candidates for the connection there is, where that can help; else a fresh one.
     fn restart(&mut self, now: Now) -> Vec<CallAction> {
         self.since = now;
+        self.heals_until = None;
+        if self.other.is_none() {
+            self.next_hello = now + HELLO_EVERY;
+            return vec![self.hello(false)];
+        }
         self.restarts += 1;
-        if self.restarts > MAX_RESTARTS {
+        if self.restarts > MAX_RESTARTS || !self.has_flowed {
             return self.start_over(now);
         }
         match self.party {
@@ -462,7 +474,7 @@ impl Call {
                 self.next_hello = now + HELLO_EVERY;
                 vec![self.hello(false)]
             }
-            CallPhase::Reconnecting { .. } if self.restarts == 0 && now >= self.since + RESTART_AFTER => {
+            CallPhase::Reconnecting { .. } if self.heals_until.is_some_and(|until| now >= until) => {
                 self.restart(now)
             }
             CallPhase::Reconnecting { .. } | CallPhase::Connecting | CallPhase::Calling
