@@ -6,22 +6,23 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rtc::{
     interceptor::{
-        Attribute, BandwidthEstimator, EstimatorStats, Gcc, Interceptor, PacerBuilder, PacerInterceptor,
-        Packet, PacketReport, StreamInfo, TaggedPacket,
+        Attribute, BandwidthEstimator, EstimatorStats, Interceptor, PacerBuilder, PacerInterceptor, Packet,
+        PacketReport, StreamInfo, TaggedPacket,
     },
     sansio::Protocol,
     shared::error::Error,
 };
 
-use crate::peer::OPUS_PAYLOAD_TYPE;
+use crate::{estimate::Estimate, feedback::KnownFrom, peer::OPUS_PAYLOAD_TYPE};
 
-/// Where the estimate begins: 360p and sound, which most networks carry at once.
-pub(crate) const START_BPS: u64 = 600_000;
+/// Where the estimate begins: the least that carries 360p at 30 pictures a second, and sound.
+/// It grows by half in a second for as long as nothing speaks against it.
+pub(crate) const START_BPS: u64 = 450_000;
 /// The estimate's bounds: sound and its headers; 720p at its best.
 const BOUNDS_BPS: (f64, f64) = (60_000.0, 3_000_000.0);
 /// How much faster than the estimate a frame's packets may leave: a key frame several times the
@@ -30,49 +31,107 @@ const HEADROOM: f64 = 1.5;
 /// Packets that may wait to be paced: half a second of the best picture. More are dropped;
 /// encoders look at the queue long before.
 const QUEUE: usize = 160;
+/// A round trip is not believed to be shorter: the next request comes no sooner.
+const LEAST_ROUND_TRIP: Duration = Duration::from_millis(30);
+/// Repairs remembered: a second of the best picture, all of it lost.
+const MOST_REPAIRS: usize = 400;
+/// How long after the bucket's own reckoning it is looked at again. That is rounded down to the
+/// nanosecond, at which the last bit is not there yet (0.21.1).
+const GRAIN: Duration = Duration::from_micros(100);
 
-/// Google congestion control whose estimate can be read from outside.
+/// The estimate as the stack drives it, which can be read from outside.
 pub(crate) struct Estimator {
-    inner: Gcc,
+    inner: Estimate,
     target: Arc<AtomicU64>,
+    round_trip: Arc<AtomicU64>,
+    known_from: Arc<KnownFrom>,
 }
 
 impl Estimator {
-    pub(crate) fn new(target: Arc<AtomicU64>) -> Self {
+    /// Writes its estimate to `target`, bits a second, and the round trip to `round_trip`, µs.
+    pub(crate) fn new(
+        target: Arc<AtomicU64>,
+        round_trip: Arc<AtomicU64>,
+        known_from: Arc<KnownFrom>,
+    ) -> Self {
         target.store(START_BPS, Ordering::Relaxed);
-        Self { inner: Gcc::new(START_BPS as f64, BOUNDS_BPS.0, BOUNDS_BPS.1), target }
+        Self { inner: Estimate::new(START_BPS as f64, BOUNDS_BPS), target, round_trip, known_from }
     }
 }
 
 impl BandwidthEstimator for Estimator {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
-        self.inner.on_reports(now, reports);
-        self.target.store(self.inner.target_bitrate() as u64, Ordering::Relaxed);
+        self.inner.on_reports(now, reports, self.known_from.take());
+        self.target.store(self.inner.target() as u64, Ordering::Relaxed);
+        self.round_trip.store(self.inner.round_trip().as_micros() as u64, Ordering::Relaxed);
     }
 
     fn target_bitrate(&self) -> f64 {
-        self.inner.target_bitrate()
+        self.inner.target()
     }
 
     fn stats(&self) -> EstimatorStats {
-        self.inner.stats()
+        let (by_delay, by_loss, lost) = self.inner.halves();
+        let mut stats = EstimatorStats::default();
+        stats.delay_based_bitrate = Some(by_delay);
+        stats.loss_based_bitrate = Some(by_loss);
+        stats.packet_loss = Some(lost);
+        stats
     }
 }
 
-/// The stack's pacer, with sound going past its queue and a bound on it.
+/// The stack's pacer, with sound going past its queue, a bound on it, and no more than one answer
+/// in a round trip to those who ask for the same packet again and again: on a line that is full,
+/// as many as they ask for would keep it so.
 pub(crate) struct Pacer {
     inner: PacerInterceptor,
     sound: VecDeque<TaggedPacket>,
     queued: Arc<AtomicUsize>,
+    round_trip: Arc<AtomicU64>,
+    /// What was sent again in the last second, when, and its bits; the oldest first.
+    repaired: VecDeque<(u16, Instant, f64)>,
+    /// Bits a second that go into this.
+    repairing: Arc<AtomicU64>,
 }
 
 impl Pacer {
-    pub(crate) fn new(queued: Arc<AtomicUsize>) -> Self {
+    /// Says in `queued` how many packets wait, and in `repairing` how many bits a second are sent
+    /// again; goes by `round_trip`, µs.
+    pub(crate) fn new(
+        queued: Arc<AtomicUsize>,
+        repairing: Arc<AtomicU64>,
+        round_trip: Arc<AtomicU64>,
+    ) -> Self {
         let inner = PacerBuilder::new()
             .with_target_bitrate(START_BPS as f64 * HEADROOM)
             .with_queue_limit(QUEUE)
             .build();
-        Self { inner, sound: VecDeque::new(), queued }
+        Self { inner, sound: VecDeque::new(), queued, round_trip, repaired: VecDeque::new(), repairing }
+    }
+
+    /// Whether this packet of so many bits may be sent once more now.
+    fn may_repair(&mut self, sequence: u16, bits: f64, now: Instant) -> bool {
+        let round_trip = Duration::from_micros(self.round_trip.load(Ordering::Relaxed));
+        let again_after = (round_trip * 3 / 5).max(LEAST_ROUND_TRIP);
+        let too_soon = |(number, at, _): &(u16, Instant, f64)| {
+            *number == sequence && now.saturating_duration_since(*at) < again_after
+        };
+        if self.repaired.iter().rev().any(too_soon) {
+            return false;
+        }
+        self.repaired.push_back((sequence, now, bits));
+        true
+    }
+
+    /// What goes into repair is not there for the next picture.
+    fn note_repairs(&mut self, now: Instant) {
+        let is_old =
+            |(_, at, _): &(u16, Instant, f64)| now.saturating_duration_since(*at) > Duration::from_secs(1);
+        while self.repaired.front().is_some_and(is_old) || self.repaired.len() > MOST_REPAIRS {
+            self.repaired.pop_front();
+        }
+        let bits: f64 = self.repaired.iter().map(|(_, _, bits)| bits).sum();
+        self.repairing.store(bits as u64, Ordering::Relaxed);
     }
 
     fn note_queue(&self) {
@@ -112,6 +171,14 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Pacer {
             self.sound.push_back(message);
             return Ok(());
         }
+        let now = message.now;
+        if let Packet::Rtp(packet) = &message.message.packet
+            && message.message.get(&Attribute::Retransmission).is_some()
+            && !self.may_repair(packet.header.sequence_number, packet.payload.len() as f64 * 8.0, now)
+        {
+            return Ok(());
+        }
+        self.note_repairs(now);
         let done = self.inner.handle_write(message);
         self.note_queue();
         done
@@ -128,7 +195,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Pacer {
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {
-        self.inner.poll_timeout()
+        self.inner.poll_timeout().map(|due| due + GRAIN)
     }
 }
 

@@ -5,6 +5,7 @@
 //! an [`Inbound`] as they come; what is sent goes through bounded queues, sound first.
 
 mod congestion;
+mod estimate;
 mod feedback;
 mod handler;
 mod peer;

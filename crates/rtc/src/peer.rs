@@ -4,7 +4,7 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bedside_redact::Secret;
@@ -36,12 +36,13 @@ use webrtc::{
         configure_congestion_control, configure_nack, configure_rtcp_reports,
     },
     rtp_transceiver::RtpSender,
+    runtime::{Runtime, TokioRuntime, timeout},
 };
 
 use crate::{
     Inbound, RtcError,
     congestion::{Estimator, Pacer},
-    feedback::{self, Feedback},
+    feedback::{self, Feedback, KnownFrom},
     handler::{Handler, RemoteVideo},
     sender::{self, MediaSender, Shared},
 };
@@ -159,6 +160,7 @@ pub struct Peer {
     stop: CancellationToken,
     sending: JoinHandle<()>,
     readers: TaskTracker,
+    runtime: Arc<dyn Runtime>,
 }
 
 impl fmt::Debug for Peer {
@@ -240,6 +242,16 @@ impl Peer {
         config: &PeerConfig,
         inbound: Arc<dyn Inbound>,
     ) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
+        Self::open_on(Arc::new(TokioRuntime), config, inbound).await
+    }
+
+    /// The same with a clock and a network of one's own, for calls in virtual time. Nothing in a
+    /// peer reads another clock.
+    pub async fn open_on(
+        runtime: Arc<dyn Runtime>,
+        config: &PeerConfig,
+        inbound: Arc<dyn Inbound>,
+    ) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
         let (audio, video) = (track(RtpCodecKind::Audio, &opus()), track(RtpCodecKind::Video, &vp8()));
         let shared = Arc::new(Shared::default());
         shared.audio_payload_type.store(OPUS_PAYLOAD_TYPE, Ordering::Relaxed);
@@ -248,7 +260,8 @@ impl Peer {
         let mut engine = MediaEngine::default();
         engine.register_codec(opus(), RtpCodecKind::Audio)?;
         engine.register_codec(vp8(), RtpCodecKind::Video)?;
-        let estimator = Estimator::new(shared.target.clone());
+        let known_from = Arc::new(KnownFrom::default());
+        let estimator = Estimator::new(shared.target.clone(), shared.round_trip.clone(), known_from.clone());
         let mut registry =
             configure_congestion_control(Registry::new(), estimator, CongestionFeedback::Twcc, &mut engine)?;
         registry = configure_nack(registry, &mut engine);
@@ -259,8 +272,11 @@ impl Peer {
             .build();
         let registry = registry
             .with(Slot::NackGenerator, nack)
-            .with(Slot::Pacer, Pacer::new(shared.queued.clone()))
-            .with(Slot::from(feedback::SLOT), Feedback::new(inbound.clone(), audio.1));
+            .with(
+                Slot::Pacer,
+                Pacer::new(shared.queued.clone(), shared.repairing.clone(), shared.round_trip.clone()),
+            )
+            .with(Slot::from(feedback::SLOT), Feedback::new(inbound.clone(), audio.1, known_from));
 
         let mut servers = vec![];
         for server in &config.ice_servers {
@@ -309,7 +325,7 @@ impl Peer {
             .with_setting_engine(settings)
             .with_interceptor_registry(registry)
             .with_handler(Arc::new(handler))
-            .with_runtime(Arc::new(webrtc::runtime::TokioRuntime))
+            .with_runtime(runtime.clone())
             .with_udp_addrs(addresses)
             .build()
             .await?;
@@ -333,6 +349,7 @@ impl Peer {
             stop,
             sending,
             readers,
+            runtime,
         };
         Ok((peer, receiver))
     }
@@ -366,7 +383,7 @@ impl Peer {
         self.described().await?;
         let mut gathered = self.gathered.subscribe();
         // What comes later is trickled.
-        let _ = tokio::time::timeout(GATHER_WITHIN, gathered.wait_for(|done| *done)).await;
+        let _ = timeout(&*self.runtime, GATHER_WITHIN, gathered.wait_for(|done| *done)).await;
         Ok(self.connection.local_description().await.map_or(sdp, |described| described.sdp))
     }
 
@@ -428,7 +445,7 @@ impl Peer {
 
     /// How the connection does now.
     pub async fn stats(&self) -> PeerStats {
-        let report = self.connection.get_stats(Instant::now(), StatsSelector::None).await;
+        let report = self.connection.get_stats(self.runtime.now(), StatsSelector::None).await;
         let pair = report.transport().and_then(|transport| report.get(&transport.selected_candidate_pair_id));
         let mut stats = PeerStats { available: self.media.available_bitrate(), ..PeerStats::default() };
         if let Some(RTCStatsReportEntry::IceCandidatePair(pair)) = pair {

@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) video_payload_type: AtomicU8,
     pub(crate) target: Arc<AtomicU64>,
     pub(crate) queued: Arc<AtomicUsize>,
+    pub(crate) round_trip: Arc<AtomicU64>,
+    pub(crate) repairing: Arc<AtomicU64>,
 }
 
 impl MediaSender {
@@ -78,9 +80,11 @@ impl MediaSender {
         self.shared.queued.load(Ordering::Relaxed) > PACER_FULL || self.video.capacity() == 0
     }
 
-    /// What the network is estimated to carry, bits a second.
+    /// What the network is estimated to carry, less what goes into repairing losses, bits a second.
     pub fn available_bitrate(&self) -> u32 {
-        u32::try_from(self.shared.target.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+        let target = self.shared.target.load(Ordering::Relaxed);
+        let left = target.saturating_sub(self.shared.repairing.load(Ordering::Relaxed));
+        u32::try_from(left).unwrap_or(u32::MAX)
     }
 }
 

@@ -1,0 +1,394 @@
+//! One end of a call as the client has it: the machine, the peer, a voice and a camera.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bedside_media::{
+    FRAME, FrameAssembler, JitterBuffer, JitterStats, Ladder, SAMPLE_RATE, Step, VideoPacket,
+    opus::{PACKET_SAMPLES, VoiceEncoder},
+    vp8::{Decoder, Encoder},
+};
+use bedside_protocol::{Party, PeerId, SessionId, Signal};
+use bedside_rtc::{AudioPacket, Candidate, Inbound, Peer, PeerConfig, PeerEvent, PeerState, VideoFrame};
+use bedside_session::{Call, CallAction, CallInput, CallPhase};
+use tokio::sync::mpsc;
+
+use crate::{
+    scene,
+    world::{End, World},
+};
+
+const TICK: Duration = Duration::from_millis(10);
+/// What a picture takes to encode on a machine that can keep up.
+const ENCODING: Duration = Duration::from_millis(4);
+/// A signal's way through the service.
+pub(crate) const SIGNALLING: Duration = Duration::from_millis(40);
+
+/// What a person saw and heard, and how the call stood.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) phase: Option<CallPhase>,
+    /// At 48 kHz, from the beginning of the call.
+    pub(crate) heard: Vec<f32>,
+    pub(crate) pictures: Vec<Shown>,
+    pub(crate) sound: JitterStats,
+}
+
+/// A picture that was shown.
+pub(crate) struct Shown {
+    pub(crate) at: Duration,
+    pub(crate) width: usize,
+}
+
+/// What comes in.
+struct Remote {
+    world: Arc<World>,
+    jitter: Mutex<JitterBuffer>,
+    assembler: Mutex<FrameAssembler>,
+    decoder: Mutex<Decoder>,
+    seen: Arc<Mutex<Seen>>,
+    /// When the other end took the picture of each number.
+    taken: Arc<Mutex<Vec<Duration>>>,
+    key_frame_wanted: AtomicBool,
+    lost: AtomicU32,
+}
+
+impl Inbound for Remote {
+    fn audio(&self, sequence: u16, packet: &[u8]) {
+        self.jitter.lock().unwrap().push(sequence, packet);
+    }
+    fn video(&self, packet: VideoPacket) {
+        let mut assembler = self.assembler.lock().unwrap();
+        for frame in assembler.push(packet, self.world.instant()) {
+            match self.decoder.lock().unwrap().decode(&frame.data) {
+                Ok(Some(picture)) => {
+                    let shown = Shown { at: self.world.now(), width: picture.width() };
+                    let taken = self.taken.lock().unwrap()[usize::from(scene::number(&picture))];
+                    assert!(taken < shown.at, "shown before it was taken");
+                    self.seen.lock().unwrap().pictures.push(shown);
+                }
+                Ok(None) => {}
+                Err(_) => assembler.restart_at_key(),
+            }
+        }
+    }
+    fn key_frame_wanted(&self) {
+        self.key_frame_wanted.store(true, Ordering::Relaxed);
+    }
+    fn loss(&self, of_audio: bool, fraction: f32) {
+        if of_audio {
+            self.lost.store((fraction * 1e3) as u32, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a person does.
+pub(crate) enum Deed {
+    Rejoin,
+    LinkUp,
+    Leave,
+}
+
+/// From outside: what they saw, and what they are to do.
+pub(crate) struct Person {
+    seen: Arc<Mutex<Seen>>,
+    deeds: mpsc::UnboundedSender<Deed>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Person {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap()
+    }
+    pub(crate) fn phase(&self) -> CallPhase {
+        self.seen().phase.expect("the call has begun")
+    }
+    /// Root mean square of what was heard since then.
+    pub(crate) fn loudness_since(&self, since: Duration) -> f32 {
+        let seen = self.seen();
+        let heard = &seen.heard[since.as_millis() as usize * 48..];
+        (heard.iter().map(|s| s * s).sum::<f32>() / heard.len() as f32).sqrt()
+    }
+    pub(crate) fn does(&self, deed: Deed) {
+        assert!(self.deeds.send(deed).is_ok(), "they have left");
+    }
+    /// Leaves the call and waits until all of it is gone.
+    pub(crate) async fn leaves(self) {
+        self.does(Deed::Leave);
+        self.task.await.expect("nothing went wrong at this end");
+    }
+}
+
+/// A doctor and a patient in a call.
+pub(crate) fn visit(world: &Arc<World>) -> [Person; 2] {
+    let session = SessionId::generate();
+    let taken = [(); 2].map(|()| Arc::new(Mutex::new(vec![])));
+    let wires = [(); 2].map(|()| mpsc::unbounded_channel::<(Duration, Signal)>());
+    let senders = [wires[0].0.clone(), wires[1].0.clone()];
+    let mut number = 0;
+    wires.map(|(_, from_other)| {
+        let at = number;
+        number += 1;
+        let party = [Party::Doctor, Party::Patient][at];
+        let (call, actions) = Call::begin(session, party, PeerId::generate(), world.now());
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        seen.lock().unwrap().phase = Some(call.phase());
+        let (deeds, doing) = mpsc::unbounded_channel();
+        let running = Running {
+            end: Arc::new(End { world: world.clone(), number: at }),
+            world: world.clone(),
+            call,
+            peer: None,
+            seen: seen.clone(),
+            to_other: senders[1 - at].clone(),
+            from_other,
+            coming: VecDeque::new(),
+            taken: taken[at].clone(),
+            others_taken: taken[1 - at].clone(),
+            ladder: Ladder::default(),
+            step: None,
+            next_picture: Duration::ZERO,
+            encoder: None,
+            voice: VoiceEncoder::new().unwrap(),
+            packet: vec![],
+            ticks: 0,
+        };
+        Person { seen, deeds, task: tokio::spawn(running.run(actions, doing)) }
+    })
+}
+
+struct Running {
+    world: Arc<World>,
+    end: Arc<End>,
+    call: Call,
+    peer: Option<(Peer, mpsc::Receiver<PeerEvent>, Arc<Remote>)>,
+    seen: Arc<Mutex<Seen>>,
+    to_other: mpsc::UnboundedSender<(Duration, Signal)>,
+    from_other: mpsc::UnboundedReceiver<(Duration, Signal)>,
+    /// Signals on their way, in order.
+    coming: VecDeque<(Duration, Signal)>,
+    taken: Arc<Mutex<Vec<Duration>>>,
+    others_taken: Arc<Mutex<Vec<Duration>>>,
+    ladder: Ladder,
+    step: Option<Step>,
+    next_picture: Duration,
+    encoder: Option<Encoder>,
+    voice: VoiceEncoder,
+    packet: Vec<f32>,
+    ticks: u32,
+}
+
+impl Running {
+    async fn run(mut self, actions: Vec<CallAction>, mut deeds: mpsc::UnboundedReceiver<Deed>) {
+        self.perform(actions).await;
+        let began = self.world.now();
+        loop {
+            let next = began + TICK * self.ticks;
+            let tick = self.world.sleep(next.saturating_sub(self.world.now()));
+            tokio::select! {
+                biased;
+                Some(deed) = deeds.recv() => match deed {
+                    Deed::Rejoin => self.input(CallInput::Rejoin).await,
+                    Deed::LinkUp => self.input(CallInput::LinkUp).await,
+                    Deed::Leave => break,
+                },
+                event = next_event(&mut self.peer) => self.on_event(event).await,
+                () = tick => self.on_tick().await,
+            }
+            self.seen.lock().unwrap().phase = Some(self.call.phase());
+        }
+        self.input(CallInput::Leave).await;
+        assert!(self.peer.is_none());
+    }
+
+    async fn input(&mut self, input: CallInput) {
+        let actions = self.call.handle(input, self.world.now());
+        self.perform(actions).await;
+    }
+
+    async fn perform(&mut self, actions: Vec<CallAction>) {
+        let mut queue = VecDeque::from(actions);
+        while let Some(action) = queue.pop_front() {
+            let described = match action {
+                CallAction::Send(signal) => {
+                    if self.world.is_open() {
+                        // The other end may have left already.
+                        let _ = self.to_other.send((self.world.now() + SIGNALLING, signal));
+                    }
+                    Ok(None)
+                }
+                CallAction::OpenPeer => {
+                    self.close_peer().await;
+                    self.open_peer().await;
+                    Ok(None)
+                }
+                CallAction::ClosePeer => {
+                    self.close_peer().await;
+                    Ok(None)
+                }
+                CallAction::Offer { restart } => self.peer().offer(restart).await.map(Some),
+                CallAction::Answer { sdp } => self.peer().answer(sdp).await.map(Some),
+                CallAction::Accept { sdp } => self.peer().accept(sdp).await.map(|()| None),
+                CallAction::AddCandidate { candidate, sdp_mid, sdp_m_line_index } => {
+                    let candidate = Candidate { candidate, sdp_mid, sdp_m_line_index };
+                    self.peer().add_candidate(candidate).await.map(|()| None)
+                }
+            };
+            match described {
+                Ok(Some(sdp)) => queue.extend(self.call.handle(CallInput::Described(sdp), self.world.now())),
+                Ok(None) => {}
+                // As the client has it.
+                Err(_) => drop(self.call.handle(CallInput::Disconnected, self.world.now())),
+            }
+        }
+    }
+
+    fn peer(&mut self) -> &mut Peer {
+        &mut self.peer.as_mut().expect("the machine asks nothing of a peer that it has not opened").0
+    }
+
+    async fn open_peer(&mut self) {
+        let remote = Arc::new(Remote {
+            world: self.world.clone(),
+            jitter: Mutex::new(JitterBuffer::new().unwrap()),
+            assembler: Mutex::new(FrameAssembler::new()),
+            decoder: Mutex::new(Decoder::new().unwrap()),
+            seen: self.seen.clone(),
+            taken: self.others_taken.clone(),
+            key_frame_wanted: AtomicBool::new(false),
+            lost: AtomicU32::new(0),
+        });
+        let config = PeerConfig { loopback: true, ..PeerConfig::default() };
+        let (peer, events) = Peer::open_on(self.end.clone(), &config, remote.clone()).await.unwrap();
+        self.peer = Some((peer, events, remote));
+        (self.encoder, self.ladder, self.step) = (None, Ladder::default(), None);
+    }
+
+    async fn close_peer(&mut self) {
+        if let Some((peer, events, _)) = self.peer.take() {
+            drop(events);
+            peer.close().await;
+        }
+    }
+
+    async fn on_event(&mut self, event: Option<PeerEvent>) {
+        let state = match event {
+            Some(PeerEvent::Candidate(Candidate { candidate, sdp_mid, sdp_m_line_index })) => {
+                return self.input(CallInput::LocalCandidate { candidate, sdp_mid, sdp_m_line_index }).await;
+            }
+            Some(PeerEvent::GatheringComplete) => return,
+            Some(PeerEvent::State(state)) => state,
+            None => PeerState::Failed,
+        };
+        self.peer().set_connected(state == PeerState::Connected);
+        match state {
+            PeerState::Connecting => {}
+            PeerState::Connected => self.input(CallInput::Connected).await,
+            PeerState::Disconnected => self.input(CallInput::Disconnected).await,
+            PeerState::Failed => self.input(CallInput::Failed).await,
+        }
+    }
+
+    async fn on_tick(&mut self) {
+        self.ticks += 1;
+        while let Ok(signal) = self.from_other.try_recv() {
+            self.coming.push_back(signal);
+        }
+        while let Some((_, signal)) = self.coming.pop_front_if(|(due, _)| *due <= self.world.now()) {
+            self.input(CallInput::Signal(signal)).await;
+        }
+        if self.ticks.is_multiple_of(5) {
+            self.input(CallInput::Tick).await;
+        }
+        self.speak();
+        self.listen().await;
+        if self.world.now() >= self.next_picture {
+            self.show();
+        }
+    }
+
+    fn speak(&mut self) {
+        let first = u64::from(self.ticks - 1) * FRAME as u64;
+        let sound = (0..FRAME as u64).map(|n| scene::voice((first + n) as f64 / f64::from(SAMPLE_RATE)));
+        self.packet.extend(sound);
+        if self.packet.len() < PACKET_SAMPLES {
+            return;
+        }
+        if let Some((peer, _, remote)) = &self.peer {
+            let lost = remote.lost.load(Ordering::Relaxed) as f32 / 1e3;
+            self.voice.set_loss(lost).unwrap();
+            let data = self.voice.encode(&self.packet).unwrap().to_vec().into();
+            peer.media().audio(AudioPacket { timestamp: first as u32, data });
+        }
+        self.packet.clear();
+    }
+
+    async fn listen(&mut self) {
+        let Some((peer, _, remote)) = &self.peer else {
+            self.seen.lock().unwrap().heard.extend([0.0; FRAME]);
+            return;
+        };
+        {
+            let mut seen = self.seen.lock().unwrap();
+            let mut jitter = remote.jitter.lock().unwrap();
+            seen.heard.extend(jitter.pull().unwrap());
+            seen.sound = jitter.stats();
+        }
+        let wanted = remote.assembler.lock().unwrap().poll_key_request(self.world.instant());
+        if wanted {
+            peer.request_key_frame().await;
+        }
+    }
+
+    fn show(&mut self) {
+        let now = self.world.now();
+        let Some((peer, _, remote)) = &self.peer else { return };
+        let media = peer.media();
+        let choice = self.ladder.choose(media.available_bitrate(), ENCODING, self.world.instant());
+        let Some(step) = choice.step else {
+            self.next_picture = now + Duration::from_millis(100);
+            return;
+        };
+        self.next_picture += Duration::from_secs(1) / step.fps;
+        self.next_picture = self.next_picture.max(now);
+        if !media.is_connected() || media.is_congested() {
+            return;
+        }
+        if self.step != Some(step) {
+            self.step = Some(step);
+            self.encoder = None;
+        }
+        let number = {
+            let mut taken = self.taken.lock().unwrap();
+            taken.push(now);
+            u16::try_from(taken.len() - 1).expect("a visit of under half an hour")
+        };
+        let bitrate = choice.bitrate / 1_000;
+        let encoder =
+            self.encoder.get_or_insert_with(|| Encoder::new(step.width, step.height, bitrate).unwrap());
+        encoder.set_bitrate(bitrate).unwrap();
+        let key = remote.key_frame_wanted.swap(false, Ordering::Relaxed);
+        let timestamp = (now.as_micros() * 9 / 100) as i64;
+        let picture = scene::picture(number, step.width, step.height);
+        let encoded = encoder.encode(&picture, timestamp, 90_000 / step.fps, key).unwrap();
+        let sent = encoded.is_some_and(|encoded| {
+            media.video(VideoFrame { timestamp: timestamp as u32, data: encoded.data.to_vec().into() })
+        });
+        if !sent {
+            remote.key_frame_wanted.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn next_event(peer: &mut Option<(Peer, mpsc::Receiver<PeerEvent>, Arc<Remote>)>) -> Option<PeerEvent> {
+    match peer {
+        Some((_, events, _)) => events.recv().await,
+        None => std::future::pending().await,
+    }
+}
