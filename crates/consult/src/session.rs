@@ -9,6 +9,8 @@
 //!      └──▶ NO_SHOW   ◀──────────┘                                     └──▶ FAILED    ◀┘
 //! ```
 //!
+//! The doctor may take a calling-in back while the patient has not joined: the patient waits on.
+//!
 //! Being in the call is not a state of the session: either side may drop out of an
 //! `IN_PROGRESS` session and come back as often as it likes until the session is ended, by the
 //! doctor or by its time limit. That is what keeps a visit from ever getting stuck.
@@ -63,6 +65,8 @@ pub struct Consultation {
     pub clock_since: Option<Timestamp>,
     /// What the clock had counted before `clock_since`.
     pub clock_before: SignedDuration,
+    /// When the patient last left the waiting room.
+    pub left_at: Option<Timestamp>,
 }
 
 /// What can happen to a session.
@@ -140,6 +144,7 @@ impl Consultation {
             ended_at: None,
             clock_since: None,
             clock_before: SignedDuration::ZERO,
+            left_at: None,
         }
     }
 
@@ -193,8 +198,16 @@ impl Consultation {
 
             (Input::Leave(Party::Patient), Waiting) => {
                 self.status = Scheduled;
+                self.left_at = Some(now);
                 self.waiting_since = None;
                 self.ready = false;
+                self.admitted = false;
+                self.patient_joined = false;
+                self.doctor_joined = false;
+                Ok(vec![])
+            }
+            // Nobody answers: the calling-in is taken back.
+            (Input::Leave(Party::Doctor), Waiting) => {
                 self.admitted = false;
                 self.patient_joined = false;
                 self.doctor_joined = false;
@@ -207,7 +220,7 @@ impl Consultation {
                 }
                 Ok(vec![])
             }
-            (Input::Leave(_), Scheduled | Waiting) => Ok(vec![]),
+            (Input::Leave(_), Scheduled) => Ok(vec![]),
 
             (Input::Pause, InProgress) => {
                 self.stop_clock(now);
@@ -257,14 +270,16 @@ impl Consultation {
     fn tick(&mut self, now: Timestamp, limits: &Limits) -> Vec<Effect> {
         match self.status {
             // Somebody who waits is never a no-show of theirs: the doctor is late.
-            SessionStatus::Scheduled if now > self.scheduled_start + limits.no_show_after => {
+            SessionStatus::Scheduled if now > self.no_show_limit(limits) => {
                 self.finish(SessionStatus::NoShow, EndReason::NoShow, now)
             }
             SessionStatus::Waiting if now > self.waiting_limit(limits) => {
                 self.finish(SessionStatus::NoShow, EndReason::NoShow, now)
             }
             SessionStatus::InProgress | SessionStatus::Paused
-                if self.started_at.is_some_and(|at| now > at + self.scheduled_duration + limits.grace) =>
+                if self
+                    .started_at
+                    .is_some_and(|at| now > after(at, self.scheduled_duration + limits.grace)) =>
             {
                 let reason = match (self.patient_joined, self.doctor_joined) {
                     (false, true) => EndReason::PatientLeft,
@@ -281,7 +296,12 @@ impl Consultation {
     /// scheduled start and their arrival: doctors run late.
     fn waiting_limit(&self, limits: &Limits) -> Timestamp {
         let from = self.waiting_since.unwrap_or(self.scheduled_start).max(self.scheduled_start);
-        from + self.scheduled_duration + limits.grace + limits.no_show_after
+        after(from, self.scheduled_duration + limits.grace + limits.no_show_after)
+    }
+
+    /// Somebody who was there and left has as long to come back as somebody who never came.
+    fn no_show_limit(&self, limits: &Limits) -> Timestamp {
+        after(self.left_at.unwrap_or(self.scheduled_start).max(self.scheduled_start), limits.no_show_after)
     }
 
     fn stop_clock(&mut self, now: Timestamp) {
@@ -300,6 +320,11 @@ impl Consultation {
         self.doctor_joined = false;
         vec![Effect::Ended]
     }
+}
+
+/// The end of time where it would be beyond that.
+fn after(at: Timestamp, duration: SignedDuration) -> Timestamp {
+    at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -364,6 +389,30 @@ mod tests {
         run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Leave(Party::Patient), 2), (ENTER, 3)]);
         assert!(!v.may_join(Party::Patient));
         assert_eq!(v.status, SessionStatus::Waiting);
+    }
+
+    #[test]
+    fn a_calling_in_that_nobody_answers_is_taken_back() {
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Leave(Party::Doctor), 30)]);
+        assert_eq!((v.status, v.admitted, v.waiting_since), (SessionStatus::Waiting, false, Some(at(0))));
+        run(&mut v, &[(Input::Admit, 60), (Input::Join(Party::Patient), 61)]);
+        assert_eq!(v.status, SessionStatus::InProgress);
+    }
+
+    #[test]
+    fn leaving_a_waiting_room_whose_doctor_is_late_is_no_no_show() {
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0), (Input::Leave(Party::Patient), 40 * 60), (Input::Tick, 41 * 60)]);
+        assert_eq!(v.status, SessionStatus::Scheduled);
+        run(&mut v, &[(Input::Tick, 55 * 60 + 1)]);
+        assert_eq!(v.status, SessionStatus::NoShow);
+    }
+
+    #[test]
+    fn the_end_of_time_is_no_panic() {
+        let mut v = Consultation::scheduled(Timestamp::MAX, SignedDuration::from_mins(15));
+        assert!(v.apply(Input::Tick, at(0), &Limits::default()).is_ok());
     }
 
     #[test]
@@ -470,6 +519,18 @@ mod tests {
         }
         prop_assert!(on.may_join(Party::Patient) && on.may_join(Party::Doctor));
         prop_assert!(on.apply(Input::End, at(now), limits).is_ok());
+
+        // And each alone has a way out, whatever the other one does or fails to.
+        let mut patient = v.clone();
+        prop_assert!(patient.apply(Input::Leave(Party::Patient), at(now), limits).is_ok());
+        let mut doctor = v.clone();
+        prop_assert!(doctor.apply(Input::Leave(Party::Doctor), at(now), limits).is_ok());
+        prop_assert!(!doctor.doctor_joined);
+        let way_out = match v.status {
+            SessionStatus::Scheduled | SessionStatus::Waiting => Input::Cancel(Party::Doctor),
+            _ => Input::End,
+        };
+        prop_assert!(doctor.apply(way_out, at(now), limits).is_ok());
 
         let mut alone = v.clone();
         prop_assert!(alone.apply(Input::Tick, at(now + 24 * 3600), limits).is_ok());

@@ -246,6 +246,10 @@ pub struct JoinRequest {
     /// What their devices could do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_check: Option<DeviceCheck>,
+    /// Only prepare the call: give the token, so that connecting can begin while it still rings.
+    /// The person has not entered, and the clock does not start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prepare: bool,
 }
 
 /// What joining gives. Tokens and relays come only once the participant is admitted.

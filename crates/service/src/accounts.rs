@@ -13,11 +13,12 @@ use argon2::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_protocol::{Code, Role, Text, Token, TokenPair, User, UserId};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 
 use crate::{
     App,
     error::ApiError,
-    store::{Grant, Refreshed},
+    store::{Grant, NewTokens, Refreshed},
 };
 
 /// How long an access token lasts: short, because it is sent with everything.
@@ -31,8 +32,14 @@ const MAX_PASSWORD_BYTES: usize = 256;
 /// Wrong passwords for one address within [`ATTEMPT_WINDOW`] before it must wait.
 const MAX_ATTEMPTS: usize = 10;
 const ATTEMPT_WINDOW: Duration = Duration::from_secs(60);
-/// Addresses whose attempts are remembered; the oldest are forgotten beyond it.
+/// Addresses whose attempts are remembered; beyond it nobody new signs in until some are a
+/// [`ATTEMPT_WINDOW`] old, which is a flood and not a clinic.
 const MAX_REMEMBERED: usize = 10_000;
+/// Longest e-mail address (RFC 5321 §4.5.3.1.3).
+const MAX_EMAIL_BYTES: usize = 254;
+/// Passwords hashed at once: each takes 19 MiB and a core for tens of milliseconds.
+static HASHING: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)));
 
 /// 256 random bits, as text.
 pub(crate) fn random_token() -> Token {
@@ -42,6 +49,7 @@ pub(crate) fn random_token() -> Token {
 /// Hashes a password with argon2id. Takes tens of milliseconds on purpose.
 async fn hash(password: &Token) -> Result<String, ApiError> {
     let password = password.clone();
+    let _place = HASHING.acquire().await.map_err(|_| Code::Internal)?;
     tokio::task::spawn_blocking(move || {
         Argon2::default().hash_password(password.expose().as_bytes()).map(|h| h.to_string())
     })
@@ -53,6 +61,7 @@ async fn hash(password: &Token) -> Result<String, ApiError> {
 
 async fn verify(password: &Token, hash: String) -> bool {
     let password = password.clone();
+    let Ok(_place) = HASHING.acquire().await else { return false };
     tokio::task::spawn_blocking(move || {
         PasswordHash::new(&hash)
             .is_ok_and(|hash| Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok())
@@ -73,7 +82,11 @@ static NOBODY: LazyLock<String> = LazyLock::new(|| {
 fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
     let (local, domain) =
         email.split_once('@').ok_or_else(|| ApiError::new(Code::Invalid, "the e-mail address has no @"))?;
-    if local.is_empty() || domain.is_empty() || email.len() > 254 || email.chars().any(char::is_whitespace) {
+    if local.is_empty()
+        || domain.is_empty()
+        || email.len() > MAX_EMAIL_BYTES
+        || email.chars().any(char::is_whitespace)
+    {
         return Err(ApiError::new(Code::Invalid, "the e-mail address is not one"));
     }
     if !(1..=100).contains(&name.trim().chars().count()) {
@@ -123,14 +136,17 @@ pub async fn create_by_administrator(
 
 /// Signs in with a password.
 pub(crate) async fn sign_in(app: &App, email: &Text, password: &Token) -> Result<TokenPair, ApiError> {
-    ATTEMPTS.check(email.reveal())?;
+    // Nobody's, and no work for those who try.
+    if email.reveal().len() > MAX_EMAIL_BYTES || password.expose().len() > MAX_PASSWORD_BYTES {
+        return Err(Code::WrongCredentials.into());
+    }
+    // Counted before it is looked at: guesses side by side must not all pass.
+    ATTEMPTS.count(email.reveal())?;
     let account = app.store.account_by_email(email.reveal()).await?;
     let stored = account.as_ref().map_or_else(|| NOBODY.clone(), |a| a.password_hash.clone());
-    let right = password.expose().len() <= MAX_PASSWORD_BYTES && verify(password, stored).await;
-    let Some(account) = account.filter(|_| right) else {
-        ATTEMPTS.failed(email.reveal());
-        return Err(Code::WrongCredentials.into());
-    };
+    let right = verify(password, stored).await;
+    let account = account.filter(|_| right).ok_or(Code::WrongCredentials)?;
+    ATTEMPTS.was_right(email.reveal());
     let now = Timestamp::now();
     let family = app.store.start_family(account.user.id, now).await?;
     app.store.audit(Some(account.user.id), "signed-in", None).await?;
@@ -139,9 +155,10 @@ pub(crate) async fn sign_in(app: &App, email: &Text, password: &Token) -> Result
 
 /// Trades a refresh token for a new pair.
 pub(crate) async fn refresh(app: &App, token: &Token) -> Result<TokenPair, ApiError> {
-    let now = Timestamp::now();
-    match app.store.use_refresh_token(token, IDLE_FOR, now).await? {
-        Refreshed::Rotated(grant) => issue(app, grant, now).await,
+    let (access, refresh) = (random_token(), random_token());
+    let next = NewTokens { access: &access, refresh: &refresh, access_lasts: ACCESS_LASTS, idle: IDLE_FOR };
+    match app.store.use_refresh_token(token, &next, Timestamp::now()).await? {
+        Refreshed::Rotated(grant) => Ok(pair(grant.user, access, refresh)),
         Refreshed::Reused => Err(Code::TokenReused.into()),
         Refreshed::Refused => Err(Code::NotSignedIn.into()),
     }
@@ -151,12 +168,12 @@ async fn issue(app: &App, grant: Grant, now: Timestamp) -> Result<TokenPair, Api
     let (access, refresh) = (random_token(), random_token());
     app.store.add_token(&grant.family, "access", &access, now + ACCESS_LASTS).await?;
     app.store.add_token(&grant.family, "refresh", &refresh, now + IDLE_FOR).await?;
-    Ok(TokenPair {
-        access_token: access,
-        expires_in: u32::try_from(ACCESS_LASTS.as_secs()).unwrap_or(0),
-        refresh_token: refresh,
-        user: grant.user,
-    })
+    Ok(pair(grant.user, access, refresh))
+}
+
+fn pair(user: User, access_token: Token, refresh_token: Token) -> TokenPair {
+    let expires_in = u32::try_from(ACCESS_LASTS.as_secs()).unwrap_or(0);
+    TokenPair { access_token, expires_in, refresh_token, user }
 }
 
 /// Recent wrong passwords, by address.
@@ -165,20 +182,27 @@ struct Attempts(Mutex<HashMap<String, Vec<Instant>>>);
 static ATTEMPTS: LazyLock<Attempts> = LazyLock::new(|| Attempts(Mutex::new(HashMap::new())));
 
 impl Attempts {
-    fn check(&self, email: &str) -> Result<(), ApiError> {
+    /// Counts one more attempt, unless there were too many.
+    fn count(&self, email: &str) -> Result<(), ApiError> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(times) = all.get_mut(&email.to_lowercase()) else { return Ok(()) };
-        times.retain(|at| at.elapsed() < ATTEMPT_WINDOW);
-        if times.len() >= MAX_ATTEMPTS { Err(Code::TooManyAttempts.into()) } else { Ok(()) }
+        let is_recent = |at: &Instant| at.elapsed() < ATTEMPT_WINDOW;
+        let email = email.to_lowercase();
+        if all.len() >= MAX_REMEMBERED && !all.contains_key(&email) {
+            all.retain(|_, times| times.iter().any(is_recent));
+            if all.len() >= MAX_REMEMBERED {
+                return Err(Code::TooManyAttempts.into());
+            }
+        }
+        let times = all.entry(email).or_default();
+        times.retain(is_recent);
+        if times.len() >= MAX_ATTEMPTS {
+            return Err(Code::TooManyAttempts.into());
+        }
+        times.push(Instant::now());
+        Ok(())
     }
 
-    fn failed(&self, email: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_REMEMBERED {
-            all.retain(|_, times| times.iter().any(|at| at.elapsed() < ATTEMPT_WINDOW));
-        }
-        if all.len() < MAX_REMEMBERED {
-            all.entry(email.to_lowercase()).or_default().push(Instant::now());
-        }
+    fn was_right(&self, email: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&email.to_lowercase());
     }
 }

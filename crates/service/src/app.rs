@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use bedside_consult::{Effect, Input, Refused};
+use bedside_consult::{Effect, Input, Refused, billing};
 use bedside_protocol::{
-    Code, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SessionStatus, User, topic,
+    Code, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SessionStatus, User, UserId,
+    topic,
 };
 use jiff::Timestamp;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -69,11 +70,16 @@ impl App {
         Ok((row, party))
     }
 
-    /// Applies an input, stores the outcome, tells everybody concerned.
-    pub(crate) async fn apply(&self, id: SessionId, input: Input) -> Result<SessionRow, ApiError> {
+    /// Applies an input of `by`, or of time itself; stores the outcome, tells everybody concerned.
+    pub(crate) async fn apply(
+        &self,
+        id: SessionId,
+        input: Input,
+        by: Option<UserId>,
+    ) -> Result<SessionRow, ApiError> {
         let now = Timestamp::now();
         let outcome = self.store.apply(id, input, &self.config.limits(), now).await?.ok_or(Code::NotFound)?;
-        let (row, effects) = outcome.map_err(|refused| match refused {
+        let (mut row, effects) = outcome.map_err(|refused| match refused {
             Refused::Ended => ApiError::from(Code::SessionEnded),
             Refused::NotAdmitted => Code::NotAdmitted.into(),
             Refused::WrongState(_) => Code::WrongState.into(),
@@ -86,10 +92,33 @@ impl App {
                 Effect::Ended => "session.ended",
             };
             tracing::info!(session = %id, action, status = ?row.consultation.status, "session changed");
-            self.store.audit(None, action, Some(id)).await?;
+            self.store.audit(by, action, Some(id)).await?;
+        }
+        if effects.contains(&Effect::Ended) {
+            self.charge(&mut row).await?;
         }
         self.announce(&row).await?;
+        // Everybody's place in the line may have changed.
+        for other in self.store.waiting_for(row.doctor).await? {
+            if other.id != id {
+                self.announce(&other).await?;
+            }
+        }
         Ok(row)
+    }
+
+    /// Keeps what a visit that has ended comes to by today's prices.
+    async fn charge(&self, row: &mut SessionRow) -> Result<(), ApiError> {
+        if row.consultation.started_at.is_none() {
+            return Ok(());
+        }
+        if let Some((pricing, currency)) = self.store.pricing(row.doctor, row.mode).await? {
+            let elapsed = row.consultation.elapsed(Timestamp::now());
+            let amount = billing::amount(&pricing, row.mode, elapsed);
+            self.store.keep_amount(row.id, amount, &currency).await?;
+            row.charged = Some((amount, currency));
+        }
+        Ok(())
     }
 
     /// Sends the session as it is now to its topic and to both people's notifications.

@@ -46,7 +46,7 @@ pub struct FileConfig {
     pub data: Option<PathBuf>,
     /// See [`RelayConfig::listen`].
     pub relay_listen: Option<SocketAddr>,
-    /// See [`RelayConfig::public_ip`].
+    /// See [`RelayConfig::public_ip`]. Needed for the relay when `listen` is every address.
     pub relay_public_ip: Option<IpAddr>,
     /// Leaves the relay off.
     pub no_relay: Option<bool>,
@@ -85,15 +85,15 @@ impl FileConfig {
         let public_ip = self.relay_public_ip.unwrap_or(listen.ip());
         let relay = RelayConfig {
             listen: self.relay_listen.unwrap_or(SocketAddr::new(listen.ip(), 3478)),
-            // Nobody can send to "any address".
-            public_ip: if public_ip.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { public_ip },
+            public_ip,
         };
         let limits = Limits::default();
         let minutes = |d: SignedDuration| u32::try_from(d.as_mins()).unwrap_or(0);
         Config {
             listen,
             data: self.data.unwrap_or_else(|| PathBuf::from("bedside-data")),
-            relay: (!self.no_relay.unwrap_or(false)).then_some(relay),
+            // Nobody can send to "any address": without the one that clients reach there is no relay.
+            relay: (!self.no_relay.unwrap_or(false) && !public_ip.is_unspecified()).then_some(relay),
             no_show_minutes: self.no_show_minutes.unwrap_or(minutes(limits.no_show_after)),
             grace_minutes: self.grace_minutes.unwrap_or(minutes(limits.grace)),
         }
@@ -141,7 +141,8 @@ mod tests {
         let config = flags.or(file).complete();
         assert_eq!(config.listen, "0.0.0.0:80".parse().unwrap());
         assert_eq!((config.grace_minutes, config.no_show_minutes), (7, 15));
-        assert_eq!(config.relay.unwrap().public_ip, Ipv4Addr::LOCALHOST);
+        assert!(config.relay.is_none(), "on every address, and no word of how it is reached");
+        assert_eq!(FileConfig::default().complete().relay.unwrap().public_ip, Ipv4Addr::LOCALHOST);
     }
 
     #[test]

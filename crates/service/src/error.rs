@@ -1,8 +1,9 @@
 //! What can go wrong, and how it is told: the one place that maps errors to HTTP.
 
 use axum::{
+    body::Bytes,
     extract::{
-        FromRequest, FromRequestParts,
+        FromRequest, FromRequestParts, Request,
         rejection::{JsonRejection, PathRejection, QueryRejection},
     },
     http::{HeaderValue, StatusCode, header},
@@ -114,6 +115,21 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<T: serde::Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
+    }
+}
+
+/// JSON that may be left out: without a body and its type, the default.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: Default + serde::de::DeserializeOwned> FromRequest<S> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if request.headers().contains_key(header::CONTENT_TYPE) {
+            return Json::from_request(request, state).await.map(|Json(value)| Self(value));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|_| Code::TooLarge)?;
+        if body.is_empty() { Ok(Self(T::default())) } else { Err(ApiError::from(Code::Invalid)) }
     }
 }
 

@@ -42,6 +42,9 @@ pub async fn launch(
         None => None,
     };
     let app = Arc::new(App::open(config, relay.as_ref().map(relay::Relay::ice_servers)).await?);
+    if relay.is_none() {
+        tracing::warn!("no relay: calls that find no direct way fail; see --relay-public-ip");
+    }
     tracing::info!(%address, relay = relay.is_some(), "the service is up");
 
     let ticking = tokio::spawn(timers::run(app.clone()));

@@ -41,7 +41,8 @@ struct Settings {
     /// UDP address of the relay [default: port 3478 at the address of --listen].
     #[arg(long, env = "BEDSIDE_RELAY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     relay_listen: Option<SocketAddr>,
-    /// Address that clients reach the relay at [default: that of --listen].
+    /// Address that clients reach the relay at [default: that of --listen]. Without it there is no
+    /// relay when --listen is every address (0.0.0.0).
     #[arg(long, env = "BEDSIDE_RELAY_PUBLIC_IP", global = true, value_name = "ADDRESS")]
     relay_public_ip: Option<IpAddr>,
     /// Leave the relay off.
@@ -195,7 +196,7 @@ async fn main() -> anyhow::Result<()> {
             };
             let appointment = app.store.add_appointment(&request, doctor, now).await?;
             let session =
-                app.store.session_for(appointment, mode, now).await?.context("the session was not made")?;
+                app.store.session_for(appointment, now).await?.context("the session was not made")?;
             print(&format!("{appointment} {}", session.id));
         }
         Command::Price { doctor, mode, flat, currency } => {

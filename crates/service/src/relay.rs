@@ -48,9 +48,15 @@ const QUEUE: usize = 512;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Largest UDP payload.
 const MAX_PACKET: usize = 65_535;
-/// Addresses that may have asked for a challenge. The server keeps a nonce for each for ever, and
-/// a source address is easily made up: beyond this, strangers are not answered.
+/// Relayed sockets of one person: two for each of eight goes at connecting. Those of an app that
+/// was killed last ten minutes.
+const MAX_OF_ONE: usize = 16;
+/// Addresses that may have asked for a challenge. The server (0.7.3) keeps a nonce for each for
+/// ever, and a source address is easily made up: beyond this, strangers are not answered until
+/// it is idle and can be made anew.
 const MAX_STRANGERS: usize = 20_000;
+/// From here on it is made anew as soon as it is idle.
+const MANY_STRANGERS: usize = 1_000;
 
 /// A running relay.
 pub struct Relay {
@@ -105,7 +111,7 @@ impl Relay {
             listen,
             public: config.public_ip,
             relayed: HashMap::new(),
-            clients: HashSet::new(),
+            clients: HashMap::new(),
             strangers: HashSet::new(),
             users: HashSet::new(),
             started: Clock::now(),
@@ -140,6 +146,7 @@ struct Packet {
 }
 
 struct Relayed {
+    owner: Option<String>,
     socket: Arc<UdpSocket>,
     stop: CancellationToken,
 }
@@ -150,8 +157,8 @@ struct Driver {
     listen: SocketAddr,
     public: IpAddr,
     relayed: HashMap<SocketAddr, Relayed>,
-    /// Who has shown a good name and password.
-    clients: HashSet<SocketAddr>,
+    /// Who has shown a good name and password, and whose it is.
+    clients: HashMap<SocketAddr, String>,
     strangers: HashSet<SocketAddr>,
     users: HashSet<String>,
     /// The server counts its time from here.
@@ -230,7 +237,7 @@ impl Driver {
     /// Whether a packet from a client is for the server to see. Makes the name in a good
     /// ALLOCATE known to it, and keeps strangers from filling its tables.
     fn admits(&mut self, data: &[u8], from: SocketAddr) -> bool {
-        let known = self.clients.contains(&from);
+        let known = self.clients.contains_key(&from);
         // Channel data, and indications, need an allocation.
         let Ok(message) = Message::from_bytes(data) else { return known };
         if !message.has_class(MessageClass::Request) || !message.has_method(ALLOCATE) {
@@ -248,9 +255,15 @@ impl Driver {
                 if self.users.insert(name.to_owned()) {
                     self.server.add_user(name.to_owned(), password);
                 }
-                self.clients.insert(from);
+                let owner = name.split_once(':').map_or(name, |(_, user)| user);
+                self.clients.insert(from, owner.to_owned());
                 return true;
             }
+        }
+        if self.strangers.len() >= MANY_STRANGERS && self.relayed.is_empty() {
+            self.server = TurnServer::new(TransportType::Udp, self.listen, REALM.to_owned());
+            (self.clients, self.strangers, self.users) = Default::default();
+            self.started = Clock::now();
         }
         // Answered with a challenge.
         self.strangers.contains(&from)
@@ -269,7 +282,7 @@ impl Driver {
                     allocation_transport,
                     family,
                 } => {
-                    let socket = self.allocate(allocation_transport, family).await;
+                    let socket = self.allocate(client_addr, allocation_transport, family).await;
                     self.server.allocated_socket(
                         transport,
                         listen_addr,
@@ -300,6 +313,7 @@ impl Driver {
 
     async fn allocate(
         &mut self,
+        client: SocketAddr,
         transport: TransportType,
         family: AddressFamily,
     ) -> Result<SocketAddr, SocketAllocateError> {
@@ -311,6 +325,11 @@ impl Driver {
             tracing::warn!(limit = MAX_ALLOCATIONS, "the relay is full");
             return Err(SocketAllocateError::InsufficientCapacity);
         }
+        let owner = self.clients.get(&client).cloned();
+        if self.relayed.values().filter(|relayed| relayed.owner == owner).count() >= MAX_OF_ONE {
+            tracing::warn!(limit = MAX_OF_ONE, "somebody has as many relayed sockets as they may");
+            return Err(SocketAllocateError::InsufficientCapacity);
+        }
         let bound = UdpSocket::bind(SocketAddr::new(self.listen.ip(), 0)).await;
         let Ok((socket, port)) = bound.and_then(|s| s.local_addr().map(|a| (s, a.port()))) else {
             return Err(SocketAllocateError::InsufficientCapacity);
@@ -319,14 +338,16 @@ impl Driver {
         let socket = Arc::new(socket);
         let stop = self.stop.child_token();
         self.read(socket.clone(), address, stop.clone());
-        self.relayed.insert(address, Relayed { socket, stop });
+        self.relayed.insert(address, Relayed { owner, socket, stop });
         Ok(address)
     }
 
     /// A relay must not be a way into the machine it runs on: nothing is relayed to its loopback,
     /// unless it serves only that itself.
     fn may_reach(&self, peer: IpAddr) -> bool {
-        !peer.is_multicast() && !peer.is_unspecified() && (!peer.is_loopback() || self.public.is_loopback())
+        !peer.is_multicast()
+            && !peer.is_unspecified()
+            && (!peer.is_loopback() || self.listen.ip().is_loopback())
     }
 
     async fn send(&self, data: &[u8], from: SocketAddr, to: SocketAddr) {

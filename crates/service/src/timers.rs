@@ -29,7 +29,10 @@ async fn tick(app: &App) -> Result<(), crate::error::ApiError> {
     for row in app.store.open_sessions().await? {
         let mut later = row.consultation.clone();
         if later.apply(Input::Tick, now, &app.config.limits()).is_ok() && later != row.consultation {
-            app.apply(row.id, Input::Tick).await?;
+            // One that can't be stored must not keep the others waiting.
+            if let Err(error) = app.apply(row.id, Input::Tick, None).await {
+                tracing::error!(session = %row.id, code = error.code.as_str(), "a timer's change was not stored");
+            }
         }
     }
     for session in app.hub.expire_absent() {

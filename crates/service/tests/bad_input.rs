@@ -97,10 +97,29 @@ async fn a_stolen_refresh_token_ends_the_sign_in() {
     };
     let (status, first) = refresh(&clinic.patient.refresh).await;
     assert_eq!(status.as_u16(), 200);
+    let (status, second) = refresh(first["refreshToken"].as_str().unwrap()).await;
+    assert_eq!(status.as_u16(), 200);
     let (status, answer) = refresh(&clinic.patient.refresh).await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (401, Some("token-reused")));
-    let (status, _) = refresh(first["refreshToken"].as_str().unwrap()).await;
+    let (status, _) = refresh(second["refreshToken"].as_str().unwrap()).await;
     assert_eq!(status.as_u16(), 401, "the thief's and the owner's tokens have both ended");
-    let me = clinic.service.send(Method::GET, "/api/v1/auth/me", first["accessToken"].as_str(), None).await;
+    let me = clinic.service.send(Method::GET, "/api/v1/auth/me", second["accessToken"].as_str(), None).await;
     assert_eq!(me.0.as_u16(), 401);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_asked_for_again() {
+    let clinic = clinic().await;
+    let refresh = async |token: &str| {
+        let body = json!({ "refreshToken": token });
+        clinic.service.send(Method::POST, "/api/v1/auth/refresh", None, Some(body)).await
+    };
+    let (_, lost) = refresh(&clinic.patient.refresh).await;
+    for _ in 0..2 {
+        let (status, again) = refresh(&clinic.patient.refresh).await;
+        assert_eq!(status.as_u16(), 200, "{again}");
+    }
+    // Whoever has the lost one is not the owner.
+    let (status, answer) = refresh(lost["refreshToken"].as_str().unwrap()).await;
+    assert_eq!((status.as_u16(), answer["code"].as_str()), (401, Some("token-reused")));
 }

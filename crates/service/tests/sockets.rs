@@ -70,7 +70,7 @@ impl Socket {
 
     async fn subscribe(&mut self, destination: &str) {
         let frame = Frame::new("SUBSCRIBE")
-            .header("id", "1")
+            .header("id", destination)
             .header("destination", destination)
             .header("receipt", "1");
         self.send(&frame).await;

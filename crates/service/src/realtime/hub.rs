@@ -116,6 +116,13 @@ impl Hub {
         visit.and_then(|visit| state.came(visit, user))
     }
 
+    /// How many subscriptions a socket has, and whether one of them has this id.
+    pub(crate) fn subscriptions(&self, id: SocketId, subscription: &str) -> (usize, bool) {
+        self.lock().sockets.get(&id).map_or((0, false), |socket| {
+            (socket.subscriptions.len(), socket.subscriptions.contains_key(subscription))
+        })
+    }
+
     /// Unsubscribes; an unknown subscription is no error.
     pub(crate) fn unsubscribe(&self, id: SocketId, subscription: &str) -> Option<PresenceChange> {
         let mut state = self.lock();
@@ -124,6 +131,9 @@ impl Hub {
         let (key, visit) = socket.subscriptions.remove(subscription)?;
         if let Some(listeners) = state.listeners.get_mut(&key) {
             listeners.retain(|(socket, name)| *socket != id || name != subscription);
+            if listeners.is_empty() {
+                state.listeners.remove(&key);
+            }
         }
         visit.and_then(|visit| state.went(visit, user))
     }

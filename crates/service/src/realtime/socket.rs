@@ -36,6 +36,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Heart-beats this service offers and asks for: a lost client is noticed within three, well
 /// inside the 300 s that proxies let a WebSocket idle.
 const HEART_BEAT: u32 = 5_000;
+/// A client that does not take a frame for this long does not read any more.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether a sign-in has ended.
 const CHECK_GRANT: Duration = Duration::from_secs(30);
 /// Subscriptions of one socket; a client of ours has five.
@@ -65,9 +67,7 @@ async fn serve(app: Shared, mut socket: WebSocket) {
         Ok(Ok(Some((grant, (theirs, ours))))) => {
             let (id, outbox) = app.hub.connect(grant.user.id);
             tracing::info!("a client connected");
-            Session { app: &app, socket: &mut socket, id, grant, subscriptions: 0, theirs, ours }
-                .run(outbox)
-                .await;
+            Session { app: &app, socket: &mut socket, id, grant, theirs, ours }.run(outbox).await;
             for change in app.hub.disconnect(id) {
                 tell(&app, change).await;
             }
@@ -170,7 +170,6 @@ struct Session<'a> {
     socket: &'a mut WebSocket,
     id: SocketId,
     grant: Grant,
-    subscriptions: usize,
     theirs: Option<Duration>,
     ours: Option<Duration>,
 }
@@ -211,9 +210,10 @@ impl Session<'_> {
     }
 
     async fn send(&mut self, text: String) -> ControlFlow<()> {
-        match self.socket.send(Message::Text(text.into())).await {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        match tokio::time::timeout(SEND_WITHIN, self.socket.send(Message::Text(text.into()))).await {
+            Ok(Ok(())) => ControlFlow::Continue(()),
+            // Gone, or it does not read what it asked for.
+            Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
         }
     }
 
@@ -262,7 +262,6 @@ impl Session<'_> {
                 if let Some(change) = self.app.hub.unsubscribe(self.id, id) {
                     tell(self.app, change).await;
                 }
-                self.subscriptions = self.subscriptions.saturating_sub(1);
             }
             "DISCONNECT" => {
                 let _ = self.receipt(frame).await;
@@ -285,7 +284,11 @@ impl Session<'_> {
     async fn subscribe(&mut self, frame: &Frame) -> Result<(), ApiError> {
         let id = frame.get("id").ok_or(ApiError::new(Code::BadFrame, "id is missing"))?;
         let destination = frame.get("destination").unwrap_or_default();
-        if self.subscriptions >= MAX_SUBSCRIPTIONS {
+        let (count, is_taken) = self.app.hub.subscriptions(self.id, id);
+        if is_taken {
+            return Err(ApiError::new(Code::BadFrame, "this subscription id is in use"));
+        }
+        if count >= MAX_SUBSCRIPTIONS {
             return Err(ApiError::new(Code::BadFrame, "too many subscriptions"));
         }
         let visit = match destination.strip_prefix("/topic/session.") {
@@ -297,7 +300,6 @@ impl Session<'_> {
             None if [topic::NOTIFICATIONS, topic::SIGNALS, topic::ERRORS].contains(&destination) => None,
             None => return Err(Code::UnknownDestination.into()),
         };
-        self.subscriptions += 1;
         if let Some(change) = self.app.hub.subscribe(self.id, id, destination, visit) {
             tell(self.app, change).await;
         }

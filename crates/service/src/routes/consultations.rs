@@ -13,12 +13,15 @@ use super::Caller;
 use crate::{
     App, accounts,
     app::Shared,
-    error::{ApiError, Json, Path, Query},
+    error::{ApiError, Json, OptionalJson, Path, Query},
     store::SessionRow,
 };
 
 /// How long a media token lasts. It is asked for again before it ends, without touching the call.
 const MEDIA_TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(1);
+/// How far before and after now a visit may be planned.
+const EARLIEST_START: SignedDuration = SignedDuration::from_hours(24);
+const LATEST_START: SignedDuration = SignedDuration::from_hours(24 * 731);
 /// Visits on one page of the history.
 const HISTORY_PAGE: u32 = 20;
 
@@ -49,6 +52,11 @@ pub(super) async fn create_appointment(
     if !(1..=120).contains(&request.scheduled_duration_minutes) {
         return Err(ApiError::new(Code::Invalid, "a visit is planned for 1 to 120 minutes"));
     }
+    // Further away it is a slip of the keyboard.
+    let (earliest, latest) = (Timestamp::now() - EARLIEST_START, Timestamp::now() + LATEST_START);
+    if !(earliest..latest).contains(&request.scheduled_start_time) {
+        return Err(ApiError::new(Code::Invalid, "a visit starts between yesterday and two years from now"));
+    }
     for (id, role) in [(request.patient_id, Role::Patient), (doctor, Role::Doctor)] {
         let found = app.store.user_with_role(id, role).await?;
         found.ok_or_else(|| ApiError::new(Code::Invalid, "patientId or doctorId is nobody of that kind"))?;
@@ -67,12 +75,16 @@ pub(super) async fn create_session(
     Caller(user): Caller,
     Json(request): Json<CreateSessionRequest>,
 ) -> Result<(StatusCode, Json<Session>), ApiError> {
-    let people = app.store.appointment_people(request.appointment_id).await?.ok_or(Code::NotFound)?;
-    if user.role != Role::ClinicAdmin && user.id != people.0 && user.id != people.1 {
+    let found = app.store.appointment(request.appointment_id).await?;
+    let (patient, doctor, mode) = found.ok_or(Code::NotFound)?;
+    if user.role != Role::ClinicAdmin && user.id != patient && user.id != doctor {
         return Err(Code::NotAParticipant.into());
     }
-    let made =
-        app.store.session_for(request.appointment_id, request.consultation_mode, Timestamp::now()).await?;
+    // What was agreed on decides what it costs, and is not for one side to change.
+    if request.consultation_mode != mode {
+        return Err(ApiError::new(Code::Invalid, "the appointment is of another consultationMode"));
+    }
+    let made = app.store.session_for(request.appointment_id, Timestamp::now()).await?;
     let row = made.ok_or(Code::NotFound)?;
     app.store.audit(Some(user.id), "session.created", Some(row.id)).await?;
     app.announce(&row).await?;
@@ -113,12 +125,12 @@ pub(super) async fn join(
     State(app): State<Shared>,
     Caller(user): Caller,
     Path(id): Path<SessionId>,
-    Json(request): Json<JoinRequest>,
+    OptionalJson(request): OptionalJson<JoinRequest>,
 ) -> Result<Json<JoinResponse>, ApiError> {
     let (mut row, party) = app.session_of(id, &user).await?;
     if party == Party::Patient {
         let input = Input::Enter { ready: request.ready, device_check: request.device_check };
-        row = app.apply(id, input).await?;
+        row = app.apply(id, input, Some(user.id)).await?;
     } else if row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
     }
@@ -134,11 +146,14 @@ pub(super) async fn join(
         session: app.view(&row).await?,
     };
     if admitted {
-        let row = app.apply(id, Input::Join(party)).await?;
+        if !request.prepare {
+            row = app.apply(id, Input::Join(party), Some(user.id)).await?;
+        }
         let until = Timestamp::now() + MEDIA_TOKEN_LASTS;
         let token = accounts::random_token();
         app.store.add_media_token(&token, id, user.id, until).await?;
-        app.store.audit(Some(user.id), "session.joined", Some(id)).await?;
+        let action = if request.prepare { "session.prepared" } else { "session.joined" };
+        app.store.audit(Some(user.id), action, Some(id)).await?;
         response.access_token = Some(token);
         response.token_expires_at = Some(until);
         response.ice_servers = app.ice_servers(&user, until);
@@ -153,7 +168,7 @@ async fn by_doctor(app: &App, user: &User, id: SessionId, input: Input) -> Resul
     if party != Party::Doctor {
         return Err(Code::Forbidden.into());
     }
-    let row = app.apply(id, input).await?;
+    let row = app.apply(id, input, Some(user.id)).await?;
     app.view(&row).await.map(Json)
 }
 
@@ -201,7 +216,7 @@ pub(super) async fn leave(
 ) -> Result<Json<Session>, ApiError> {
     let (_, party) = app.session_of(id, &user).await?;
     app.hub.left(id, user.id);
-    let row = app.apply(id, Input::Leave(party)).await?;
+    let row = app.apply(id, Input::Leave(party), Some(user.id)).await?;
     app.view(&row).await.map(Json)
 }
 
@@ -216,7 +231,7 @@ pub(super) async fn cancel(
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
     let (_, party) = app.session_of(id, &user).await?;
-    let row = app.apply(id, Input::Cancel(party)).await?;
+    let row = app.apply(id, Input::Cancel(party), Some(user.id)).await?;
     app.view(&row).await.map(Json)
 }
 
@@ -224,7 +239,6 @@ async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
     let view = app.view(row).await?;
     let c = &row.consultation;
     let elapsed = c.elapsed(Timestamp::now());
-    let price = app.store.pricing(row.doctor, row.mode).await?;
     Ok(Summary {
         session_id: row.id,
         appointment_id: row.appointment,
@@ -241,8 +255,8 @@ async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
         end_reason: c.end_reason,
         chat_message_count: app.store.chat_count(row.id).await?,
         feedback_submitted: app.store.feedback(row.id).await?.is_some(),
-        amount_charged: price.as_ref().map(|(pricing, _)| billing::amount(pricing, row.mode, elapsed)),
-        currency: price.map(|(_, currency)| currency),
+        amount_charged: row.charged.as_ref().map(|(amount, _)| *amount),
+        currency: row.charged.as_ref().map(|(_, currency)| currency.clone()),
     })
 }
 

@@ -5,6 +5,7 @@ use bedside_protocol::{
     AppointmentId, ConsultationMode, CreateAppointmentRequest, Party, Role, SessionId, UserId,
 };
 use jiff::{SignedDuration, Timestamp};
+use rust_decimal::Decimal;
 use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{Store, StoreError, from_word, id, instant, millis, word};
@@ -26,6 +27,8 @@ pub struct SessionRow {
     pub room_name: String,
     /// Where it stands.
     pub consultation: Consultation,
+    /// What it came to, and in which currency; once it has ended and where it was priced.
+    pub charged: Option<(Decimal, String)>,
     pub(crate) version: i64,
 }
 
@@ -65,6 +68,14 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
         doctor: id(&text("doctor_id")?)?,
         mode: from_word(&text("consultation_mode")?)?,
         room_name: text("room_name")?,
+        charged: row
+            .try_get::<Option<String>, _>("amount_charged")?
+            .zip(row.try_get::<Option<String>, _>("currency")?)
+            .map(|(amount, currency)| {
+                let amount = amount.parse().map_err(|_| StoreError::Unreadable("amount"))?;
+                Ok::<_, StoreError>((amount, currency))
+            })
+            .transpose()?,
         version: row.try_get("version")?,
         consultation: Consultation {
             status: from_word(&text("status")?)?,
@@ -83,6 +94,7 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
             ended_at: at("ended_at")?,
             clock_since: at("clock_since")?,
             clock_before: SignedDuration::from_millis(row.try_get("clock_before_ms")?),
+            left_at: at("left_at")?,
         },
     })
 }
@@ -112,36 +124,34 @@ impl Store {
         Ok(appointment)
     }
 
-    /// The two people of an appointment.
-    pub async fn appointment_people(
+    /// The two people of an appointment, and how they meet.
+    pub async fn appointment(
         &self,
         appointment: AppointmentId,
-    ) -> Result<Option<(UserId, UserId)>, StoreError> {
-        let row: Option<(String, String)> =
-            sqlx::query_as("SELECT patient_id, doctor_id FROM appointments WHERE id = ?")
+    ) -> Result<Option<(UserId, UserId, ConsultationMode)>, StoreError> {
+        let row: Option<(String, String, String)> =
+            sqlx::query_as("SELECT patient_id, doctor_id, consultation_mode FROM appointments WHERE id = ?")
                 .bind(appointment.to_string())
                 .fetch_optional(&self.pool)
                 .await?;
-        row.map(|(patient, doctor)| Ok((id(&patient)?, id(&doctor)?))).transpose()
+        row.map(|(patient, doctor, mode)| Ok((id(&patient)?, id(&doctor)?, from_word(&mode)?))).transpose()
     }
 
     /// The session of an appointment, made when there is none.
     pub async fn session_for(
         &self,
         appointment: AppointmentId,
-        mode: ConsultationMode,
         now: Timestamp,
     ) -> Result<Option<SessionRow>, StoreError> {
         let session = SessionId::generate();
         sqlx::query(
             "INSERT INTO consultation_sessions (id, appointment_id, patient_id, doctor_id, consultation_mode,
              room_name, status, scheduled_start, scheduled_minutes, created_at)
-             SELECT ?, id, patient_id, doctor_id, ?, ?, 'SCHEDULED', scheduled_start_time,
+             SELECT ?, id, patient_id, doctor_id, consultation_mode, ?, 'SCHEDULED', scheduled_start_time,
              scheduled_duration_minutes, ? FROM appointments WHERE id = ?
              ON CONFLICT (appointment_id) DO NOTHING",
         )
         .bind(session.to_string())
-        .bind(word(&mode)?)
         // Says nothing about the session: a room name is seen by relays and logs.
         .bind(format!("consultation-{}", uuid::Uuid::new_v4().simple()))
         .bind(millis(now))
@@ -207,14 +217,46 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// How many wait for the same doctor and came earlier.
+    /// Those who wait for a doctor and have not been called in.
+    pub async fn waiting_for(&self, doctor: UserId) -> Result<Vec<SessionRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM consultation_sessions WHERE doctor_id = ? AND status = 'WAITING' AND admitted = 0",
+        )
+        .bind(doctor.to_string())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Keeps what a visit came to, once.
+    pub async fn keep_amount(
+        &self,
+        session: SessionId,
+        amount: Decimal,
+        currency: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE consultation_sessions SET amount_charged = ?, currency = ?
+             WHERE id = ? AND amount_charged IS NULL",
+        )
+        .bind(amount.to_string())
+        .bind(currency)
+        .bind(session.to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// How many wait for the same doctor and are to be seen earlier: by their appointment, then by
+    /// when they came.
     pub async fn waiting_before(&self, row: &SessionRow) -> Result<u32, StoreError> {
         let Some(since) = row.consultation.waiting_since else { return Ok(0) };
         let (count,): (i64,) = sqlx::query_as(
             "SELECT count(*) FROM consultation_sessions WHERE doctor_id = ? AND status = 'WAITING'
-             AND (waiting_since, id) < (?, ?)",
+             AND admitted = 0 AND (scheduled_start, waiting_since, id) < (?, ?, ?)",
         )
         .bind(row.doctor.to_string())
+        .bind(millis(row.consultation.scheduled_start))
         .bind(millis(since))
         .bind(row.id.to_string())
         .fetch_one(&self.pool)
@@ -262,7 +304,7 @@ impl Store {
         let done = sqlx::query(
             "UPDATE consultation_sessions SET status = ?, end_reason = ?, waiting_since = ?, ready = ?,
              device_check = ?, admitted = ?, patient_joined = ?, doctor_joined = ?, started_at = ?, ended_at = ?,
-             clock_since = ?, clock_before_ms = ?, version = version + 1 WHERE id = ? AND version = ?",
+             clock_since = ?, clock_before_ms = ?, left_at = ?, version = version + 1 WHERE id = ? AND version = ?",
         )
         .bind(word(&c.status)?)
         .bind(c.end_reason.as_ref().map(word).transpose()?)
@@ -280,6 +322,7 @@ impl Store {
         .bind(c.ended_at.map(millis))
         .bind(c.clock_since.map(millis))
         .bind(c.clock_before.as_millis() as i64)
+        .bind(c.left_at.map(millis))
         .bind(row.id.to_string())
         .bind(row.version)
         .execute(&self.pool)

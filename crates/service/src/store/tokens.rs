@@ -26,6 +26,23 @@ pub enum Refreshed {
     Refused,
 }
 
+/// What follows a refresh token.
+#[derive(Debug)]
+pub struct NewTokens<'a> {
+    /// The next access token.
+    pub access: &'a Token,
+    /// The next refresh token.
+    pub refresh: &'a Token,
+    /// How long the access token lasts.
+    pub access_lasts: SignedDuration,
+    /// How long the family may go unused.
+    pub idle: SignedDuration,
+}
+
+/// How long after its use a refresh token may be shown again by somebody who had no answer: a
+/// break of the network is at most that long before a client gives up.
+const REPEAT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
 fn hash(token: &Token) -> Vec<u8> {
     Sha256::digest(token.expose().as_bytes()).to_vec()
 }
@@ -76,49 +93,81 @@ impl Store {
         Ok(self.user(id(&user)?).await?.map(|user| Grant { user, family }))
     }
 
-    /// Uses a refresh token once. `idle` is how long a family may go unused.
+    /// Uses a refresh token, and stores what follows it, in one.
+    ///
+    /// An answer that was lost on its way is asked for again with the same token. For a minute,
+    /// and as long as nobody has used what was given instead, that is no reuse; what was given is
+    /// then no longer good.
     pub async fn use_refresh_token(
         &self,
         refresh: &Token,
-        idle: SignedDuration,
+        next: &NewTokens<'_>,
         now: Timestamp,
     ) -> Result<Refreshed, StoreError> {
         type Row = (String, String, i64, Option<i64>, Option<i64>, i64);
-        let hash = hash(refresh);
+        let (token, at) = (hash(refresh), millis(now));
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let row: Option<Row> = sqlx::query_as(
             "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at
              FROM tokens t JOIN token_families f ON f.id = t.family_id
              WHERE t.hash = ? AND t.kind = 'refresh'",
         )
-        .bind(&hash)
+        .bind(&token)
         .fetch_optional(&mut *tx)
         .await?;
         let Some((family, user, expires_at, used_at, ended_at, last_used_at)) = row else {
             return Ok(Refreshed::Refused);
         };
-        if used_at.is_some() {
-            sqlx::query("UPDATE token_families SET ended_at = coalesce(ended_at, ?) WHERE id = ?")
-                .bind(millis(now))
-                .bind(&family)
-                .execute(&mut *tx)
-                .await?;
-            tx.commit().await?;
-            return Ok(Refreshed::Reused);
-        }
-        if ended_at.is_some()
-            || expires_at <= millis(now)
-            || last_used_at + idle.as_millis() as i64 <= millis(now)
-        {
-            return Ok(Refreshed::Refused);
-        }
-        sqlx::query("UPDATE tokens SET used_at = ? WHERE hash = ?")
-            .bind(millis(now))
-            .bind(&hash)
+        let idle = next.idle.as_millis() as i64;
+        let has_ended = ended_at.is_some() || expires_at <= at || last_used_at + idle <= at;
+        if let Some(used) = used_at {
+            let (used_since,): (i64,) = sqlx::query_as(
+                "SELECT count(*) FROM tokens WHERE family_id = ? AND kind = 'refresh' AND used_at > ?",
+            )
+            .bind(&family)
+            .bind(used)
+            .fetch_one(&mut *tx)
+            .await?;
+            if has_ended || used_since > 0 || at - used > REPEAT_WITHIN.as_millis() as i64 {
+                sqlx::query("UPDATE token_families SET ended_at = coalesce(ended_at, ?) WHERE id = ?")
+                    .bind(at)
+                    .bind(&family)
+                    .execute(&mut *tx)
+                    .await?;
+                tx.commit().await?;
+                return Ok(Refreshed::Reused);
+            }
+            // As if used together with this one, and ended: whoever shows up with it is not the owner.
+            sqlx::query(
+                "UPDATE tokens SET used_at = ?1, expires_at = ?1
+                 WHERE family_id = ?2 AND kind = 'refresh' AND used_at IS NULL",
+            )
+            .bind(used)
+            .bind(&family)
             .execute(&mut *tx)
             .await?;
+        } else if has_ended {
+            return Ok(Refreshed::Refused);
+        } else {
+            sqlx::query("UPDATE tokens SET used_at = ? WHERE hash = ?")
+                .bind(at)
+                .bind(&token)
+                .execute(&mut *tx)
+                .await?;
+        }
+        let follow =
+            [("access", next.access, now + next.access_lasts), ("refresh", next.refresh, now + next.idle)];
+        for (kind, token, expires_at) in follow {
+            sqlx::query("INSERT INTO tokens (hash, family_id, kind, expires_at) VALUES (?, ?, ?, ?)")
+                .bind(hash(token))
+                .bind(&family)
+                .bind(kind)
+                .bind(millis(expires_at))
+                .execute(&mut *tx)
+                .await?;
+        }
         sqlx::query("UPDATE token_families SET last_used_at = ? WHERE id = ?")
-            .bind(millis(now))
+            .bind(at)
             .bind(&family)
             .execute(&mut *tx)
             .await?;

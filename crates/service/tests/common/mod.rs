@@ -20,7 +20,7 @@ pub const DOMAIN: &str = "planted.example";
 pub struct Service {
     pub address: SocketAddr,
     pub http: reqwest::Client,
-    config: Config,
+    pub config: Config,
     stop: CancellationToken,
     task: Option<tokio::task::JoinHandle<()>>,
     _folder: tempfile::TempDir,
@@ -92,7 +92,7 @@ pub async fn clinic_for(mode: ConsultationMode) -> Clinic {
         consultation_mode: mode,
     };
     let appointment = app.store.add_appointment(&request, ids[0], now).await.unwrap();
-    let session = app.store.session_for(appointment, mode, now).await.unwrap().unwrap();
+    let session = app.store.session_for(appointment, now).await.unwrap().unwrap();
     app.store.close().await;
 
     let service = Service::start(config, folder).await;
