@@ -26,6 +26,8 @@ use crate::SignedIn;
 const HEART_BEAT: Duration = Duration::from_millis(5_000);
 /// How many beats may be missed.
 const MISSED: u32 = 2;
+/// How long saying good-bye may take.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 /// How long connecting may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Messages waiting to be sent while the link is down are dropped: whoever sends them hears of
@@ -139,7 +141,9 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
         loop {
             let token = self.signed_in.access_token().await;
             let mut was_up = false;
-            let end = match timeout(CONNECT_WITHIN, self.connect(&token)).await {
+            let connecting = timeout(CONNECT_WITHIN, self.connect(&token));
+            let Some(connected) = stop.run_until_cancelled(connecting).await else { return };
+            let end = match connected {
                 Ok(Ok(socket)) => {
                     was_up = true;
                     if self.events.send(RealtimeEvent::Up).await.is_err() {
@@ -157,8 +161,12 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
             match end {
                 End::Stopped => return,
                 End::Refused(Code::NotSignedIn) => {
-                    if let Err(error) = self.signed_in.renew(&token).await
-                        && error.code().is_some()
+                    let Some(renewed) = stop.run_until_cancelled(self.signed_in.renew(&token)).await else {
+                        return;
+                    };
+                    // Anything else may be different in a moment.
+                    if let Err(error) = renewed
+                        && matches!(error.code(), Some(Code::NotSignedIn | Code::TokenReused))
                     {
                         // The loop's owner closes it; nobody listening is as good.
                         let _ = self.events.send(RealtimeEvent::SignedOut).await;
@@ -241,10 +249,7 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
         loop {
             let outgoing = tokio::select! {
                 () = stop.cancelled() => {
-                    let goodbye = Frame::new("DISCONNECT").to_text();
-                    // It may be gone already.
-                    let _ = socket.send(Message::text(goodbye)).await;
-                    let _ = socket.close(None).await;
+                    self.say_goodbye(socket).await;
                     return End::Stopped;
                 }
                 () = sleep_until(heard + HEART_BEAT * MISSED) => return End::Broken,
@@ -267,14 +272,7 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
                         Frame::new("UNSUBSCRIBE").header("id", destination).to_text()
                     }
                     Some(Command::Send { destination, body, media_token }) => {
-                        let mut frame = Frame::new("SEND")
-                            .header("destination", destination)
-                            .header("content-type", "application/json")
-                            .body(body);
-                        if let Some(token) = media_token {
-                            frame = frame.header(bedside_protocol::MEDIA_TOKEN_HEADER, token.expose());
-                        }
-                        frame.to_text()
+                        send(destination, body, media_token).to_text()
                     }
                 },
                 received = socket.next() => {
@@ -296,6 +294,31 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
                 return End::Broken;
             }
         }
+    }
+
+    /// What was said last is not lost: it may be the good-bye that the other end waits for.
+    async fn say_goodbye(&mut self, mut socket: Socket) {
+        let mut frames = vec![];
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Send { destination, body, media_token } => {
+                    frames.push(send(destination, body, media_token));
+                }
+                Command::Unsubscribe(destination) => {
+                    frames.push(Frame::new("UNSUBSCRIBE").header("id", destination));
+                }
+                Command::Subscribe(_) => {}
+            }
+        }
+        frames.push(Frame::new("DISCONNECT"));
+        let saying = async {
+            for frame in frames {
+                socket.send(Message::text(frame.to_text())).await?;
+            }
+            socket.close(None).await
+        };
+        // It may be gone already, or not listen.
+        let _ = timeout(GOODBYE_WITHIN, saying).await;
     }
 
     async fn on_message(&self, message: &Message) -> Option<End> {
@@ -320,6 +343,17 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
                 Some(End::Broken)
             }
         }
+    }
+}
+
+fn send(destination: &'static str, body: String, media_token: Option<Token>) -> Frame {
+    let frame = Frame::new("SEND")
+        .header("destination", destination)
+        .header("content-type", "application/json")
+        .body(body);
+    match media_token {
+        Some(token) => frame.header(bedside_protocol::MEDIA_TOKEN_HEADER, token.expose()),
+        None => frame,
     }
 }
 

@@ -16,6 +16,8 @@ use crate::BackendError;
 
 /// Longest wait for an answer; a service that takes longer is as good as gone.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// And for one that has a file in it, or answers to one: 10 MiB at 150 kbit/s, beside a call.
+const FILE_TIMEOUT: Duration = Duration::from_secs(600);
 /// And for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -216,7 +218,7 @@ impl SignedIn {
         let response = self
             .call(|api| {
                 let request = api.request(Method::POST, &path(id, "/attachments"));
-                request.query(&[("name", name.reveal())]).body(bytes.clone())
+                request.query(&[("name", name.reveal())]).timeout(FILE_TIMEOUT).body(bytes.clone())
             })
             .await?;
         json(response).await
@@ -225,7 +227,7 @@ impl SignedIn {
     /// Fetches a file.
     pub async fn download(&self, id: SessionId, attachment: AttachmentId) -> Result<Bytes, BackendError> {
         let path = path(id, &format!("/attachments/{attachment}"));
-        let response = self.call(|api| api.request(Method::GET, &path)).await?;
+        let response = self.call(|api| api.request(Method::GET, &path).timeout(FILE_TIMEOUT)).await?;
         response.bytes().await.map_err(|_| BackendError::Unreachable)
     }
 

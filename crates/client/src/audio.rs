@@ -104,14 +104,15 @@ impl CaptureSink for Captured {
 /// Fills the speaker's callback.
 pub(crate) struct Playing {
     ring: Consumer<f32>,
-    largest: Arc<AtomicUsize>,
+    /// The most that was asked for at once since the thread last looked.
+    wish: Arc<AtomicUsize>,
     shared: Arc<Shared>,
     wake: Thread,
 }
 
 impl PlayoutSource for Playing {
     fn play(&mut self, samples: &mut [f32]) {
-        self.largest.fetch_max(samples.len(), Ordering::Relaxed);
+        self.wish.fetch_max(samples.len(), Ordering::Relaxed);
         let there = self.ring.slots().min(samples.len());
         self.shared.ran_dry.fetch_add((samples.len() - there) as u64, Ordering::Relaxed);
         samples.fill(0.0);
@@ -176,9 +177,9 @@ impl Audio {
     /// A fresh end for a speaker to read from; the one before is let go of.
     pub(crate) fn playout(&self) -> Playing {
         let (producer, ring) = RingBuffer::new(RING);
-        let largest = Arc::new(AtomicUsize::new(FRAME));
-        self.order(Order::Playout(Some((producer, largest.clone()))));
-        Playing { ring, largest, shared: self.shared.clone(), wake: self.wake() }
+        let wish = Arc::new(AtomicUsize::new(FRAME));
+        self.order(Order::Playout(Some((producer, wish.clone()))));
+        Playing { ring, wish, shared: self.shared.clone(), wake: self.wake() }
     }
 
     /// No speaker.
@@ -210,10 +211,36 @@ impl Audio {
     }
 }
 
+/// The way to the speaker.
+struct Playout {
+    ring: Producer<f32>,
+    wish: Arc<AtomicUsize>,
+    /// The speaker's largest wish: of the ten seconds before, and of these. One that came after a
+    /// machine stood still must not keep the call late for good.
+    largest: [usize; 2],
+    frames: u32,
+}
+
+impl Playout {
+    /// Frames of 10 ms after which a wish is forgotten, at the latest twice.
+    const REMEMBERED: u32 = 1_000;
+
+    /// Whether less waits than the speaker may ask for at once.
+    fn wants_more(&mut self) -> bool {
+        if self.frames >= Self::REMEMBERED {
+            self.largest = [self.largest[1], 0];
+            self.frames = 0;
+        }
+        self.largest[1] = self.largest[1].max(self.wish.swap(0, Ordering::Relaxed));
+        let wish = self.largest[0].max(self.largest[1]).max(FRAME) + SPARE;
+        RING - self.ring.slots() < wish && self.ring.slots() >= FRAME
+    }
+}
+
 struct Engine {
     shared: Arc<Shared>,
     capture: Option<Consumer<f32>>,
-    playout: Option<(Producer<f32>, Arc<AtomicUsize>)>,
+    playout: Option<Playout>,
     call: Option<(MediaSender, Arc<Remote>)>,
     processing: Processing,
     encoder: VoiceEncoder,
@@ -254,7 +281,7 @@ impl Engine {
                 self.processing.reset();
             }
             Order::Playout(ring) => {
-                self.playout = ring;
+                self.playout = ring.map(|(ring, wish)| Playout { ring, wish, largest: [0; 2], frames: 0 });
                 set(&self.shared.speaker_level, 0.0);
                 self.processing.reset();
             }
@@ -265,21 +292,14 @@ impl Engine {
     }
 
     fn play(&mut self) {
-        let Some((_, largest)) = &self.playout else { return };
-        let wanted = largest.load(Ordering::Relaxed) + SPARE;
-        while let Some((ring, _)) = &mut self.playout
-            && RING - ring.slots() < wanted
-        {
+        while self.playout.as_mut().is_some_and(Playout::wants_more) {
             let frame = self.next_frame();
             set(&self.shared.speaker_level, meter(&frame));
             self.processing.render(&frame);
-            if let Some((ring, _)) = &mut self.playout
-                && let Ok(chunk) = ring.write_chunk_uninit(FRAME)
-            {
-                chunk.fill_from_iter(frame);
-            } else {
-                return;
-            }
+            let Some(playout) = &mut self.playout else { return };
+            let Ok(chunk) = playout.ring.write_chunk_uninit(FRAME) else { return };
+            chunk.fill_from_iter(frame);
+            playout.frames += 1;
         }
     }
 

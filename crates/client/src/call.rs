@@ -1,7 +1,10 @@
 //! One call: its machine, its connection, and what is measured of it.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -72,12 +75,7 @@ impl ActiveCall {
     }
 
     /// What the connection tells of, as the machine takes it.
-    pub(crate) fn on_event(
-        &mut self,
-        event: Option<PeerEvent>,
-        audio: &Audio,
-        video: &Video,
-    ) -> Option<CallInput> {
+    pub(crate) fn on_event(&mut self, event: Option<PeerEvent>) -> Option<CallInput> {
         let state = match event {
             Some(PeerEvent::Candidate(Candidate { candidate, sdp_mid, sdp_m_line_index })) => {
                 return Some(CallInput::LocalCandidate { candidate, sdp_mid, sdp_m_line_index });
@@ -90,7 +88,10 @@ impl ActiveCall {
         if let Some((peer, _, _)) = &self.peer {
             peer.set_connected(state == PeerState::Connected);
         }
-        self.open_gate(self.gate_open, audio, video);
+        if state == PeerState::Connected {
+            // What was sent while it was broken did not arrive.
+            self.key_frame_wanted.store(true, Ordering::Relaxed);
+        }
         match state {
             PeerState::Connecting => None,
             PeerState::Connected => Some(CallInput::Connected),
@@ -101,8 +102,15 @@ impl ActiveCall {
 
     /// Lets this person's sound and picture out, or keeps them in.
     pub(crate) fn open_gate(&mut self, open: bool, audio: &Audio, video: &Video) {
-        self.gate_open = open;
-        let peer = self.peer.as_ref().filter(|_| open);
+        // Opened anew it would begin anew, at the ladder's first step.
+        if open != self.gate_open {
+            self.gate_open = open;
+            self.connect_media(audio, video);
+        }
+    }
+
+    fn connect_media(&self, audio: &Audio, video: &Video) {
+        let peer = self.peer.as_ref().filter(|_| self.gate_open);
         audio.set_call(peer.map(|(peer, _, remote)| (peer.media(), remote.clone())));
         let sends = peer.map(|(peer, _, _)| peer.media());
         video.set_call(sends);
@@ -185,7 +193,7 @@ impl ActiveCall {
         let (peer, events) = Peer::open(&self.config, remote.clone()).await.map_err(|e| e.to_string())?;
         self.peer = Some((peer, events, remote));
         self.measured = (Instant::now(), self.feed.progress().0, 0, 0, 0);
-        self.open_gate(self.gate_open, audio, video);
+        self.connect_media(audio, video);
         Ok(())
     }
 

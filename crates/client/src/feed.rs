@@ -27,6 +27,8 @@ pub struct Feed {
     sent: AtomicU32,
     acknowledged: AtomicU32,
     waits_for_key: AtomicBool,
+    /// The page has as many as it may and takes none.
+    is_behind: AtomicBool,
     wants_key: AtomicBool,
     pictures: AtomicU64,
     size: AtomicU64,
@@ -76,7 +78,13 @@ impl Feed {
         }
         self.pictures.fetch_add(1, Ordering::Relaxed);
         if self.on_the_way() >= MAX_ENCODED {
-            self.restart();
+            // Nothing more until the page has caught up; the key frame is asked for then.
+            self.waits_for_key.store(true, Ordering::Relaxed);
+            self.is_behind.store(true, Ordering::Relaxed);
+            return;
+        }
+        if self.is_behind.swap(false, Ordering::Relaxed) {
+            self.wants_key.store(true, Ordering::Relaxed);
         }
         if self.waits_for_key.load(Ordering::Relaxed) && !frame.key {
             return;
@@ -89,6 +97,8 @@ impl Feed {
 
     /// Gives a raw picture, or drops it when the page is behind.
     pub(crate) fn picture(&self, picture: &I420) {
+        self.size.store((picture.width() as u64) << 32 | picture.height() as u64, Ordering::Relaxed);
+        self.pictures.fetch_add(1, Ordering::Relaxed);
         if self.on_the_way() < MAX_RAW {
             self.send(1, true, picture.width() as u16, picture.height() as u16, picture.data());
         }
@@ -161,10 +171,15 @@ mod tests {
         for _ in 0..100 {
             feed.encoded(&frame(false));
         }
-        assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize);
-        assert!(feed.take_key_request());
+        feed.take_key_request();
+        for _ in 0..100 {
+            feed.encoded(&frame(true));
+        }
+        assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize, "key frames least of all");
+        assert!(!feed.take_key_request(), "nor are more of them asked for");
         feed.acknowledge(MAX_ENCODED);
         feed.encoded(&frame(false));
+        assert!(feed.take_key_request());
         assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize, "not without a key frame");
         feed.encoded(&frame(true));
         assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize + 1);

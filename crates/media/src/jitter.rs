@@ -44,6 +44,9 @@ const SCARCE_MS: f32 = 4.0;
 /// The wait is made shorter at once beyond this: people talk over one another, and a gap is the
 /// lesser evil.
 const LONGEST_MS: f32 = 400.0;
+/// And beyond this it is cut back to the beginning's: nobody took the sound, because the speaker was
+/// changed or the visit was on hold. Nobody wants to hear a second of what was said meanwhile.
+const STALE: Duration = Duration::from_millis(1_000);
 /// Frames of 10 ms between two changes of the wait.
 const REST: u32 = 10;
 /// Most packets kept: over two seconds. A burst beyond it loses its oldest.
@@ -143,8 +146,13 @@ impl JitterBuffer {
             if self.waiting() < START {
                 return Ok([0.0; FRAME]);
             }
+            self.cut_to(START);
             self.started = true;
             self.next = self.packets.keys().next().copied();
+            self.left = Left::default();
+        }
+        if self.waiting() > STALE {
+            self.cut_to(START);
             self.left = Left::default();
         }
         while self.sound.len() < FRAME {
@@ -159,6 +167,15 @@ impl JitterBuffer {
         self.recurs = self.recurs.saturating_sub(1);
         self.left.push(self.waiting().as_secs_f32() * 1e3);
         Ok(frame)
+    }
+
+    /// Throws away the oldest packets until no more than this waits.
+    fn cut_to(&mut self, wait: Duration) {
+        while self.waiting() > wait && self.packets.pop_first().is_some() {
+            if self.next.is_some() {
+                self.next = self.packets.keys().next().copied();
+            }
+        }
     }
 
     fn decode_next(&mut self) -> Result<(), MediaError> {
@@ -437,6 +454,24 @@ mod tests {
         let (out, stats) = play(|n| (!(200..400).contains(&n)).then_some(30), 600);
         let end = &out[out.len() - 48_000..];
         assert!(end.iter().map(|s| s * s).sum::<f32>() / 48_000.0 > 0.02, "the tone is back: {stats:?}");
+    }
+
+    #[test]
+    fn what_nobody_listened_to_is_not_played() {
+        let mut encoder = VoiceEncoder::new().unwrap();
+        let mut buffer = JitterBuffer::new().unwrap();
+        let mut come = |buffer: &mut JitterBuffer, numbers: std::ops::Range<u16>| {
+            for number in numbers {
+                buffer.push(number, encoder.encode(&[0.1; PACKET_SAMPLES]).unwrap());
+            }
+        };
+        come(&mut buffer, 0..150);
+        buffer.pull().unwrap();
+        assert!(buffer.stats().waiting <= START, "at the beginning: {:?}", buffer.stats().waiting);
+        come(&mut buffer, 150..220);
+        buffer.pull().unwrap();
+        assert!(buffer.stats().waiting <= START, "later on: {:?}", buffer.stats().waiting);
+        assert_eq!(buffer.stats().concealed, 0);
     }
 
     #[test]

@@ -103,9 +103,9 @@ impl ChatLog {
     /// The link came up: ask for what was missed, then send what was written meanwhile.
     pub fn on_link_up(&mut self) -> Vec<ChatAction> {
         self.link = true;
-        let newest = self.messages.keys().next_back().copied().unwrap_or(0);
+        let known = self.known_to();
         let waiting = self.pending.iter().filter(|p| p.refused.is_none());
-        [ChatAction::FetchAfter(newest)]
+        [ChatAction::FetchAfter(known)]
             .into_iter()
             .chain(waiting.map(|p| ChatAction::Transmit(p.outgoing.clone())))
             .collect()
@@ -121,21 +121,25 @@ impl ChatLog {
         if message.session_id != self.session {
             return vec![];
         }
-        let newest = self.messages.keys().next_back().copied();
-        let gap = newest.is_some_and(|newest| message.seq > newest + 1);
+        let is_first = self.messages.is_empty();
         self.insert(message);
+        let (known, newest) = (self.known_to(), self.messages.keys().next_back().copied().unwrap_or(0));
         let mut actions = self.report();
-        if gap {
-            // One in between went missing on its way here.
-            actions.push(ChatAction::FetchAfter(newest.unwrap_or(0)));
+        if known < newest && !is_first {
+            // One in between went missing on its way here, or asking for it failed.
+            actions.push(ChatAction::FetchAfter(known));
         }
         actions
     }
 
     /// A page was fetched.
     pub fn on_page(&mut self, page: ChatPage) -> Vec<ChatAction> {
-        let from_start =
-            page.items.first().is_none_or(|first| self.oldest().is_none_or(|oldest| first.seq <= oldest));
+        // Only a page that reaches to the oldest known says whether there are older ones still: one
+        // of what was missed says nothing of them.
+        let from_start = page
+            .items
+            .first()
+            .map_or(self.messages.is_empty(), |first| self.oldest().is_none_or(|oldest| first.seq <= oldest));
         if from_start {
             self.has_older = page.has_older;
         }
@@ -173,6 +177,16 @@ impl ChatLog {
     pub fn set_open(&mut self, open: bool) -> Vec<ChatAction> {
         self.open = open;
         self.report()
+    }
+
+    /// The last `seq` before the first that is missing here; 0 when nothing is known.
+    fn known_to(&self) -> u64 {
+        let mut keys = self.messages.keys().copied();
+        let first = keys.next().unwrap_or(0);
+        keys.zip(first + 1..)
+            .take_while(|(key, expected)| key == expected)
+            .last()
+            .map_or(first, |(key, _)| key)
     }
 
     fn insert(&mut self, message: ChatMessage) {
@@ -294,6 +308,34 @@ mod tests {
         Write,
         LinkDown,
         LinkUp { confirmations_lost: bool },
+    }
+
+    #[test]
+    fn what_a_reconnection_fetches_says_nothing_of_older_messages() {
+        let (session, me) = (SessionId::generate(), UserId::generate());
+        let mut log = ChatLog::new(session, me);
+        let one = |seq| message(session, seq, me, ClientMessageId::generate());
+        log.on_page(ChatPage { items: vec![one(51), one(52)], has_older: true, has_newer: false });
+        assert!(log.has_older());
+        log.on_page(ChatPage::empty());
+        log.on_page(ChatPage { items: vec![one(53)], has_older: false, has_newer: false });
+        assert!(log.has_older());
+        log.on_page(ChatPage { items: vec![one(50)], has_older: false, has_newer: true });
+        assert!(!log.has_older());
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_until_it_is_filled() {
+        let (session, me) = (SessionId::generate(), UserId::generate());
+        let mut log = ChatLog::new(session, me);
+        let one = |seq| message(session, seq, me, ClientMessageId::generate());
+        log.on_message(one(1));
+        assert!(log.on_message(one(4)).contains(&ChatAction::FetchAfter(1)));
+        // That failed; the next message and the next coming up of the link ask again.
+        assert!(log.on_message(one(5)).contains(&ChatAction::FetchAfter(1)));
+        assert!(log.on_link_up().contains(&ChatAction::FetchAfter(1)));
+        log.on_page(ChatPage { items: vec![one(2), one(3)], has_older: true, has_newer: false });
+        assert!(log.on_link_up().contains(&ChatAction::FetchAfter(5)));
     }
 
     proptest! {

@@ -95,6 +95,8 @@ pub enum UiCode {
     SignedOut,
     /// The visit has ended.
     SessionEnded,
+    /// The patient who was called in has left the waiting room.
+    PatientGone,
     /// A value the service does not take.
     Invalid,
     /// The file is too large.

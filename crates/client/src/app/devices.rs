@@ -27,8 +27,9 @@ pub(super) struct DevicesState {
     pub(super) test_sound_heard: Option<bool>,
     microphone_stream: Option<SoundStream>,
     speaker_stream: Option<SoundStream>,
-    /// Counts openings, so that one that took too long is recognised as stale.
-    opening: u32,
+    /// Count the openings of each, so that one that took too long is recognised as stale.
+    microphone_opening: u32,
+    speaker_opening: u32,
     wanted: bool,
     /// A visit by sound or in writing has no use for a camera, and lights none.
     wants_camera: bool,
@@ -49,7 +50,8 @@ impl DevicesState {
             test_sound_heard: None,
             microphone_stream: None,
             speaker_stream: None,
-            opening: 0,
+            microphone_opening: 0,
+            speaker_opening: 0,
             wanted: false,
             wants_camera: false,
             looked_at: Instant::now(),
@@ -117,6 +119,9 @@ impl App {
 
     /// Opens what a visit needs.
     pub(super) fn open_devices(&mut self, mode: ConsultationMode) {
+        if mode == ConsultationMode::Chat {
+            return; // In writing: nobody is heard or seen.
+        }
         self.devices.wanted = true;
         self.devices.wants_camera = mode == ConsultationMode::Video;
         self.list_devices();
@@ -135,7 +140,8 @@ impl App {
     /// Lets go of all three: no light stays on after a visit.
     pub(super) fn close_devices(&mut self) {
         (self.devices.wanted, self.devices.wants_camera) = (false, false);
-        self.devices.opening += 1;
+        self.devices.microphone_opening += 1;
+        self.devices.speaker_opening += 1;
         self.audio.no_capture();
         self.audio.no_playout();
         self.video.set_camera(None, false);
@@ -151,8 +157,8 @@ impl App {
         let old = self.devices.microphone_stream.take();
         let sink = self.audio.capture();
         let (sound, id) = (self.sound.clone(), effective(&self.devices.microphone));
-        self.devices.opening += 1;
-        let number = self.devices.opening;
+        self.devices.microphone_opening += 1;
+        let number = self.devices.microphone_opening;
         (self.devices.microphone.opening, self.devices.microphone.works) = (true, false);
         self.spawn(async move {
             let opened = tokio::task::spawn_blocking(move || {
@@ -170,8 +176,8 @@ impl App {
         }
         let source = self.audio.playout();
         let (sound, id) = (self.sound.clone(), effective(&self.devices.speaker));
-        self.devices.opening += 1;
-        let number = self.devices.opening;
+        self.devices.speaker_opening += 1;
+        let number = self.devices.speaker_opening;
         (self.devices.speaker.opening, self.devices.speaker.works) = (true, false);
         self.spawn(async move {
             let opened = tokio::task::spawn_blocking(move || sound.playout(id.as_deref(), source));
@@ -208,7 +214,7 @@ impl App {
             DeviceKind::Microphone => self.open_microphone(),
             DeviceKind::Speaker => {
                 let old = self.devices.speaker_stream.take();
-                self.tasks.spawn_blocking(move || drop(old));
+                self.let_go(old);
                 self.devices.speaker.opening = false;
                 self.open_speaker();
             }
@@ -224,37 +230,33 @@ impl App {
                 self.devices.camera.choices = choices(cameras);
             }
             DeviceEvent::Microphone(number, opened) => {
-                let wanted = self.devices.wanted && number <= self.devices.opening;
+                if number != self.devices.microphone_opening {
+                    return self.let_go(opened.ok()); // Another was chosen meanwhile.
+                }
                 let state = &mut self.devices.microphone;
                 state.opening = false;
                 state.trouble = opened.as_ref().err().map(trouble);
-                state.works = opened.is_ok() && wanted;
-                self.keep_or_drop(opened.ok(), wanted, true);
+                state.works = opened.is_ok();
+                self.devices.microphone_stream = opened.ok();
                 self.tell_media().await;
             }
             DeviceEvent::Speaker(number, opened) => {
-                let wanted = number <= self.devices.opening;
+                if number != self.devices.speaker_opening {
+                    return self.let_go(opened.ok());
+                }
                 let state = &mut self.devices.speaker;
                 state.opening = false;
                 state.trouble = opened.as_ref().err().map(trouble);
-                state.works = opened.is_ok() && wanted;
+                state.works = opened.is_ok();
+                self.devices.speaker_stream = opened.ok();
                 self.devices.looked_at = Instant::now();
-                self.keep_or_drop(opened.ok(), wanted, false);
             }
         }
     }
 
-    fn keep_or_drop(&mut self, stream: Option<SoundStream>, keep: bool, is_microphone: bool) {
-        if keep {
-            let slot = if is_microphone {
-                &mut self.devices.microphone_stream
-            } else {
-                &mut self.devices.speaker_stream
-            };
-            *slot = stream;
-        } else if let Some(stream) = stream {
-            self.tasks.spawn_blocking(move || drop(stream));
-        }
+    /// Closing a stream waits for its thread.
+    fn let_go(&self, stream: Option<SoundStream>) {
+        self.tasks.spawn_blocking(move || drop(stream));
     }
 
     pub(super) async fn on_camera(&mut self, event: CameraEvent) {
@@ -289,27 +291,34 @@ impl App {
         }
         self.devices.looked_at = Instant::now();
         if self.devices.microphone_stream.as_ref().is_some_and(SoundStream::has_failed) {
+            let old = self.devices.microphone_stream.take();
+            self.let_go(old);
+            self.devices.microphone.works = false;
             self.devices.microphone.trouble = Some(DeviceTrouble::Missing);
-            self.open_microphone();
         }
         if self.devices.speaker_stream.as_ref().is_some_and(SoundStream::has_failed) {
             let old = self.devices.speaker_stream.take();
-            self.tasks.spawn_blocking(move || drop(old));
+            self.let_go(old);
+            self.devices.speaker.works = false;
             self.devices.speaker.trouble = Some(DeviceTrouble::Missing);
-            self.open_speaker();
         }
+        // What is plugged in or out shows at once, and a chosen device that is gone gives way to
+        // the system's choice.
         let missing = |state: &DeviceState| state.on && !state.works && !state.opening;
-        if missing(&self.devices.microphone) {
+        let wants_camera = self.devices.wants_camera && missing(&self.devices.camera);
+        let wants_microphone = missing(&self.devices.microphone);
+        let wants_speaker = missing(&self.devices.speaker);
+        if wants_camera || wants_microphone || wants_speaker {
             self.list_devices();
+        }
+        if wants_microphone {
             self.open_microphone();
         }
-        if missing(&self.devices.speaker) {
+        if wants_speaker {
             self.open_speaker();
         }
-        if self.devices.wants_camera && missing(&self.devices.camera) {
-            self.list_devices();
-            let id = effective(&self.devices.camera);
-            self.video.set_camera(id, true);
+        if wants_camera {
+            self.set_camera(true);
         }
     }
 }

@@ -53,14 +53,14 @@ impl App {
                 if before.is_none() {
                     self.history = None;
                 }
-                self.ask(|api| async move { Event::History(api.history(before).await) });
+                self.insist(move |api| async move { api.history(before).await }, Event::History);
             }
             Command::Enter(id) => self.enter(id).await,
             Command::Admit(id) => self.admit(id).await,
             Command::Ready => self.ready(),
             Command::Join => self.join_call().await,
             Command::Leave => self.leave().await,
-            Command::End => self.act("end"),
+            Command::End => self.end().await,
             Command::Hold(true) => self.act("pause"),
             Command::Hold(false) => self.act("resume"),
             Command::Rejoin => self.on_call(CallInput::Rejoin).await,
@@ -109,11 +109,12 @@ impl App {
                 tracing::debug!(session = %id, "left");
                 self.refresh_sessions();
             }
-            Event::Joined(id, Ok(response)) => self.on_joined(id, response).await,
-            Event::Joined(id, Err(error)) => {
+            Event::Joined(id, number, Ok(response)) => self.on_joined(id, number, response).await,
+            Event::Joined(id, number, Err(error)) => {
                 self.busy = false;
-                self.on_join_failed(id, &error).await;
+                self.on_join_failed(id, number, &error).await;
             }
+            Event::Unanswered => self.fail(&bedside_backends::BackendError::Unreachable),
             Event::Page(id, Ok(page)) => self.on_page(id, page),
             Event::Uploaded(id, Ok(outgoing)) => {
                 self.busy = false;
@@ -269,7 +270,7 @@ impl App {
 
     pub(super) async fn on_peer(&mut self, event: Option<bedside_rtc::PeerEvent>) {
         let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) else { return };
-        if let Some(input) = call.on_event(event, &self.audio, &self.video) {
+        if let Some(input) = call.on_event(event) {
             self.on_call(input).await;
         }
     }

@@ -20,7 +20,7 @@ use bedside_session::{
     snapshot::{Link, Screen, UiProblem},
 };
 use tokio::sync::{mpsc, watch};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ClientConfig, Command, account,
@@ -49,13 +49,22 @@ pub(crate) type Asked = u64;
 
 /// What the actor hears of.
 pub(crate) enum Event {
-    SignedIn { service: String, outcome: account::Outcome },
-    Resumed { service: String, outcome: Option<account::Outcome> },
+    SignedIn {
+        service: String,
+        outcome: account::Outcome,
+    },
+    Resumed {
+        service: String,
+        outcome: Option<account::Outcome>,
+    },
     Sessions(Asked, Result<Vec<Session>, BackendError>),
     Session(Result<Session, BackendError>),
     Acted(Result<Session, BackendError>),
     Left(SessionId),
-    Joined(SessionId, Result<JoinResponse, BackendError>),
+    /// An answer to the how manieth join.
+    Joined(SessionId, u64, Result<JoinResponse, BackendError>),
+    /// The service did not answer to something that goes on being asked.
+    Unanswered,
     Page(SessionId, Result<ChatPage, BackendError>),
     Uploaded(SessionId, Result<OutgoingMessage, BackendError>),
     Summary(SessionId, Result<Summary, BackendError>),
@@ -75,6 +84,8 @@ pub(crate) struct App {
     events: mpsc::Sender<(Option<Account>, Event)>,
     event_queue: Option<mpsc::Receiver<(Option<Account>, Event)>>,
     account: Account,
+    /// Ends what goes on being asked for this person.
+    signed_out: CancellationToken,
     tasks: TaskTracker,
     started: Instant,
 
@@ -134,6 +145,7 @@ impl App {
             events,
             event_queue: Some(event_queue),
             account: 0,
+            signed_out: CancellationToken::new(),
             tasks: TaskTracker::new(),
             started: Instant::now(),
             signed_in: None,
@@ -193,6 +205,7 @@ impl App {
     }
 
     async fn close(mut self) {
+        self.signed_out.cancel();
         self.end_visit().await;
         if let Some(realtime) = self.realtime.take() {
             drop(self.realtime_events.take());
@@ -239,6 +252,32 @@ impl App {
                 let _ = events.send((Some(account), request.await)).await;
             });
         }
+    }
+
+    /// The same, asked again until the service answers: whatever the person did is not lost.
+    fn insist<T, R>(
+        &self,
+        request: impl Fn(SignedIn) -> R + Send + 'static,
+        event: impl FnOnce(Result<T, BackendError>) -> Event + Send + 'static,
+    ) where
+        T: Send + 'static,
+        R: Future<Output = Result<T, BackendError>> + Send + 'static,
+    {
+        let Some(signed_in) = self.signed_in.clone() else { return };
+        let (events, account, signed_out) = (self.events.clone(), self.account, self.signed_out.clone());
+        let asking = async move {
+            loop {
+                let answer = request(signed_in.clone()).await;
+                if !matches!(answer, Err(BackendError::Unreachable)) {
+                    // Closed while the request was under way.
+                    let _ = events.send((Some(account), event(answer))).await;
+                    return;
+                }
+                let _ = events.send((Some(account), Event::Unanswered)).await;
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        };
+        self.tasks.spawn(async move { signed_out.run_until_cancelled(asking).await });
     }
 
     fn fail(&mut self, error: &BackendError) {
@@ -294,6 +333,7 @@ impl App {
         });
         (self.signed_in, self.user, self.link, self.screen) = (None, None, Link::Off, Screen::SignIn);
         (self.sessions, self.history, self.busy, self.asking) = (vec![], None, false, None);
+        std::mem::take(&mut self.signed_out).cancel();
         // What was asked for this person and is still under way is not the next one's.
         self.account += 1;
     }

@@ -2,23 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use bedside_backends::BackendError;
+use bedside_backends::{BackendError, SignedIn};
 use bedside_protocol::{
-    AttachmentId, ChatMessage, ChatPage, ClientMessage, ClientMessageId, Code, FeedbackRequest, JoinRequest,
-    JoinResponse, MessageType, OutgoingMessage, Party, PeerId, PresenceStatus, Session, SessionId,
-    SessionStatus, Signal, Summary, Text, Typing, app, topic,
+    AttachmentId, ChatMessage, ChatPage, ClientMessage, ClientMessageId, Code, ConsultationMode, DeviceCheck,
+    FeedbackRequest, JoinRequest, JoinResponse, MessageType, OutgoingMessage, Party, PeerId, PresenceStatus,
+    Session, SessionId, SessionStatus, Signal, Summary, Text, Typing, app, topic,
 };
 use bedside_rtc::PeerConfig;
-use bedside_session::{Call, CallAction, CallInput, ChatAction, ChatLog, snapshot::Screen};
+use bedside_session::{
+    Call, CallAction, CallInput, ChatAction, ChatLog,
+    snapshot::{Screen, UiCode, UiProblem},
+};
 use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::{App, Event};
+use super::{ASK_AGAIN, App, Event};
 use crate::call::{self, ActiveCall};
 
 /// A media token is asked for anew this long before it ends.
-const RENEW_BEFORE: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// How long the other side counts as writing after it last said so.
 const TYPING_LASTS: Duration = Duration::from_secs(6);
 
@@ -31,13 +33,50 @@ pub(crate) struct VisitState {
     pub(crate) call: Option<ActiveCall>,
     /// The person wants to be in the call as soon as they may.
     pub(super) wants_call: bool,
-    joining: bool,
-    token_ends: Option<Timestamp>,
+    /// The patient pressed *I'm ready*, and what their devices could do then.
+    ready: bool,
+    device_check: Option<DeviceCheck>,
+    /// They left on purpose: an answer that is still under way brings nobody back.
+    has_left: bool,
+    joining: Joining,
     /// When `session.elapsed_seconds` was true, on this machine's clock.
     pub(super) session_at: Instant,
     pub(super) other_types_since: Option<Instant>,
     pub(super) summary: Option<Summary>,
     pub(super) feedback_given: bool,
+}
+
+/// Asking the service for a place in the call, again and again until it answers.
+#[derive(Default)]
+struct Joining {
+    /// The how manieth time of this visit: an answer that was overtaken is recognised.
+    number: u64,
+    under_way: bool,
+    /// It did not answer: when to ask again.
+    again_at: Option<Instant>,
+    /// When the media token should be renewed.
+    renew_at: Option<Instant>,
+}
+
+impl Joining {
+    /// Nothing is wanted any more.
+    fn give_up(&mut self) {
+        *self = Self { number: self.number + 1, ..Self::default() };
+    }
+
+    fn is_due(&self) -> bool {
+        let is_past = |at: Option<Instant>| at.is_some_and(|at| Instant::now() >= at);
+        !self.under_way && (is_past(self.again_at) || is_past(self.renew_at))
+    }
+}
+
+impl VisitState {
+    /// Whether this person's sound and picture may leave the machine.
+    fn opens_gate(&self) -> bool {
+        self.wants_call
+            && self.session.status != SessionStatus::Paused
+            && self.session.consultation_mode != ConsultationMode::Chat
+    }
 }
 
 impl App {
@@ -52,8 +91,10 @@ impl App {
             other_presence: other.unwrap_or(PresenceStatus::Disconnected),
             call: None,
             wants_call: false,
-            joining: false,
-            token_ends: None,
+            ready: false,
+            device_check: None,
+            has_left: false,
+            joining: Joining::default(),
             session_at: Instant::now(),
             other_types_since: None,
             summary: None,
@@ -89,6 +130,9 @@ impl App {
 
     async fn end_call(&mut self) {
         let now = self.now();
+        if let Some(visit) = &mut self.visit {
+            visit.joining.give_up();
+        }
         if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.take()) {
             let token = call.media_token.clone();
             let signals = call.end(&self.audio, &self.video, &self.tasks, now).await;
@@ -117,14 +161,17 @@ impl App {
         if let Some(visit) = &mut self.visit {
             visit.wants_call = true;
         }
-        self.join(JoinRequest::default());
+        self.join();
     }
 
     /// *I'm ready*, from the waiting room's check.
     pub(super) fn ready(&mut self) {
         self.screen = Screen::Waiting;
         let device_check = Some(self.devices.check());
-        self.join(JoinRequest { ready: true, device_check });
+        if let Some(visit) = &mut self.visit {
+            (visit.ready, visit.device_check) = (true, device_check);
+        }
+        self.join();
     }
 
     /// A doctor calls somebody in, or goes back into a visit that runs.
@@ -137,33 +184,55 @@ impl App {
             return self.go_back_in();
         }
         self.screen = Screen::Call;
-        if let Some(visit) = &mut self.visit {
-            visit.wants_call = true;
-            visit.joining = true;
-        }
+        let Some(visit) = &mut self.visit else { return };
+        visit.wants_call = true;
+        visit.joining.number += 1;
+        visit.joining.under_way = true;
+        let number = visit.joining.number;
         self.ask(|api| async move {
             match api.act(id, "admit").await {
-                Ok(_) => Event::Joined(id, api.join(id, &JoinRequest::default()).await),
-                Err(error) => Event::Joined(id, Err(error)),
+                Ok(_) => Event::Joined(id, number, api.join(id, &JoinRequest::default()).await),
+                Err(error) => Event::Joined(id, number, Err(error)),
             }
         });
     }
 
-    fn join(&mut self, request: JoinRequest) {
+    /// Asks for a place in the call, or in the waiting room, as this person stands to it now.
+    fn join(&mut self) {
         let Some(visit) = &mut self.visit else { return };
         let id = visit.session.session_id;
-        visit.joining = true;
-        self.ask(|api| async move { Event::Joined(id, api.join(id, &request).await) });
+        visit.joining.number += 1;
+        (visit.joining.under_way, visit.joining.again_at) = (true, None);
+        let number = visit.joining.number;
+        let request = JoinRequest {
+            ready: visit.ready,
+            device_check: visit.device_check,
+            // While it rings the two connect; the person has not entered yet.
+            prepare: !visit.wants_call,
+        };
+        self.ask(|api| async move { Event::Joined(id, number, api.join(id, &request).await) });
     }
 
-    pub(super) async fn on_joined(&mut self, id: SessionId, response: JoinResponse) {
+    pub(super) async fn on_joined(&mut self, id: SessionId, number: u64, response: JoinResponse) {
         self.busy = false;
         let (now, local) = (self.now(), self.signed_in.as_ref().is_some_and(|s| s.api().is_local()));
-        let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id) else { return };
-        visit.joining = false;
-        visit.token_ends = response.token_expires_at;
+        let Some(visit) =
+            self.visit.as_mut().filter(|visit| visit.session.session_id == id && !visit.has_left)
+        else {
+            // Left while this was under way: the service may have heard of the two in either order.
+            return self.tell_of_leaving(id);
+        };
+        if number != visit.joining.number {
+            return; // Overtaken by a newer one.
+        }
+        visit.joining = Joining { number, ..Joining::default() };
         let mut actions = vec![];
-        if let (true, Some(token)) = (response.admitted, response.access_token) {
+        let is_written = visit.session.consultation_mode == ConsultationMode::Chat;
+        if let (true, false, Some(token)) = (response.admitted, is_written, response.access_token) {
+            // By the service's own clock: this machine's may be wrong.
+            let lasts = response.token_expires_at.map(|end| end.duration_since(response.session.as_of));
+            let lasts = lasts.and_then(|lasts| Duration::try_from(lasts).ok()).unwrap_or_default();
+            visit.joining.renew_at = Some(Instant::now() + lasts.saturating_sub(RENEW_BEFORE));
             match &mut visit.call {
                 Some(call) => call.renew(token, response.ice_servers),
                 None => {
@@ -175,49 +244,61 @@ impl App {
                     };
                     let (feed, key_frame_wanted) =
                         (self.remote_video.clone(), self.video.key_frame_wanted.clone());
-                    let call = ActiveCall::new(machine, config, token, feed, key_frame_wanted);
-                    visit.call = Some(call);
+                    visit.call = Some(ActiveCall::new(machine, config, token, feed, key_frame_wanted));
                     actions = begin;
                 }
             }
-            let agreed = visit.wants_call;
-            if let Some(call) = &mut visit.call {
-                call.open_gate(
-                    agreed && response.session.status != SessionStatus::Paused,
-                    &self.audio,
-                    &self.video,
-                );
-            }
-            self.screen = if agreed { Screen::Call } else { Screen::CalledIn };
+        }
+        if response.admitted {
+            self.screen = if visit.wants_call { Screen::Call } else { Screen::CalledIn };
         }
         self.perform(actions).await;
-        self.tell_media().await;
         self.on_session(response.session).await;
+        self.settle_gate().await;
     }
 
-    pub(super) async fn on_join_failed(&mut self, id: SessionId, error: &BackendError) {
-        if let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id) {
-            visit.joining = false;
+    pub(super) async fn on_join_failed(&mut self, id: SessionId, number: u64, error: &BackendError) {
+        let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id) else { return };
+        if number != visit.joining.number {
+            return;
         }
-        // A service that is away is asked again when the link is back.
-        if !matches!(error, BackendError::Unreachable) {
-            self.fail(error);
-            if self.visit.as_ref().is_some_and(|visit| visit.call.is_none()) {
-                self.end_visit().await;
-                self.close_devices();
-                self.screen = Screen::Home;
-                self.refresh_sessions();
-            }
+        visit.joining.under_way = false;
+        if matches!(error, BackendError::Unreachable) {
+            visit.joining.again_at = Some(Instant::now() + ASK_AGAIN);
+            return;
         }
+        if error.code() == Some(Code::SessionEnded) {
+            // It ended while the link was down: how, the session itself tells.
+            return self.ask(|api| async move { Event::Session(api.session(id).await) });
+        }
+        self.fail(error);
+        if self.visit.as_ref().is_some_and(|visit| visit.call.is_none()) {
+            self.go_home().await;
+        }
+    }
+
+    async fn go_home(&mut self) {
+        self.end_visit().await;
+        self.close_devices();
+        self.screen = Screen::Home;
+        self.refresh_sessions();
     }
 
     /// Enters the call that one was called into: from here on one is seen and heard.
     pub(super) async fn join_call(&mut self) {
+        let Some(visit) = &mut self.visit else { return };
+        visit.wants_call = true;
+        self.screen = Screen::Call;
+        self.settle_gate().await;
+        self.join();
+    }
+
+    /// Lets this person's sound and picture out, or keeps them in, and tells the other end.
+    async fn settle_gate(&mut self) {
         if let Some(visit) = &mut self.visit {
-            visit.wants_call = true;
+            let open = visit.opens_gate();
             if let Some(call) = &mut visit.call {
-                call.open_gate(true, &self.audio, &self.video);
-                self.screen = Screen::Call;
+                call.open_gate(open, &self.audio, &self.video);
             }
         }
         self.tell_media().await;
@@ -225,26 +306,34 @@ impl App {
 
     /// Leaves the waiting room or the call; a visit that runs can be returned to.
     pub(super) async fn leave(&mut self) {
-        let Some(visit) = &self.visit else { return };
+        let Some(visit) = &mut self.visit else { return };
+        visit.has_left = true;
+        visit.wants_call = false;
         let id = visit.session.session_id;
         let runs = matches!(visit.session.status, SessionStatus::InProgress | SessionStatus::Paused);
         self.end_call().await;
         self.close_devices();
-        self.ask(|api| async move {
-            match api.act(id, "leave").await {
-                Ok(_) => Event::Left(id),
-                Err(error) => Event::Session(Err(error)),
-            }
-        });
+        // Not present any more, before the service hears why: the other side is not to wait.
+        if let Some(realtime) = &self.realtime {
+            realtime.unsubscribe(topic::session(id));
+        }
+        self.tell_of_leaving(id);
         if runs {
             self.screen = Screen::After;
-            if let Some(visit) = &mut self.visit {
-                visit.wants_call = false;
-            }
         } else {
             self.end_visit().await;
             self.screen = Screen::Home;
         }
+    }
+
+    fn tell_of_leaving(&self, id: SessionId) {
+        self.insist(
+            move |api| async move { api.act(id, "leave").await },
+            move |left| match left {
+                Ok(_) => Event::Left(id),
+                Err(error) => Event::Session(Err(error)),
+            },
+        );
     }
 
     /// Something that the doctor does to the visit.
@@ -252,7 +341,16 @@ impl App {
         let Some(visit) = &self.visit else { return };
         let id = visit.session.session_id;
         self.busy = true;
-        self.ask(|api| async move { Event::Acted(api.act(id, action).await) });
+        self.insist(move |api| async move { api.act(id, action).await }, Event::Acted);
+    }
+
+    /// *End*: a visit that runs ends for both; a calling-in that nobody answered is taken back.
+    pub(super) async fn end(&mut self) {
+        let Some(visit) = &self.visit else { return };
+        match visit.session.status {
+            SessionStatus::Scheduled | SessionStatus::Waiting => self.leave().await,
+            _ => self.act("end"),
+        }
     }
 
     /// The visit changed.
@@ -275,21 +373,34 @@ impl App {
             self.end_call().await;
             self.close_devices();
             self.screen = Screen::After;
-            self.ask(|api| async move { Event::Summary(id, api.summary(id).await) });
+            self.insist(
+                move |api| async move { api.summary(id).await },
+                move |summary| Event::Summary(id, summary),
+            );
             return;
         }
-        let held = status == SessionStatus::Paused;
-        if held != (before.status == SessionStatus::Paused)
-            && let Some(call) = &mut visit.call
-        {
-            call.open_gate(visit.wants_call && !held, &self.audio, &self.video);
-            self.tell_media().await;
+        let admitted = visit.session.admitted;
+        match visit.party {
+            // The patient went, or was called in no longer: nobody is coming.
+            Party::Doctor if before.admitted && !admitted => {
+                self.go_home().await;
+                self.problem = Some(UiProblem { code: UiCode::PatientGone, message: String::new() });
+            }
+            // Called in while waiting: connect at once, so that joining takes no time.
+            Party::Patient if admitted && self.screen == Screen::Waiting => {
+                if visit.call.is_none() && !visit.joining.under_way {
+                    self.join();
+                }
+            }
+            // Taken back.
+            Party::Patient if !admitted && self.screen == Screen::CalledIn => {
+                self.end_call().await;
+                self.screen = Screen::Waiting;
+            }
+            Party::Doctor | Party::Patient => {}
         }
-        // Called in while waiting: connect at once, so that joining takes no time.
-        let Some(visit) = &mut self.visit else { return };
-        let waits = visit.party == Party::Patient && self.screen == Screen::Waiting;
-        if waits && visit.session.admitted && visit.call.is_none() && !visit.joining {
-            self.join(JoinRequest::default());
+        if (before.status == SessionStatus::Paused) != (status == SessionStatus::Paused) {
+            self.settle_gate().await;
         }
     }
 
@@ -300,8 +411,7 @@ impl App {
         let wants_back = matches!(self.screen, Screen::Call | Screen::CalledIn | Screen::Waiting);
         self.chat_actions(actions);
         if wants_back {
-            let ready = self.screen == Screen::Waiting;
-            self.join(JoinRequest { ready, device_check: None });
+            self.join();
         } else {
             self.ask(|api| async move { Event::Session(api.session(id).await) });
         }
@@ -344,9 +454,8 @@ impl App {
         if let Some(call) = &mut visit.call {
             call.tend(&self.audio).await;
         }
-        if !visit.joining && visit.token_ends.is_some_and(|end| Timestamp::now() > end - RENEW_BEFORE) {
-            visit.token_ends = None;
-            self.join(JoinRequest::default());
+        if visit.joining.is_due() {
+            self.join();
         }
     }
 
@@ -374,8 +483,11 @@ impl App {
         let Some(visit) = &self.visit else { return };
         let id = visit.session.session_id;
         self.busy = true;
-        self.ask(|api| async move {
-            let stored = api.upload(id, &name, bytes).await;
+        let upload = move |api: SignedIn| {
+            let (name, bytes) = (name.clone(), bytes.clone());
+            async move { api.upload(id, &name, bytes).await }
+        };
+        self.insist(upload, move |stored| {
             Event::Uploaded(
                 id,
                 stored.map(|attachment| OutgoingMessage {
@@ -482,12 +594,14 @@ impl App {
         let Some(visit) = &self.visit else { return };
         let id = visit.session.session_id;
         self.busy = true;
-        self.ask(|api| async move {
-            match api.give_feedback(id, &feedback).await {
-                // Given before, from here or elsewhere: that is what was wanted.
-                Err(error) if error.code() == Some(Code::FeedbackGiven) => Event::FeedbackGiven(id, Ok(())),
-                outcome => Event::FeedbackGiven(id, outcome),
-            }
+        let give = move |api: SignedIn| {
+            let feedback = feedback.clone();
+            async move { api.give_feedback(id, &feedback).await }
+        };
+        self.insist(give, move |outcome| match outcome {
+            // Given before, from here or elsewhere: that is what was wanted.
+            Err(error) if error.code() == Some(Code::FeedbackGiven) => Event::FeedbackGiven(id, Ok(())),
+            outcome => Event::FeedbackGiven(id, outcome),
         });
     }
 }

@@ -1,0 +1,69 @@
+//! What is done while the service is away is done when it is back, and what happened meanwhile
+//! is seen.
+
+mod support;
+
+use std::time::Duration;
+
+use bedside_client::Command;
+use bedside_consult::Input;
+use bedside_service::App;
+use bedside_session::{
+    Snapshot,
+    snapshot::{Link, Screen, UiCode},
+};
+use jiff::Timestamp;
+use support::{Visit, until};
+
+const TEXT: &[u8] = b"blood pressure: 120 over 80";
+
+async fn dark(visit: &mut Visit) {
+    visit.clinic.service.stop().await;
+    for client in [&visit.doctor, &visit.patient] {
+        until(client, "the break", |s| s.link != Link::Up).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_and_the_end_are_not_lost() {
+    let mut visit = Visit::begin().await;
+    visit.talk().await;
+    dark(&mut visit).await;
+    visit.patient.command(Command::SendFile { name: "values.txt".into(), bytes: TEXT.into() });
+    let told = |s: &Snapshot| s.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable);
+    until(&visit.patient, "word of it", told).await;
+    visit.clinic.service.start_again().await;
+    let has_file = |s: &Snapshot| {
+        s.visit.as_ref().is_some_and(|visit| visit.chat.messages.iter().any(|m| m.attachment.is_some()))
+    };
+    until(&visit.doctor, "the file", has_file).await;
+
+    dark(&mut visit).await;
+    visit.doctor.command(Command::End);
+    until(&visit.doctor, "word of it", told).await;
+    visit.clinic.service.start_again().await;
+    for client in [&visit.doctor, &visit.patient] {
+        until(client, "the end", |s| s.screen == Screen::After).await;
+        until(client, "the summary", |s| s.visit.as_ref().is_some_and(|v| v.summary.is_some())).await;
+    }
+    visit.close().await.service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_that_ended_meanwhile_has_ended() {
+    let mut visit = Visit::begin().await;
+    visit.talk().await;
+    dark(&mut visit).await;
+    let config = visit.clinic.service.config.clone();
+    let app = App::open(config.clone(), None).await.unwrap();
+    let later = Timestamp::now() + Duration::from_secs(3600);
+    let done = app.store.apply(visit.clinic.session, Input::Tick, &config.limits(), later).await.unwrap();
+    assert!(done.unwrap().unwrap().0.consultation.status.is_final());
+    app.store.close().await;
+    visit.clinic.service.start_again().await;
+    for client in [&visit.doctor, &visit.patient] {
+        until(client, "the end", |s| s.screen == Screen::After).await;
+        until(client, "the summary", |s| s.visit.as_ref().is_some_and(|v| v.summary.is_some())).await;
+    }
+    visit.close().await.service.stop().await;
+}
