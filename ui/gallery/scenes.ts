@@ -182,6 +182,39 @@ export const scenes: Record<string, Scene> = {
       problem: { code: "unreachable", message: "" },
     },
   },
+  "doctor-call-ringing": call(asDoctor({ ...talks, elapsedSeconds: 0, session: waits })),
+  "doctor-call-stop-calling": call(asDoctor({ ...talks, elapsedSeconds: 0, session: waits }), {}, [
+    "[data-do=end]",
+  ]),
+  "doctor-room-other-days": {
+    snapshot: {
+      ...doctor,
+      problem: { code: "patientGone", message: "" },
+      sessions: [
+        other("w1", "Maria Keller", {
+          placeInLine: 1,
+          participants: [{ userId: "w1", party: "PATIENT", status: "reconnecting" }],
+        }),
+        other("w2", "Giovanni Sebastian Oberhauser", { status: "SCHEDULED" }),
+        other("w3", "Ada Lindqvist", { status: "SCHEDULED", scheduledStartTime: at(60 * 24 * 3) }),
+      ],
+    },
+  },
+  "call-devices-lost": call(talks, { devices: denied, link: "connecting" }),
+  "call-in-writing": call({
+    ...talks,
+    call: null,
+    session: { ...session, consultationMode: "CHAT" },
+    chat,
+  }),
+  "called-in-writing": {
+    snapshot: {
+      ...patient,
+      screen: "calledIn",
+      visit: { ...visit, call: null, session: { ...waits, consultationMode: "CHAT" } },
+    },
+  },
+  "patient-home-loading": { snapshot: { ...patient, sessions: [], link: "connecting" } },
   "sign-in": { snapshot: signedOut },
   "sign-in-wrong": {
     snapshot: { ...signedOut, problem: { code: "wrongCredentials", message: "" } },

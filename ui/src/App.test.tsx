@@ -10,14 +10,18 @@ import type { Snapshot } from "./api/bindings";
 import { expectNoAxeViolations } from "./test/axe";
 import { fakeBackend, session, snapshot, visit } from "./test/fake";
 
-function show(says: Snapshot) {
-  const { backend, asked } = fakeBackend(says);
+function showWithFiles(says: Snapshot) {
+  const { backend, asked, files } = fakeBackend(says);
   render(
     <BackendProvider backend={backend}>
       <App />
     </BackendProvider>,
   );
-  return asked;
+  return { asked, files };
+}
+
+function show(says: Snapshot) {
+  return showWithFiles(says).asked;
 }
 
 const signedOut: Snapshot = {
@@ -72,6 +76,55 @@ describe("every screen", () => {
     const { container } = { container: document.body };
     show(says);
     await expectNoAxeViolations(container);
+  });
+});
+
+describe("being called in", () => {
+  it("is not answered by what was being typed", async () => {
+    const asked = show({ ...snapshot, screen: "calledIn" });
+    expect(screen.getByRole("heading", { level: 1 })).toHaveFocus();
+    await userEvent.keyboard(" {Enter}yes");
+    expect(asked).not.toContainEqual({ ask: "join" });
+    await userEvent.tab();
+    await userEvent.keyboard("{Enter}");
+    expect(asked).toContainEqual({ ask: "join" });
+  });
+
+  it("rings at the doctor's end until the patient has joined", async () => {
+    const asked = show({
+      ...snapshot,
+      user: session.doctor,
+      visit: { ...visit, party: "DOCTOR", session: waiting },
+    });
+    expect(screen.getByText(/It rings at Maria Keller/)).toBeVisible();
+    expect(screen.queryByRole("button", { name: /Hold/ })).toBeNull();
+    await userEvent.click(screen.getByRole("button", { name: /Stop calling/ }));
+    await userEvent.click(screen.getByRole("button", { name: "Stop calling" }));
+    expect(asked).toContainEqual({ ask: "end" });
+  });
+});
+
+describe("the chat", () => {
+  it("keeps what was begun when it is closed", async () => {
+    show(snapshot);
+    await userEvent.keyboard("c");
+    await userEvent.type(screen.getByRole("textbox"), "my blood pres");
+    await userEvent.click(screen.getByRole("button", { name: "Close the chat" }));
+    await userEvent.click(screen.getByRole("button", { name: /Chat/ }));
+    expect(screen.getByRole("textbox")).toHaveValue("my blood pres");
+  });
+
+  it("says at once that a file is too large", async () => {
+    const { files } = showWithFiles(snapshot);
+    await userEvent.keyboard("c");
+    const large = new File([new Uint8Array(10 * 1024 * 1024 + 1)], "scan.png", {
+      type: "image/png",
+    });
+    const input = document.querySelector<HTMLInputElement>("input[type=file]");
+    if (!input) throw new Error("a file can be chosen");
+    await userEvent.upload(input, large);
+    expect(screen.getByRole("alert")).toHaveTextContent(/too large/);
+    expect(files).toEqual([]);
   });
 });
 

@@ -1,6 +1,8 @@
+import { useEffect } from "react";
+import { Button } from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
-import { useSnapshot } from "./api/context";
+import { useAsk, useSnapshot } from "./api/context";
 import type { Snapshot } from "./api/bindings";
 import { After } from "./after/After";
 import { CallScreen } from "./call/CallScreen";
@@ -17,18 +19,44 @@ import { Waiting } from "./waiting/Waiting";
 export function App() {
   const snapshot = useSnapshot();
   const { t } = useTranslation();
+  const ask = useAsk();
+  useFocusOnHeading(snapshot?.screen);
   if (!snapshot || snapshot.screen === "starting") {
     return (
       <main className="centred">
-        <p role="status">
-          {snapshot?.problem
-            ? t("app.startingUnreachable", { service: snapshot.service })
-            : t("app.starting")}
-        </p>
+        <div className="stack">
+          <p role="status">
+            {snapshot?.problem
+              ? t("app.startingUnreachable", { service: snapshot.service })
+              : t("app.starting")}
+          </p>
+          {snapshot?.problem && (
+            <Button
+              className="button outlined"
+              onPress={() => {
+                ask({ ask: "signOut" });
+              }}
+            >
+              {t("app.elsewhere")}
+            </Button>
+          )}
+        </div>
       </main>
     );
   }
   return <div className={isDoctor(snapshot) ? "doctor shell" : "shell"}>{screen(snapshot)}</div>;
+}
+
+/** A new screen is read out from its heading, and the next Tab goes to what is in it. */
+function useFocusOnHeading(screen: Snapshot["screen"] | undefined) {
+  useEffect(() => {
+    // Sign-in has its first field.
+    if (screen === undefined || screen === "starting" || screen === "signIn") return;
+    const heading = document.querySelector<HTMLElement>("main h1");
+    if (!heading) return;
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  }, [screen]);
 }
 
 function isDoctor(snapshot: Snapshot): boolean {

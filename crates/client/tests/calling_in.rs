@@ -16,7 +16,10 @@ async fn ringing(visit: &Visit) {
     let id = visit.clinic.session;
     until(&visit.patient, "the appointment", |s| s.sessions.iter().any(|s| s.session_id == id)).await;
     visit.patient.command(Command::Enter(id));
-    visit.patient.command(Command::Ready);
+    let is_in = |s: &Snapshot| matches!(s.screen, Screen::Check | Screen::Waiting);
+    if until(&visit.patient, "the waiting room", is_in).await.screen == Screen::Check {
+        visit.patient.command(Command::Ready);
+    }
     call_in(visit).await;
 }
 

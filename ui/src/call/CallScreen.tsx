@@ -10,13 +10,14 @@ import {
   SignalLow,
   Video,
   VideoOff,
+  VolumeX,
 } from "lucide-react";
 import { useEffect, useState, type ReactNode } from "react";
 import { Button } from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
-import type { Snapshot, Visit } from "../api/bindings";
+import type { Devices, Snapshot, Visit } from "../api/bindings";
 import { ChatPanel } from "../chat/ChatPanel";
 import { duration } from "../i18n";
 import { Picture } from "../parts/Picture";
@@ -25,19 +26,21 @@ import { ConfirmDialog, SettingsDialog } from "./dialogs";
 import { Stage, StageNotes } from "./Stage";
 import { isWeak } from "./quality";
 
-type Open = "chat" | "settings" | "end" | "leave" | null;
+type Open = "settings" | "end" | "leave" | null;
 
 /** The call: the other person large, oneself in a corner, everything by word and by key. */
 export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Visit }) {
   const { t } = useTranslation();
   const ask = useAsk();
-  const [chat, setChat] = useState(false);
+  const inWriting = visit.session.consultationMode === "CHAT";
+  const [chat, setChat] = useState(inWriting);
   const [open, setOpen] = useState<Open>(null);
   const [corner, setCorner] = useState(0);
   const { devices } = snapshot;
   const isDoctor = visit.party === "DOCTOR";
   const other = isDoctor ? visit.session.patient : visit.session.doctor;
   const held = visit.session.status === "PAUSED";
+  const rings = visit.session.status === "WAITING";
   const microphoneOn = devices.microphone.on;
   const cameraOn = devices.camera.on;
   const hasPicture = visit.session.consultationMode === "VIDEO";
@@ -49,9 +52,11 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
     const onKey = (event: KeyboardEvent) => {
       const target = event.target instanceof HTMLElement ? event.target : null;
       const types = target?.matches("input, textarea, select, [contenteditable]") ?? false;
-      if (types || event.ctrlKey || event.metaKey || event.altKey || open !== null) return;
+      if (types || event.repeat || event.ctrlKey || event.metaKey || event.altKey || open !== null)
+        return;
       switch (event.key.toLowerCase()) {
         case "m":
+          if (inWriting) return;
           ask({ ask: "switch", device: "microphone", on: !microphoneOn });
           break;
         case "v":
@@ -62,6 +67,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
           setChat((shown) => !shown);
           break;
         case "s":
+          if (inWriting) return;
           setOpen("settings");
           break;
         case "e":
@@ -76,19 +82,22 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
     return () => {
       window.removeEventListener("keydown", onKey);
     };
-  }, [ask, microphoneOn, cameraOn, hasPicture, isDoctor, open]);
+  }, [ask, microphoneOn, cameraOn, hasPicture, inWriting, isDoctor, open]);
 
   const unread = visit.chat.unread;
   return (
     <main className="call">
       <header className="call-top">
-        <span className="who">{other.name}</span>
+        <h1 className="who">{other.name}</h1>
         <span className="quiet">{other.specialization}</span>
         <CallQuality visit={visit} />
         <span className="timer" role="timer" aria-label={t("call.time")}>
           {duration(visit.elapsedSeconds)}
         </span>
       </header>
+      <p className="unseen" role="status">
+        {unread > 0 && !chat ? t("chat.unread", { count: unread }) : ""}
+      </p>
       <Stage visit={visit} other={other} held={held} hasPicture={hasPicture}>
         {hasPicture && (
           <Button
@@ -110,12 +119,8 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
         )}
         <StageNotes visit={visit} other={other} held={held}>
           <Problem problem={snapshot.problem} />
-          {devices.microphone.trouble && (
-            <p role="status">
-              <MicOff aria-hidden size={20} /> {t("devices.microphone")}:{" "}
-              {t(`devices.${devices.microphone.trouble}`)}
-            </p>
-          )}
+          {snapshot.link !== "up" && <p role="status">{t("app.reconnecting")}</p>}
+          <DeviceTrouble devices={devices} hasPicture={hasPicture} />
           {devices.microphoneIsSilent && microphoneOn && (
             <p role="status">
               <MicOff aria-hidden size={20} /> {t("devices.microphoneSilent")}
@@ -132,17 +137,19 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
         />
       )}
       <nav className="controls">
-        <Control
-          name="microphone"
-          off={!microphoneOn}
-          label={microphoneOn ? t("call.microphoneOn") : t("call.microphoneOff")}
-          shortcut="M"
-          onPress={() => {
-            ask({ ask: "switch", device: "microphone", on: !microphoneOn });
-          }}
-        >
-          {microphoneOn ? <Mic aria-hidden /> : <MicOff aria-hidden />}
-        </Control>
+        {!inWriting && (
+          <Control
+            name="microphone"
+            off={!microphoneOn}
+            label={microphoneOn ? t("call.microphoneOn") : t("call.microphoneOff")}
+            shortcut="M"
+            onPress={() => {
+              ask({ ask: "switch", device: "microphone", on: !microphoneOn });
+            }}
+          >
+            {microphoneOn ? <Mic aria-hidden /> : <MicOff aria-hidden />}
+          </Control>
+        )}
         {hasPicture && (
           <Control
             name="camera"
@@ -159,6 +166,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
         <Control
           name="chat"
           label={t("call.chat")}
+          {...(unread > 0 && !chat ? { more: t("chat.unread", { count: unread }) } : {})}
           shortcut="C"
           onPress={() => {
             setChat(!chat);
@@ -166,23 +174,24 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
         >
           <MessageSquare aria-hidden />
           {unread > 0 && !chat && (
-            <span className="badge">
-              <span aria-hidden>{unread}</span>
-              <span className="unseen">{t("chat.unread", { count: unread })}</span>
+            <span className="badge" aria-hidden>
+              {unread}
             </span>
           )}
         </Control>
-        <Control
-          name="settings"
-          label={t("call.settings")}
-          shortcut="S"
-          onPress={() => {
-            setOpen("settings");
-          }}
-        >
-          <Settings2 aria-hidden />
-        </Control>
-        {isDoctor && (
+        {!inWriting && (
+          <Control
+            name="settings"
+            label={t("call.settings")}
+            shortcut="S"
+            onPress={() => {
+              setOpen("settings");
+            }}
+          >
+            <Settings2 aria-hidden />
+          </Control>
+        )}
+        {isDoctor && !rings && (
           <Control
             name="hold"
             off={held}
@@ -197,7 +206,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
         <Control
           name="end"
           className="end"
-          label={isDoctor ? t("call.end") : t("call.leave")}
+          label={rings ? t("call.takeBack") : isDoctor ? t("call.end") : t("call.leave")}
           shortcut="E"
           onPress={() => {
             setOpen(isDoctor ? "end" : "leave");
@@ -215,9 +224,9 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
       <ConfirmDialog
         isOpen={open === "end"}
         onClose={close}
-        title={t("call.endTitle")}
-        lead={t("call.endLead", { name: other.name })}
-        yes={t("call.endYes")}
+        title={rings ? t("call.takeBackTitle", { name: other.name }) : t("call.endTitle")}
+        lead={t(rings ? "call.takeBackLead" : "call.endLead", { name: other.name })}
+        yes={rings ? t("call.takeBack") : t("call.endYes")}
         onYes={() => {
           ask({ ask: "end" });
         }}
@@ -239,14 +248,14 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
 function CallQuality({ visit }: { visit: Visit }) {
   const { t } = useTranslation();
   const { call } = visit;
-  if (call?.status !== "connected") return null;
+  if (call?.status !== "connected" || visit.session.status === "WAITING") return null;
   const { quality } = call;
   const weak = isWeak(call);
   return (
-    <span className={weak ? "quality attention" : "quality"} role="status">
+    <span className={weak ? "quality attention" : "quality"}>
       {weak ? <SignalLow aria-hidden size={20} /> : <SignalHigh aria-hidden size={20} />}
-      {weak ? t("call.fair") : t("call.good")}
-      {quality.width > 0 && (
+      <span role="status">{weak ? t("call.fair") : t("call.good")}</span>
+      {visit.party === "DOCTOR" && quality.width > 0 && (
         <span className="quiet small">
           {t("call.fineprint", {
             width: quality.width,
@@ -259,9 +268,30 @@ function CallQuality({ visit }: { visit: Visit }) {
   );
 }
 
+/** What can't be heard or seen because of this machine, in words. */
+function DeviceTrouble({ devices, hasPicture }: { devices: Devices; hasPicture: boolean }) {
+  const { t } = useTranslation();
+  const kinds = hasPicture
+    ? (["microphone", "speaker", "camera"] as const)
+    : (["microphone", "speaker"] as const);
+  const icons = { microphone: MicOff, speaker: VolumeX, camera: VideoOff };
+  return kinds.map((kind) => {
+    const { trouble } = devices[kind];
+    const Icon = icons[kind];
+    return (
+      trouble && (
+        <p key={kind} role="status">
+          <Icon aria-hidden size={20} /> {t(`devices.${kind}`)}: {t(`devices.${trouble}`)}
+        </p>
+      )
+    );
+  });
+}
+
 function Control({
   name,
   label,
+  more,
   shortcut,
   off = false,
   className = "",
@@ -270,6 +300,8 @@ function Control({
 }: {
   name: string;
   label: string;
+  /** Said after the label to those who can't see what it shows. */
+  more?: string;
   shortcut?: string;
   off?: boolean;
   className?: string;
@@ -285,7 +317,10 @@ function Control({
         ? {}
         : {
             "aria-keyshortcuts": shortcut,
-            "aria-label": t("call.shortcut", { label, key: shortcut }),
+            "aria-label": t("call.shortcut", {
+              label: more === undefined ? label : `${label}, ${more}`,
+              key: shortcut,
+            }),
           })}
       onPress={onPress}
     >

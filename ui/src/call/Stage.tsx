@@ -26,11 +26,34 @@ export function Stage({
   const { t } = useTranslation();
   const { call } = visit;
   const status = call?.status ?? "calling";
-  const connected = status === "connected";
+  // While it rings the two connect; nobody has come in yet.
+  const rings = visit.session.status === "WAITING";
+  const connected = status === "connected" && !rings;
+  if (visit.session.consultationMode === "CHAT") {
+    return (
+      <section className="stage" aria-label={other.name}>
+        <div className="stage-message">
+          <Initials name={other.name} size={144} />
+          <strong>{other.name}</strong>
+          <p role="status">
+            {rings ? t("call.ringing", { name: other.name }) : t("call.inWriting")}
+          </p>
+        </div>
+        {children}
+      </section>
+    );
+  }
   const showsPicture = hasPicture && !held && (!connected || (call?.remoteCamera ?? false));
   return (
     <section className={connected && !held ? "stage" : "stage dimmed"} aria-label={other.name}>
-      {showsPicture && <Picture which="remote" label={other.name} className="remote" />}
+      {showsPicture && (
+        // There while it rings, so that the first picture needs nothing but to be drawn.
+        <Picture
+          which="remote"
+          label={other.name}
+          className={rings ? "remote unshown" : "remote"}
+        />
+      )}
       {connected && !held && !showsPicture && (
         <div className="stage-message">
           <Initials name={other.name} size={144} />
@@ -67,7 +90,7 @@ export function StageNotes({
 }) {
   const { t } = useTranslation();
   const { call } = visit;
-  const talks = call?.status === "connected" && !held;
+  const talks = call?.status === "connected" && !held && visit.session.status !== "WAITING";
   return (
     <div className="stage-notes">
       {children}
@@ -91,16 +114,26 @@ function StageState({ visit, other }: { visit: Visit; other: User }) {
   const { call } = visit;
   const name = other.name;
   const isThere = visit.otherPresence !== "disconnected";
+  if (visit.session.status === "WAITING") {
+    return (
+      <p className="stage-message" role="status">
+        <LoaderCircle aria-hidden /> {t("call.ringing", { name })}
+      </p>
+    );
+  }
   switch (call?.status) {
     case "connected":
       return null;
     case "reconnecting":
       return (
-        <p className="stage-message" role="status">
+        <p className="stage-message">
           <LoaderCircle aria-hidden />
-          {visit.otherPresence === "reconnecting"
-            ? t("call.otherReconnecting", { name })
-            : t("call.reconnecting", { seconds: call.secondsLeft ?? 0 })}
+          <span role="status">
+            {visit.otherPresence === "reconnecting"
+              ? t("call.otherReconnecting", { name })
+              : t("call.reconnecting")}
+          </span>
+          <span aria-hidden>{t("call.secondsLeft", { seconds: call.secondsLeft ?? 0 })}</span>
         </p>
       );
     case "lost":

@@ -6,9 +6,24 @@ import { useTranslation } from "react-i18next";
 import { useAsk, useBackend } from "../api/context";
 import type { ChatMessage, Visit } from "../api/bindings";
 import { clock } from "../i18n";
+import { Notice } from "../parts/Notice";
 
 /** How long a pause ends "is writing…". */
 const TYPING_PAUSE_MS = 3_000;
+
+/** The largest file that the service takes. */
+const MAX_FILE_BYTES = 10 * 1024 * 1024;
+
+/**
+ * What was begun and not sent, by visit: being called in, or closing the chat, must not lose it.
+ * In memory only, and forgotten at sign-in.
+ */
+const drafts = new Map<string, string>();
+
+/** Forgets what was begun: somebody else may be next. */
+export function forgetDrafts() {
+  drafts.clear();
+}
 
 /** The chat, at the side of the call or in the page. */
 export function ChatPanel({
@@ -23,7 +38,9 @@ export function ChatPanel({
   const { t } = useTranslation();
   const ask = useAsk();
   const backend = useBackend();
-  const [text, setText] = useState("");
+  const id = visit.session.sessionId;
+  const [text, setText] = useState(() => drafts.get(id) ?? "");
+  const [isTooLarge, setTooLarge] = useState(false);
   const list = useRef<HTMLDivElement>(null);
   const typing = useRef<ReturnType<typeof setTimeout> | null>(null);
   const { chat } = visit;
@@ -49,6 +66,7 @@ export function ChatPanel({
   };
   const write = (value: string) => {
     setText(value);
+    drafts.set(id, value);
     if (typing.current === null) ask({ ask: "typing", typing: true });
     else clearTimeout(typing.current);
     typing.current = setTimeout(stopTyping, TYPING_PAUSE_MS);
@@ -108,6 +126,7 @@ export function ChatPanel({
           {chat.otherTypes ? t("chat.typing", { name: other.name }) : ""}
         </p>
       </div>
+      {isTooLarge && <Notice kind="trouble">{t("problem.tooLarge")}</Notice>}
       <Form
         className="compose"
         onSubmit={(event) => {
@@ -116,12 +135,15 @@ export function ChatPanel({
           if (text.trim() === "") return;
           ask({ ask: "sendText", text });
           setText("");
+          drafts.delete(id);
         }}
       >
         <FileTrigger
           acceptedFileTypes={["image/*", "application/pdf", "text/plain"]}
           onSelect={(files) => {
-            for (const file of Array.from(files ?? [])) {
+            const chosen = Array.from(files ?? []);
+            setTooLarge(chosen.some((file) => file.size > MAX_FILE_BYTES));
+            for (const file of chosen.filter((one) => one.size <= MAX_FILE_BYTES)) {
               void file.arrayBuffer().then((bytes) => {
                 backend.sendFile(file.name, new Uint8Array(bytes));
               });
@@ -163,6 +185,8 @@ function File({ message }: { message: ChatMessage }) {
   const { t } = useTranslation();
   const backend = useBackend();
   const [url, setUrl] = useState<string | null>(null);
+  const [attempt, setAttempt] = useState(1);
+  const [hasFailed, setFailed] = useState(false);
   const { attachment } = message;
   const id = attachment?.attachmentId;
   const type = attachment?.mimeType ?? "application/octet-stream";
@@ -176,15 +200,33 @@ function File({ message }: { message: ChatMessage }) {
         made = URL.createObjectURL(new Blob([bytes], { type }));
         setUrl(made);
       },
-      () => undefined,
+      () => {
+        if (!gone) setFailed(true);
+      },
     );
     return () => {
       gone = true;
       if (made !== null) URL.revokeObjectURL(made);
     };
-  }, [backend, id, type]);
+  }, [backend, id, type, attempt]);
   if (!attachment) return null;
   const name = attachment.fileName;
+  if (hasFailed) {
+    return (
+      <p role="status">
+        {t("chat.notFetched", { name })}{" "}
+        <Button
+          className="button outlined"
+          onPress={() => {
+            setFailed(false);
+            setAttempt(attempt + 1);
+          }}
+        >
+          {t("chat.fetchAgain")}
+        </Button>
+      </p>
+    );
+  }
   if (message.messageType === "image") {
     return url === null ? <p>{name}</p> : <img src={url} alt={t("chat.image", { name })} />;
   }

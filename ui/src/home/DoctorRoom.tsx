@@ -5,10 +5,10 @@ import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
 import type { Session, Snapshot } from "../api/bindings";
-import { clock } from "../i18n";
+import { clock, dayAndClock } from "../i18n";
 import { Initials } from "../parts/Initials";
 import { Notice } from "../parts/Notice";
-import { isOpen, runs, useMode } from "./when";
+import { isOnDay, isOpen, runs, useMode, useNow } from "./when";
 
 /** Who waits on the left, the chosen patient on the right, one key to call in. */
 export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
@@ -18,9 +18,12 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
   const open = snapshot.sessions.filter(isOpen);
   const waiting = open
     .filter((session) => session.status === "WAITING")
-    .sort((a, b) => (a.waitingSince ?? "").localeCompare(b.waitingSince ?? ""));
+    .sort((a, b) => (a.placeInLine ?? 0) - (b.placeInLine ?? 0));
   const running = open.filter(runs);
-  const planned = open.filter((session) => session.status === "SCHEDULED");
+  const now = useNow();
+  const scheduled = open.filter((session) => session.status === "SCHEDULED");
+  const planned = scheduled.filter((session) => isOnDay(session, now));
+  const later = scheduled.filter((session) => !isOnDay(session, now));
   const chosen =
     open.find((session) => session.sessionId === chosenId) ??
     running[0] ??
@@ -73,6 +76,8 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
             <h2>{t("room.waiting")}</h2>
             {waiting.length > 0 ? (
               list(waiting)
+            ) : snapshot.link !== "up" && open.length === 0 ? (
+              <p role="status">{t("home.loading")}</p>
             ) : (
               <>
                 <p>{t("room.nobody")}</p>
@@ -84,6 +89,12 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
             <section className="people">
               <h2>{t("room.todays")}</h2>
               {list(planned)}
+            </section>
+          )}
+          {later.length > 0 && (
+            <section className="people">
+              <h2>{t("room.laters")}</h2>
+              {list(later)}
             </section>
           )}
         </div>
@@ -105,10 +116,15 @@ function Person({
   onChoose: () => void;
 }) {
   const { t } = useTranslation();
+  const now = useNow();
   const line =
     session.status === "WAITING" && session.waitingSince
       ? t("room.since", { time: clock(session.waitingSince) })
-      : clock(session.scheduledStartTime);
+      : isOnDay(session, now)
+        ? clock(session.scheduledStartTime)
+        : dayAndClock(session.scheduledStartTime);
+  const presence = session.participants.find((one) => one.party === "PATIENT")?.status;
+  const isAbsent = session.status === "WAITING" && presence !== "connected";
   return (
     <ToggleButton className="person" isSelected={isChosen} onChange={onChoose}>
       <Initials name={session.patient.name} size={44} />
@@ -123,7 +139,11 @@ function Person({
           <>
             <br />
             <span className="quiet">
-              {session.patientReady ? t("room.ready") : t("room.checking")}
+              {isAbsent
+                ? t("room.absent")
+                : session.patientReady
+                  ? t("room.ready")
+                  : t("room.checking")}
             </span>
           </>
         )}
@@ -138,6 +158,8 @@ function Chosen({ session }: { session: Session }) {
   const mode = useMode();
   const { name } = session.patient;
   const check = session.deviceCheck;
+  const now = useNow();
+  const start = session.scheduledStartTime;
   const canCall = session.status === "WAITING" || runs(session);
   const device = (works: boolean, label: string) => (
     <li>{t(works ? "room.works" : "room.missing", { device: label })}</li>
@@ -150,7 +172,7 @@ function Chosen({ session }: { session: Session }) {
           <h2>{name}</h2>
           <p className="quiet">
             {t("room.reason", {
-              time: clock(session.scheduledStartTime),
+              time: isOnDay(session, now) ? clock(start) : dayAndClock(start),
               minutes: session.scheduledDurationMinutes,
               mode: mode(session.consultationMode),
             })}

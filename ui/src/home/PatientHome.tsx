@@ -19,6 +19,8 @@ export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
       <h1>{t("home.hello", { name: snapshot.user?.name ?? "" })}</h1>
       {next ? (
         <NextVisit session={next} />
+      ) : snapshot.link !== "up" ? (
+        <p role="status">{t("home.loading")}</p>
       ) : (
         <section className="card stack">
           <h2>{t("home.none")}</h2>

@@ -39,6 +39,11 @@ export function useMode(): (mode: ConsultationMode) => string {
     mode === "VIDEO" ? t("home.byVideo") : mode === "AUDIO" ? t("home.byAudio") : t("home.byChat");
 }
 
+/** Whether a visit is planned for the day that it is now. */
+export function isOnDay(session: Session, now: number): boolean {
+  return new Date(session.scheduledStartTime).toDateString() === new Date(now).toDateString();
+}
+
 /** Whether a visit is going on. */
 export function runs(session: Session): boolean {
   return session.status === "IN_PROGRESS" || session.status === "PAUSED";

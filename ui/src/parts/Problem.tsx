@@ -13,7 +13,9 @@ export function Problem({ problem }: { problem: UiProblem | null }) {
   if (!problem) return null;
   return (
     <Notice
-      kind={problem.code === "unreachable" ? "attention" : "trouble"}
+      kind={
+        problem.code === "unreachable" || problem.code === "patientGone" ? "attention" : "trouble"
+      }
       action={
         <Button
           className="button"

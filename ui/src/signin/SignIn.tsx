@@ -1,5 +1,5 @@
 import { HeartHandshake } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import {
   Button,
   Disclosure,
@@ -14,6 +14,7 @@ import {
 import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
+import { forgetDrafts } from "../chat/ChatPanel";
 import type { Snapshot } from "../api/bindings";
 import { Problem } from "../parts/Problem";
 
@@ -21,6 +22,7 @@ import { Problem } from "../parts/Problem";
 export function SignIn({ snapshot }: { snapshot: Snapshot }) {
   const { t } = useTranslation();
   const ask = useAsk();
+  useEffect(forgetDrafts, []);
   const [isNew, setNew] = useState(false);
   const [shown, setShown] = useState(false);
   const [service, setService] = useState(snapshot.service);

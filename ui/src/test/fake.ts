@@ -25,7 +25,10 @@ export const session: Session = {
   elapsedSeconds: 65,
   revision: 3,
   asOf: "2026-01-30T14:31:05Z",
-  participants: [],
+  participants: [
+    { userId: "p", party: "PATIENT", status: "connected" },
+    { userId: "d", party: "DOCTOR", status: "connected" },
+  ],
 };
 
 const device = { choices: [], chosen: null, on: true, opening: false, works: true, trouble: null };
@@ -80,8 +83,9 @@ export const snapshot: Snapshot = {
 };
 
 /** A core that says one thing and remembers what it is asked. */
-export function fakeBackend(says: Snapshot): { backend: Backend; asked: Ask[] } {
+export function fakeBackend(says: Snapshot): { backend: Backend; asked: Ask[]; files: string[] } {
   const asked: Ask[] = [];
+  const files: string[] = [];
   const backend: Backend = {
     ask: (ask) => {
       asked.push(ask);
@@ -92,8 +96,10 @@ export function fakeBackend(says: Snapshot): { backend: Backend; asked: Ask[] } 
     pictures: () => undefined,
     acknowledge: () => undefined,
     decoderLost: () => undefined,
-    sendFile: () => undefined,
+    sendFile: (name) => {
+      files.push(name);
+    },
     fetchFile: () => Promise.resolve(new ArrayBuffer(0)),
   };
-  return { backend, asked };
+  return { backend, asked, files };
 }

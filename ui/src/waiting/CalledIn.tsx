@@ -1,4 +1,3 @@
-import { useEffect, useRef } from "react";
 import { Button } from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
@@ -6,27 +5,25 @@ import { useAsk } from "../api/context";
 import type { Visit } from "../api/bindings";
 import { Initials } from "../parts/Initials";
 
-/** The doctor calls: it fills the window, rings, and asks once. */
+/**
+ * The doctor calls: it fills the window, rings, and asks once. The focus goes to the heading, not
+ * to the button: whoever is in the middle of typing must not join by their next space.
+ */
 export function CalledIn({ visit }: { visit: Visit }) {
   const { t } = useTranslation();
   const ask = useAsk();
-  const join = useRef<HTMLButtonElement>(null);
-  // The one thing to do, for whoever answers by key.
-  useEffect(() => {
-    join.current?.focus();
-  }, []);
   const { name } = visit.session.doctor;
+  const lead = { VIDEO: "leadVideo", AUDIO: "leadAudio", CHAT: "leadChat" } as const;
   return (
     <main className="called-in">
       <Initials name={name} size={144} />
       <h1>
         <span role="alert">{t("calledIn.title", { name })}</span>
       </h1>
-      <p>{t("calledIn.lead")}</p>
+      <p>{t(`calledIn.${lead[visit.session.consultationMode]}`)}</p>
       <Button
         className="button main"
         data-do="join"
-        ref={join}
         onPress={() => {
           ask({ ask: "join" });
         }}
