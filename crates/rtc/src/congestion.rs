@@ -20,9 +20,8 @@ use rtc::{
 
 use crate::{estimate::Estimate, feedback::KnownFrom, peer::OPUS_PAYLOAD_TYPE};
 
-/// Where the estimate begins: the least that carries 360p at 30 pictures a second, and sound.
-/// It grows by half in a second for as long as nothing speaks against it.
-pub(crate) const START_BPS: u64 = 450_000;
+/// Where the estimate begins: 360p and sound, which most networks carry at once.
+pub(crate) const START_BPS: u64 = 600_000;
 /// The estimate's bounds: sound and its headers; 720p at its best.
 const BOUNDS_BPS: (f64, f64) = (60_000.0, 3_000_000.0);
 /// How much faster than the estimate a frame's packets may leave: a key frame several times the

@@ -56,8 +56,6 @@ const BACK_OFF: f64 = 0.85;
 const LEAST_LEFT: f64 = 0.6;
 const LEAST_LEFT_IN_FLOOD: f64 = 0.3;
 const FLOOD: f64 = 0.35;
-/// Growth in a second before congestion has ever been met: a call should look right after two.
-const FIRST_GROWTH: f64 = 1.5;
 /// Growth in a second far from where congestion was met last (§5.5: eta).
 const GROWTH: f64 = 1.08;
 /// Growth in a second near it.
@@ -85,7 +83,6 @@ const HEALTHY: f64 = 0.02;
 const CONGESTED: f64 = 0.10;
 /// Growth in a window of a healthy line.
 const LOSS_GROWTH: f64 = 1.05;
-const FIRST_LOSS_GROWTH: f64 = 1.25;
 /// Of the rate at which loss set in, what is left when it is asked whether that helped.
 const ASKED_AT: f64 = 0.7;
 /// Of what is taken as the line's own and did not show, forgotten in a window.
@@ -414,11 +411,7 @@ impl DelayControl {
         }
         self.ceiling = self.ceiling.filter(|ceiling| self.target < ceiling * NEAR.1);
         let is_near = self.ceiling.is_some_and(|ceiling| self.target > ceiling * NEAR.0);
-        let growth = match self.lowered_at {
-            None => FIRST_GROWTH,
-            Some(_) if is_near => NEAR_GROWTH,
-            Some(_) => GROWTH,
-        };
+        let growth = if is_near { NEAR_GROWTH } else { GROWTH };
         self.target *= growth.powf(passed.as_secs_f64());
     }
 }
@@ -436,7 +429,6 @@ struct LossControl {
     /// The rate and the share with which the loss that is being backed off from set in.
     set_in: Option<(f64, f64)>,
     is_queue: bool,
-    has_lowered: bool,
 }
 
 impl LossControl {
@@ -449,7 +441,6 @@ impl LossControl {
             inherent: 0.0,
             set_in: None,
             is_queue: false,
-            has_lowered: false,
         }
     }
 
@@ -485,13 +476,11 @@ impl LossControl {
                 }
             }
             self.target = from * (1.0 - 0.5 * beyond);
-            self.has_lowered = true;
         } else {
             if beyond < HEALTHY {
                 self.set_in = None;
                 // Not beyond twice of what the other half allows: that is where it would be missed.
-                let growth = if self.has_lowered { LOSS_GROWTH } else { FIRST_LOSS_GROWTH };
-                self.target = (self.target * growth).min(self.target.max(sending * 2.0));
+                self.target = (self.target * LOSS_GROWTH).min(self.target.max(sending * 2.0));
             }
             self.inherent -= (self.inherent - share).max(0.0) * FORGETTING;
         }

@@ -148,7 +148,7 @@ function Row({
           }}
         >
           <Label className="unseen">{t(`devices.${kind}`)}</Label>
-          <Button className="select-button">
+          <Button className="select-button" data-do={`choose-${kind}`}>
             <SelectValue />
             <span aria-hidden>▾</span>
           </Button>
@@ -158,7 +158,12 @@ function Row({
                 {t("devices.automatic")}
               </ListBoxItem>
               {state.choices.map((choice) => (
-                <ListBoxItem key={choice.id} id={choice.id} className="option">
+                <ListBoxItem
+                  key={choice.id}
+                  id={choice.id}
+                  className="option"
+                  data-choice={choice.name}
+                >
                   {choice.name}
                 </ListBoxItem>
               ))}

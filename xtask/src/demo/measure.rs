@@ -69,9 +69,9 @@ pub(crate) fn speech(folder: &Path, voice: &str, words: &str) -> Result<PathBuf>
     Ok(file)
 }
 
-/// Speaks from one to the other and scores what came out there.
-pub(crate) fn sound(from: &World, to: &World, speech: &Path, folder: &Path) -> Result<Value> {
-    let (mouth, ear) = (from.record("mouth")?, to.record("speaker")?);
+/// Speaks from one to the other and scores what came out of the `ear` there.
+pub(crate) fn sound(from: &World, to: &World, ear: &str, speech: &Path, folder: &Path) -> Result<Value> {
+    let (mouth, ear) = (from.record("mouth")?, to.record(ear)?);
     // Whoever begins to record or to play makes the sound server settle its latencies anew, which
     // the call hears as jitter: that is not what is to be measured.
     std::thread::sleep(Duration::from_secs(4));

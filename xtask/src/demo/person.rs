@@ -101,7 +101,20 @@ impl Person {
         element.send_keys(text).await.with_context(|| format!("{field} can't be typed into"))
     }
 
-    /// Presses a key on whatever has the focus.
+    /// Chooses a file where one can be sent, as the system's dialog would.
+    pub(crate) async fn sends_file(&self, file: &Path) -> Result<()> {
+        let element = self.client.find(Locator::Css("input[type='file']")).await?;
+        let path = file.to_str().context("the file's path is not text")?;
+        element.send_keys(path).await.context("no file can be chosen")
+    }
+
+    /// Chooses a device in the settings by its name.
+    pub(crate) async fn chooses(&self, kind: &str, device: &str) -> Result<()> {
+        self.does(&format!("choose-{kind}")).await?;
+        self.click(&format!("[data-choice='{device}']")).await
+    }
+
+    /// Signs in from the first screen.
     pub(crate) async fn signs_in(&self, email: &str, password: &str) -> Result<()> {
         self.types("email", email).await?;
         self.types("password", password).await?;

@@ -64,6 +64,7 @@ async fn visit(report: &mut Report, out: &Path) -> Result<()> {
     report.facts.insert("call".into(), call);
     chat(report, out, &doctor, &patient).await?;
     controls(report, out, &doctor, &patient).await?;
+    headset(report, out, &doctor, &patient).await?;
     outage(report, out, &mut clinic, &doctor, &patient).await?;
     crash(report, out, &doctor, &mut patient).await?;
     end(report, out, &doctor, &patient).await?;
@@ -180,17 +181,22 @@ fn listen(
     call: &mut Value,
 ) -> Result<()> {
     // "doctor" is what the doctor hears.
-    let heard_by_patient = measure::sound(&doctor.world, &patient.world, doctors_speech, out)?;
+    let heard_by_patient = measure::sound(&doctor.world, &patient.world, "speaker", doctors_speech, out)?;
     report.step("doctor", "has spoken, the patient has heard it");
-    let heard_by_doctor = measure::sound(&patient.world, &doctor.world, patients_speech, out)?;
+    let heard_by_doctor = measure::sound(&patient.world, &doctor.world, "speaker", patients_speech, out)?;
     report.step("patient", "has spoken, the doctor has heard it");
     for (who, score) in [("doctor", &heard_by_doctor), ("patient", &heard_by_patient)] {
-        // Whether the words came through at all; how well is in the report.
-        if score["best_second"].as_f64().is_some_and(|likeness| likeness < 0.4) {
-            bail!("the {who} does not hear what was said: {score}");
-        }
+        is_heard(who, score)?;
     }
     merge(call, json!({ "audio": { "doctor": heard_by_doctor, "patient": heard_by_patient } }));
+    Ok(())
+}
+
+/// Whether the words came through at all; how well is in the report.
+fn is_heard(who: &str, score: &Value) -> Result<()> {
+    if score["best_second"].as_f64().is_some_and(|likeness| likeness < 0.4) {
+        bail!("the {who} does not hear what was said: {score}");
+    }
     Ok(())
 }
 
@@ -205,8 +211,10 @@ async fn chat(report: &mut Report, out: &Path, doctor: &Person, patient: &Person
     patient.types("message", "Thank you, doctor.").await?;
     patient.does("send").await?;
     doctor.sees("Thank you, doctor.").await?;
+    patient.sends_file(&root().join("icons/icon.png")).await?;
+    doctor.until("the picture", "document.querySelector('.message img')?.naturalWidth > 0").await?;
     doctor.screenshot(out, &mut report.screens, "chat").await?;
-    report.step("both", "have written to one another");
+    report.step("both", "have written to one another, and sent a picture");
     Ok(())
 }
 
@@ -230,6 +238,22 @@ async fn controls(report: &mut Report, out: &Path, doctor: &Person, patient: &Pe
     doctor.does("hold").await?;
     patient.until("the picture", "document.querySelector('canvas.remote')").await?;
     report.step("doctor", "has put the visit on hold and taken it off");
+    Ok(())
+}
+
+/// The patient changes to a headset in mid-call: from then on it is that which hears and speaks.
+async fn headset(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    let words = measure::speech(out, "en-gb", "Can you hear me better with the headset on?")?;
+    patient.does("settings").await?;
+    patient.chooses("speaker", "Headset").await?;
+    patient.chooses("microphone", "Boom").await?;
+    let both = "[...document.querySelectorAll('.device .good')].length === 3";
+    patient.until("the headset to work", both).await?;
+    patient.screenshot(out, &mut report.screens, "headset").await?;
+    patient.does("done").await?;
+    is_heard("patient", &measure::sound(&doctor.world, &patient.world, "headset", &words, out)?)?;
+    is_heard("doctor", &measure::sound(&patient.world, &doctor.world, "speaker", &words, out)?)?;
+    report.step("patient", "has changed to a headset, and is heard and hears");
     Ok(())
 }
 
@@ -297,6 +321,7 @@ async fn end(report: &mut Report, out: &Path, doctor: &Person, patient: &Person)
     patient.sees("€48.50").await?;
     patient.screenshot(out, &mut report.screens, "summary").await?;
     doctor.sees("The visit has ended").await?;
+    doctor.screenshot(out, &mut report.screens, "after").await?;
     report.step("doctor", "has ended the visit; both see the summary");
     patient.click("[data-star='overall-5']").await?;
     patient.click("[data-tag='Good listener']").await?;

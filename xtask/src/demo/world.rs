@@ -112,6 +112,9 @@ impl World {
             "module-null-sink sink_name=speaker rate=48000 channels=1 norewinds=1 sink_properties=device.description=Speaker".into(),
             "module-null-sink sink_name=mouth rate=48000 channels=1 norewinds=1".into(),
             "module-remap-source source_name=microphone master=mouth.monitor source_properties=device.description=Microphone".into(),
+            // To change to in the call.
+            "module-null-sink sink_name=headset rate=48000 channels=1 norewinds=1 sink_properties=device.description=Headset".into(),
+            "module-remap-source source_name=boom master=mouth.monitor source_properties=device.description=Boom".into(),
         ];
         for module in &modules {
             server.args(["-L", module]);
@@ -224,7 +227,7 @@ impl World {
         Ok(())
     }
 
-    /// Records what goes into the microphone (`mouth`) or comes out of the `speaker`.
+    /// Records what goes into the microphone (`mouth`) or comes out of the `speaker` or `headset`.
     pub(crate) fn record(&self, sink: &str) -> Result<Recording> {
         let mut command = self.sound_command("parecord");
         command.args([

@@ -148,7 +148,8 @@ impl App {
         self.end_visit().await;
         let runs = matches!(session.status, SessionStatus::InProgress | SessionStatus::Paused);
         self.open_visit(session);
-        let is_written = self.visit.as_ref().is_some_and(|v| v.session.consultation_mode == ConsultationMode::Chat);
+        let is_written =
+            self.visit.as_ref().is_some_and(|v| v.session.consultation_mode == ConsultationMode::Chat);
         if runs {
             self.go_back_in();
         } else if is_written {

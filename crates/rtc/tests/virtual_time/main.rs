@@ -91,10 +91,10 @@ async fn leave(world: &Arc<World>, people: [Person; 2]) {
 }
 
 #[test]
-fn a_good_line_carries_the_best_picture() {
+fn a_good_line_carries_a_growing_picture() {
     for had in call_over(Way::GOOD, seconds(15)) {
         assert!(had.fps > 29.0 && had.longest_freeze < Duration::from_millis(200), "{had:?}");
-        assert_eq!(had.width, 1280);
+        assert!(had.width >= 960, "it climbs: {had:?}");
         assert!(had.hearing.likeness > 0.97 && had.hearing.recognised == 1.0, "{had:?}");
         assert!(had.hearing.latency < Duration::from_millis(120), "{had:?}");
         assert_eq!(had.concealed, 0.0);
