@@ -78,7 +78,7 @@ const say = (seq: number, mine: boolean, content: string): ChatMessage => ({
   seq,
   senderId: mine ? patientUser.id : doctorUser.id,
   senderName: mine ? patientUser.name : doctorUser.name,
-  senderType: mine ? "PATIENT" : "DOCTOR",
+  senderType: mine ? "patient" : "doctor",
   messageType: "text",
   content,
   status: seq < 3 ? "read" : "delivered",
@@ -135,7 +135,7 @@ const summary: Summary = {
   endReason: "completed",
   chatMessageCount: 4,
   feedbackSubmitted: false,
-  amountCharged: "45.00",
+  amountCharged: 45,
   currency: "EUR",
 };
 const ended: Visit = {

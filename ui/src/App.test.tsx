@@ -45,7 +45,7 @@ const summary = {
   status: "COMPLETED",
   chatMessageCount: 3,
   feedbackSubmitted: false,
-  amountCharged: "48.50",
+  amountCharged: 48.5,
   currency: "EUR",
 } as const;
 const ended: Snapshot = {

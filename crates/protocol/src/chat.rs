@@ -72,7 +72,10 @@ pub struct ChatMessage {
     pub sender_id: UserId,
     /// Their name.
     pub sender_name: Text,
-    /// Their side.
+    /// Their side: `patient` or `doctor` here.
+    #[serde(with = "side")]
+    #[ts(type = "\"patient\" | \"doctor\"")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub sender_type: Party,
     /// What it carries.
     pub message_type: MessageType,
@@ -110,13 +113,37 @@ impl ChatPage {
     }
 }
 
+/// A side as chat messages have it.
+mod side {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Party;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase", remote = "Party")]
+    enum Lowercase {
+        Patient,
+        Doctor,
+    }
+
+    pub(super) fn serialize<S: Serializer>(party: &Party, serializer: S) -> Result<S::Ok, S::Error> {
+        Lowercase::serialize(party, serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Party, D::Error> {
+        Lowercase::deserialize(deserializer)
+    }
+}
+
 /// `/app/chat.send`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutgoingMessage {
     /// In which visit.
     pub session_id: SessionId,
-    /// So that sending again after a broken link stores it once.
+    /// So that sending again after a broken link stores it once. A client that never does may leave
+    /// it out.
+    #[serde(default = "ClientMessageId::generate")]
     pub client_message_id: ClientMessageId,
     /// What it carries.
     pub message_type: MessageType,

@@ -342,10 +342,10 @@ pub struct Summary {
     pub chat_message_count: u64,
     /// Whether the patient gave feedback.
     pub feedback_submitted: bool,
-    /// What it costs, exact; absent where the doctor has no price.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[ts(optional, type = "string")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    /// What it came to; absent where the doctor has no price, and before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::float_option")]
+    #[ts(optional, type = "number")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
     pub amount_charged: Option<Decimal>,
     /// ISO 4217 code.
     #[serde(default, skip_serializing_if = "Option::is_none")]

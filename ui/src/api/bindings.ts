@@ -176,9 +176,9 @@ senderId: UserId,
  */
 senderName: string, 
 /**
- * Their side.
+ * Their side: `patient` or `doctor` here.
  */
-senderType: Party, 
+senderType: "patient" | "doctor", 
 /**
  * What it carries.
  */
@@ -612,9 +612,9 @@ chatMessageCount: number,
  */
 feedbackSubmitted: boolean, 
 /**
- * What it costs, exact; absent where the doctor has no price.
+ * What it came to; absent where the doctor has no price, and before the end.
  */
-amountCharged?: string, 
+amountCharged?: number, 
 /**
  * ISO 4217 code.
  */

@@ -99,7 +99,7 @@ export function ChatPanel({
           <Message
             key={message.messageId}
             message={message}
-            isMine={message.senderType === visit.party}
+            isMine={message.senderType === visit.party.toLowerCase()}
           />
         ))}
         {chat.pending.map((pending) => (

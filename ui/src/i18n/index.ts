@@ -47,16 +47,14 @@ export function duration(seconds: number): string {
   return `${Math.floor(seconds / 60)}:${rest}`;
 }
 
-/** Money as the person's language writes it, with every digit that the service wrote. */
-export function money(amount: string, currency: string): string {
+/** Money as the person’s language writes it. */
+export function money(amount: number, currency: string): string {
   try {
     const format = new Intl.NumberFormat(i18next.language, {
       style: "currency",
       currency,
-      maximumFractionDigits: 20,
     });
-    // A decimal number in text keeps its digits.
-    return format.format(amount as Intl.StringNumericLiteral);
+    return format.format(amount);
   } catch {
     // Not a currency's code: as it came.
     return `${amount} ${currency}`;

@@ -213,6 +213,8 @@ impl App {
         match kind {
             DeviceKind::Microphone => self.open_microphone(),
             DeviceKind::Speaker => {
+                // Nobody has heard this one yet.
+                self.devices.test_sound_heard = None;
                 let old = self.devices.speaker_stream.take();
                 self.let_go(old);
                 self.devices.speaker.opening = false;
