@@ -10,13 +10,20 @@ use std::{
     time::Instant,
 };
 
-use bedside_media::{AssembledFrame, FrameAssembler, JitterBuffer, MediaError, VideoPacket, vp8::Decoder};
+use bedside_media::{
+    AssembledFrame, FrameAssembler, JitterBuffer, MediaError, VideoPacket,
+    vp8::{Decoder, key_frame_size},
+};
 use bedside_rtc::Inbound;
 
 use crate::feed::Feed;
 
 /// Frames that wait to be decoded where the page can't; when it is full the newest is dropped.
 const DECODE_QUEUE: usize = 4;
+
+/// The largest picture that is decoded here, width and height: beyond what anybody sends, and
+/// what a hostile header may ask memory for.
+const LARGEST: (u16, u16) = (1_920, 1_088);
 
 /// Received media on its way to the speaker and the page.
 pub(crate) struct Remote {
@@ -77,6 +84,10 @@ impl Remote {
     }
 
     fn decode(&self, frame: AssembledFrame) {
+        if key_frame_size(&frame.data).is_some_and(|size| size.0 > LARGEST.0 || size.1 > LARGEST.1) {
+            tracing::warn!("a picture that is too large is not decoded");
+            return self.feed.restart();
+        }
         let mut decode = lock(&self.decode);
         if decode.is_none() {
             let (queue, frames) = mpsc::sync_channel(DECODE_QUEUE);
@@ -139,5 +150,54 @@ impl Inbound for Remote {
         if of_audio {
             self.audio_loss.store((fraction * 1e3) as u32, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_media::{I420, vp8::Encoder};
+
+    use super::*;
+
+    /// A page that can't decode is given pictures, and what came before its decoder was ready
+    /// costs it nothing.
+    #[test]
+    fn a_page_without_a_decoder_is_given_decoded_pictures() {
+        let feed = Arc::new(Feed::default());
+        let (sink, messages) = mpsc::channel();
+        feed.connect(Box::new(move |message| sink.send(message).is_ok()), true);
+        let remote = Remote::new(feed.clone(), Arc::new(AtomicBool::new(false))).unwrap();
+        let mut encoder = Encoder::new(320, 180, 500).unwrap();
+        for number in 0..5_u16 {
+            let encoded = encoder.encode(&I420::black(320, 180), i64::from(number) * 3_000, 3_000, false);
+            let encoded = encoded.unwrap().expect("nothing is left out of so little");
+            remote.video(VideoPacket {
+                sequence: number,
+                timestamp: u32::from(number) * 3_000,
+                start: true,
+                end: true,
+                key: encoded.key,
+                data: encoded.data.to_vec(),
+            });
+            let message = messages.recv_timeout(std::time::Duration::from_secs(5)).expect("a picture");
+            assert_eq!(message[..2], [1, 1], "I420, which needs none before it");
+            assert_eq!(message[2..6], [64, 1, 180, 0], "320 by 180");
+            assert_eq!(message.len(), 16 + I420::bytes(320, 180));
+            feed.acknowledge(u32::from(number) + 1);
+        }
+        assert_eq!(feed.progress().1, 320);
+        remote.close();
+    }
+
+    #[test]
+    fn a_header_of_a_monstrous_picture_is_not_decoded() {
+        let feed = Arc::new(Feed::default());
+        feed.connect(Box::new(|_| true), true);
+        feed.take_key_request();
+        let remote = Remote::new(feed.clone(), Arc::new(AtomicBool::new(false))).unwrap();
+        let data = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f, 0, 0];
+        remote.decode(AssembledFrame { timestamp: 0, key: true, data });
+        assert!(feed.take_key_request());
+        assert!(lock(&remote.decode).is_none(), "no thread was started for it");
     }
 }

@@ -126,6 +126,7 @@ mod side {
         Doctor,
     }
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
     pub(super) fn serialize<S: Serializer>(party: &Party, serializer: S) -> Result<S::Ok, S::Error> {
         Lowercase::serialize(party, serializer)
     }

@@ -70,6 +70,9 @@ const RELAY_WAITS: Duration = Duration::from_millis(800);
 /// candidate makes the stack (0.21.1) take a relay for a direct way, with a direct one's priority,
 /// and keep it. Two round trips to a relay are enough for all of them.
 const GATHER_WITHIN: Duration = Duration::from_millis(250);
+/// Candidates kept that came before their description: several times what a machine with many
+/// networks has. More are dropped.
+const MOST_EARLY: usize = 64;
 /// How often missing picture packets are asked for again, and how many times.
 const NACK_INTERVAL: Duration = Duration::from_millis(40);
 const MAX_NACKS: u16 = 8;
@@ -396,7 +399,9 @@ impl Peer {
     /// Takes one of the other end's candidates, now or once its description is there.
     pub async fn add_candidate(&mut self, candidate: Candidate) -> Result<(), RtcError> {
         if !self.has_remote {
-            self.early.push(candidate);
+            if self.early.len() < MOST_EARLY {
+                self.early.push(candidate);
+            }
             return Ok(());
         }
         if candidate.candidate.is_empty() {
@@ -427,7 +432,10 @@ impl Peer {
         }
         self.has_remote = true;
         for candidate in std::mem::take(&mut self.early) {
-            self.add_candidate(candidate).await?;
+            if let Err(error) = self.add_candidate(candidate).await {
+                // One way less to reach the other end; the others remain.
+                tracing::debug!(%error, "an early candidate was not taken");
+            }
         }
         Ok(())
     }
