@@ -9,7 +9,8 @@
 //!      └──▶ NO_SHOW   ◀──────────┘                                     └──▶ FAILED    ◀┘
 //! ```
 //!
-//! The doctor may take a calling-in back while the patient has not joined: the patient waits on.
+//! The doctor may take a calling-in back while the patient has not joined, and after a minute it is:
+//! the patient waits on.
 //!
 //! Being in the call is not a state of the session: either side may drop out of an
 //! `IN_PROGRESS` session and come back as often as it likes until the session is ended, by the
@@ -17,6 +18,9 @@
 
 use bedside_protocol::{DeviceCheck, EndReason, Party, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
+
+/// How long a calling-in waits for the patient (requirements §2.2).
+pub const INVITATION_LASTS: SignedDuration = SignedDuration::from_secs(60);
 
 /// What may be configured about the timers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +57,8 @@ pub struct Consultation {
     pub device_check: Option<DeviceCheck>,
     /// Whether the doctor has called the patient in.
     pub admitted: bool,
+    /// When; set while `admitted`.
+    pub admitted_at: Option<Timestamp>,
     /// Whether the patient has entered the call since being admitted.
     pub patient_joined: bool,
     /// Whether the doctor has entered the call.
@@ -138,6 +144,7 @@ impl Consultation {
             ready: false,
             device_check: None,
             admitted: false,
+            admitted_at: None,
             patient_joined: false,
             doctor_joined: false,
             started_at: None,
@@ -176,6 +183,7 @@ impl Consultation {
             (Input::Admit, Waiting) if self.admitted => Ok(vec![]),
             (Input::Admit, Waiting) => {
                 self.admitted = true;
+                self.admitted_at = Some(now);
                 self.doctor_joined = true;
                 Ok(vec![Effect::Admitted])
             }
@@ -201,16 +209,12 @@ impl Consultation {
                 self.left_at = Some(now);
                 self.waiting_since = None;
                 self.ready = false;
-                self.admitted = false;
-                self.patient_joined = false;
-                self.doctor_joined = false;
+                self.take_back();
                 Ok(vec![])
             }
             // Nobody answers: the calling-in is taken back.
             (Input::Leave(Party::Doctor), Waiting) => {
-                self.admitted = false;
-                self.patient_joined = false;
-                self.doctor_joined = false;
+                self.take_back();
                 Ok(vec![])
             }
             (Input::Leave(party), InProgress | Paused) => {
@@ -276,6 +280,12 @@ impl Consultation {
             SessionStatus::Waiting if now > self.waiting_limit(limits) => {
                 self.finish(SessionStatus::NoShow, EndReason::NoShow, now)
             }
+            SessionStatus::Waiting
+                if self.admitted_at.is_some_and(|at| now > after(at, INVITATION_LASTS)) =>
+            {
+                self.take_back();
+                vec![]
+            }
             SessionStatus::InProgress | SessionStatus::Paused
                 if self
                     .started_at
@@ -304,6 +314,13 @@ impl Consultation {
         after(self.left_at.unwrap_or(self.scheduled_start).max(self.scheduled_start), limits.no_show_after)
     }
 
+    fn take_back(&mut self) {
+        self.admitted = false;
+        self.admitted_at = None;
+        self.patient_joined = false;
+        self.doctor_joined = false;
+    }
+
     fn stop_clock(&mut self, now: Timestamp) {
         self.clock_before = self.elapsed(now);
         self.clock_since = None;
@@ -315,9 +332,7 @@ impl Consultation {
         self.end_reason = Some(reason);
         self.ended_at = Some(now);
         self.waiting_since = None;
-        self.admitted = false;
-        self.patient_joined = false;
-        self.doctor_joined = false;
+        self.take_back();
         vec![Effect::Ended]
     }
 }
@@ -398,6 +413,17 @@ mod tests {
         assert_eq!((v.status, v.admitted, v.waiting_since), (SessionStatus::Waiting, false, Some(at(0))));
         run(&mut v, &[(Input::Admit, 60), (Input::Join(Party::Patient), 61)]);
         assert_eq!(v.status, SessionStatus::InProgress);
+    }
+
+    #[test]
+    fn a_calling_in_waits_a_minute() {
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0), (Input::Admit, 10), (Input::Tick, 70)]);
+        assert!(v.admitted);
+        run(&mut v, &[(Input::Tick, 71)]);
+        assert_eq!((v.status, v.admitted), (SessionStatus::Waiting, false));
+        run(&mut v, &[(Input::Admit, 80), (Input::Join(Party::Patient), 85), (Input::Tick, 300)]);
+        assert_eq!(v.status, SessionStatus::InProgress, "whoever has joined is not called any more");
     }
 
     #[test]
@@ -497,6 +523,7 @@ mod tests {
                 prop_assert_eq!(v.status.is_final(), v.ended_at.is_some());
                 prop_assert_eq!(v.clock_since.is_some(), v.status == SessionStatus::InProgress);
                 prop_assert!(v.elapsed(at(now)) >= before.elapsed(at(now - wait)), "the clock never runs back");
+                prop_assert_eq!(v.admitted, v.admitted_at.is_some());
                 if v.admitted {
                     prop_assert!(matches!(
                         v.status,

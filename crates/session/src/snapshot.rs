@@ -97,6 +97,8 @@ pub enum UiCode {
     SessionEnded,
     /// The patient who was called in has left the waiting room.
     PatientGone,
+    /// They did not answer, and wait on.
+    NoAnswer,
     /// A value the service does not take.
     Invalid,
     /// The file is too large.

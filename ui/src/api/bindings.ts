@@ -630,7 +630,7 @@ microphone: number,
  */
 speaker: number, } };
 
-export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "invalid" | "tooLarge" | "unsupportedType" | "other";
+export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "invalid" | "tooLarge" | "unsupportedType" | "other";
 
 export type UiProblem = { 
 /**

@@ -13,9 +13,7 @@ export function Problem({ problem }: { problem: UiProblem | null }) {
   if (!problem) return null;
   return (
     <Notice
-      kind={
-        problem.code === "unreachable" || problem.code === "patientGone" ? "attention" : "trouble"
-      }
+      kind={isNoFault(problem.code) ? "attention" : "trouble"}
       action={
         <Button
           className="button"
@@ -31,4 +29,9 @@ export function Problem({ problem }: { problem: UiProblem | null }) {
       {t(`problem.${problem.code}`, { message: problem.message })}
     </Notice>
   );
+}
+
+/** What nobody did wrong. */
+function isNoFault(code: UiProblem["code"]): boolean {
+  return code === "unreachable" || code === "patientGone" || code === "noAnswer";
 }

@@ -385,10 +385,12 @@ impl App {
         }
         let admitted = visit.session.admitted;
         match visit.party {
-            // The patient went, or was called in no longer: nobody is coming.
+            // The patient went, or did not answer: nobody is coming.
             Party::Doctor if before.admitted && !admitted => {
+                let code =
+                    if status == SessionStatus::Waiting { UiCode::NoAnswer } else { UiCode::PatientGone };
                 self.go_home().await;
-                self.problem = Some(UiProblem { code: UiCode::PatientGone, message: String::new() });
+                self.problem = Some(UiProblem { code, message: String::new() });
             }
             // Called in while waiting: connect at once, so that joining takes no time.
             Party::Patient if admitted && self.screen == Screen::Waiting => {

@@ -88,6 +88,7 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
                 .map(|json| serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("device check")))
                 .transpose()?,
             admitted: flag("admitted")?,
+            admitted_at: at("admitted_at")?,
             patient_joined: flag("patient_joined")?,
             doctor_joined: flag("doctor_joined")?,
             started_at: at("started_at")?,
@@ -304,7 +305,7 @@ impl Store {
         let done = sqlx::query(
             "UPDATE consultation_sessions SET status = ?, end_reason = ?, waiting_since = ?, ready = ?,
              device_check = ?, admitted = ?, patient_joined = ?, doctor_joined = ?, started_at = ?, ended_at = ?,
-             clock_since = ?, clock_before_ms = ?, left_at = ?, version = version + 1 WHERE id = ? AND version = ?",
+             clock_since = ?, clock_before_ms = ?, left_at = ?, admitted_at = ?, version = version + 1 WHERE id = ? AND version = ?",
         )
         .bind(word(&c.status)?)
         .bind(c.end_reason.as_ref().map(word).transpose()?)
@@ -323,6 +324,7 @@ impl Store {
         .bind(c.clock_since.map(millis))
         .bind(c.clock_before.as_millis() as i64)
         .bind(c.left_at.map(millis))
+        .bind(c.admitted_at.map(millis))
         .bind(row.id.to_string())
         .bind(row.version)
         .execute(&self.pool)
