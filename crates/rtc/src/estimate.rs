@@ -43,6 +43,9 @@ const INCIDENT: f64 = 15.0;
 /// A queue that stands, in ms above the least delay of the last half minute: from here on it
 /// counts as one that grows. It is full, may be, and can't.
 const STANDING: f64 = 150.0;
+/// How long a queue may stand without getting shorter by this share, for all that is sent less.
+const LONGER_AFTER: Duration = Duration::from_secs(3);
+const SHORTER: f64 = 0.8;
 /// And up to here it is none: loss is not its doing, and there is nothing to wait for. A jittery line has half as much on average.
 const NO_QUEUE: f64 = 60.0;
 /// The least delay is remembered in two halves of this time each.
@@ -197,6 +200,8 @@ struct Trend {
     /// The least smoothed delay: of the time before, and since `least_since`.
     least: [f64; 2],
     least_since: Duration,
+    /// Since when a queue has stood, and how high it was then.
+    stands_since: Option<(Duration, f64)>,
     first_arrival: Duration,
     threshold: f64,
     /// The trend before, and since when it has been beyond the threshold, by arrival.
@@ -216,6 +221,7 @@ impl Default for Trend {
             smoothed: 0.0,
             least: [0.0; 2],
             least_since: Duration::ZERO,
+            stands_since: None,
             first_arrival: Duration::ZERO,
             threshold: THRESHOLD,
             before: 0.0,
@@ -276,6 +282,7 @@ impl Trend {
             self.least_since = group.arrival;
         }
         self.least[1] = self.least[1].min(self.smoothed);
+        self.notice_longer_way(group.arrival);
         if self.points.len() == TREND_GROUPS {
             self.points.pop_front();
         }
@@ -283,6 +290,24 @@ impl Trend {
         if self.points.len() == TREND_GROUPS {
             let trend = slope(&self.points) * f64::from(self.groups).min(TREND_COUNT) * TREND_GAIN;
             self.judge(trend, group.arrival, came);
+        }
+    }
+
+    /// A queue gets shorter when less is sent. What does not is no queue: the way has become longer,
+    /// by another network or a relay.
+    fn notice_longer_way(&mut self, arrival: Duration) {
+        let standing = self.standing();
+        if standing <= STANDING {
+            self.stands_since = None;
+            return;
+        }
+        let (since, then) = *self.stands_since.get_or_insert((arrival, standing));
+        if standing < then * SHORTER {
+            self.stands_since = Some((arrival, standing));
+        } else if arrival.saturating_sub(since) > LONGER_AFTER {
+            self.least = [self.smoothed; 2];
+            self.least_since = arrival;
+            self.stands_since = None;
         }
     }
 
@@ -501,6 +526,8 @@ mod tests {
         /// How long a packet may stand in the queue.
         queue: Duration,
         loss: f64,
+        /// Without a queue.
+        way: Duration,
         jitter: Duration,
         /// Bits a second that there are to send, whatever the estimate allows.
         offered: f64,
@@ -517,6 +544,7 @@ mod tests {
                 width,
                 queue: Duration::from_millis(300),
                 loss: 0.0,
+                way: Duration::from_millis(40),
                 jitter: Duration::ZERO,
                 offered: f64::INFINITY,
                 free_at: Duration::ZERO,
@@ -554,7 +582,7 @@ mod tests {
             if !lost {
                 self.free_at = self.free_at.max(self.now) + Duration::from_secs_f64(BITS / self.width);
                 let late = self.jitter.mul_f64(self.throw());
-                self.arrived = self.arrived.max(self.free_at + Duration::from_millis(40) + late);
+                self.arrived = self.arrived.max(self.free_at + self.way + late);
             }
             PacketReport {
                 ssrc: 1,
@@ -627,6 +655,17 @@ mod tests {
         line.queue = Duration::from_millis(30);
         let target = settled(&mut line, 30);
         assert!(target < 280_000.0, "{target} into a line of 200 kbit/s");
+    }
+
+    #[test]
+    fn a_longer_way_is_not_a_queue() {
+        let mut line = Line::of(50e6);
+        let mut estimate = Estimate::new(600_000.0, BOUNDS);
+        let epoch = Instant::now();
+        line.run(&mut estimate, 20, epoch);
+        line.way = Duration::from_millis(400);
+        line.run(&mut estimate, 15, epoch);
+        assert!(estimate.target() > 400_000.0, "{} after the way became longer", estimate.target());
     }
 
     #[test]

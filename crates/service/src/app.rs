@@ -95,7 +95,10 @@ impl App {
             self.store.audit(by, action, Some(id)).await?;
         }
         if effects.contains(&Effect::Ended) {
-            self.charge(&mut row).await?;
+            // It has ended all the same, and everybody is to hear of it; the summary tries again.
+            if let Err(error) = self.charge(&mut row).await {
+                tracing::error!(session = %id, code = error.code.as_str(), "an amount was not kept");
+            }
         }
         self.announce(&row).await?;
         // Everybody's place in the line may have changed.
@@ -108,11 +111,12 @@ impl App {
     }
 
     /// Keeps what a visit that has ended comes to by today's prices.
-    async fn charge(&self, row: &mut SessionRow) -> Result<(), ApiError> {
+    pub(crate) async fn charge(&self, row: &mut SessionRow) -> Result<(), ApiError> {
         if row.consultation.started_at.is_none() {
             return Ok(());
         }
         if let Some((pricing, currency)) = self.store.pricing(row.doctor, row.mode).await? {
+            // The clock stands.
             let elapsed = row.consultation.elapsed(Timestamp::now());
             let amount = billing::amount(&pricing, row.mode, elapsed);
             self.store.keep_amount(row.id, amount, &currency).await?;

@@ -53,7 +53,10 @@ impl App {
                 if before.is_none() {
                     self.history = None;
                 }
-                self.insist(move |api| async move { api.history(before).await }, Event::History);
+                self.insist(
+                    move |api| async move { api.history(before).await },
+                    move |page| Event::History(before, page),
+                );
             }
             Command::Enter(id) => self.enter(id).await,
             Command::Admit(id) => self.admit(id).await,
@@ -114,6 +117,9 @@ impl App {
                 self.busy = false;
                 self.on_join_failed(id, number, &error).await;
             }
+            Event::Answered => {
+                self.problem = self.problem.take().filter(|p| p.code != UiCode::Unreachable);
+            }
             Event::Unanswered => self.fail(&bedside_backends::BackendError::Unreachable),
             Event::Page(id, Ok(page)) => self.on_page(id, page),
             Event::Uploaded(id, Ok(outgoing)) => {
@@ -131,10 +137,13 @@ impl App {
                     visit.feedback_given = true;
                 }
             }
-            Event::History(Ok(page)) => {
-                let known = self.history.take().map(|h| h.items).unwrap_or_default();
-                let items = known.into_iter().chain(page.items).collect();
-                self.history = Some(bedside_protocol::HistoryPage { items, next: page.next });
+            Event::History(None, Ok(page)) => self.history = Some(page),
+            Event::History(before, Ok(page)) => {
+                // One that was asked for twice is taken once.
+                if let Some(history) = self.history.as_mut().filter(|history| history.next == before) {
+                    history.items.extend(page.items);
+                    history.next = page.next;
+                }
             }
             Event::Camera(event) => self.on_camera(event).await,
             Event::Device(event) => self.on_device(event).await,
@@ -145,7 +154,7 @@ impl App {
             | Event::Uploaded(_, Err(error))
             | Event::Summary(_, Err(error))
             | Event::FeedbackGiven(_, Err(error))
-            | Event::History(Err(error)) => {
+            | Event::History(_, Err(error)) => {
                 self.busy = false;
                 self.fail(&error);
                 if self.problem.as_ref().is_some_and(|p| p.code == UiCode::SignedOut) {
@@ -178,7 +187,8 @@ impl App {
     }
 
     async fn on_resumed(&mut self, service: String, outcome: Option<account::Outcome>) {
-        if self.signed_in.is_some() {
+        // Or the person has gone to sign in somewhere else meanwhile.
+        if self.signed_in.is_some() || self.screen != Screen::Starting {
             return;
         }
         match outcome {

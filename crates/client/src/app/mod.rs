@@ -65,11 +65,14 @@ pub(crate) enum Event {
     Joined(SessionId, u64, Result<JoinResponse, BackendError>),
     /// The service did not answer to something that goes on being asked.
     Unanswered,
+    /// And now it did.
+    Answered,
     Page(SessionId, Result<ChatPage, BackendError>),
     Uploaded(SessionId, Result<OutgoingMessage, BackendError>),
     Summary(SessionId, Result<Summary, BackendError>),
     FeedbackGiven(SessionId, Result<(), BackendError>),
-    History(Result<HistoryPage, BackendError>),
+    /// The page before this visit, or the first.
+    History(Option<SessionId>, Result<HistoryPage, BackendError>),
     Camera(CameraEvent),
     Device(DeviceEvent),
 }
@@ -86,6 +89,10 @@ pub(crate) struct App {
     account: Account,
     /// Ends what goes on being asked for this person.
     signed_out: CancellationToken,
+    /// Ends the telling that they have left a visit.
+    leaving: CancellationToken,
+    /// Joins asked for so far, of all visits.
+    joins: u64,
     tasks: TaskTracker,
     started: Instant,
 
@@ -146,6 +153,8 @@ impl App {
             event_queue: Some(event_queue),
             account: 0,
             signed_out: CancellationToken::new(),
+            leaving: CancellationToken::new(),
+            joins: 0,
             tasks: TaskTracker::new(),
             started: Instant::now(),
             signed_in: None,
@@ -263,21 +272,41 @@ impl App {
         T: Send + 'static,
         R: Future<Output = Result<T, BackendError>> + Send + 'static,
     {
+        self.insist_until(self.signed_out.clone(), request, event);
+    }
+
+    /// The same, until `given_up`.
+    fn insist_until<T, R>(
+        &self,
+        given_up: CancellationToken,
+        request: impl Fn(SignedIn) -> R + Send + 'static,
+        event: impl FnOnce(Result<T, BackendError>) -> Event + Send + 'static,
+    ) where
+        T: Send + 'static,
+        R: Future<Output = Result<T, BackendError>> + Send + 'static,
+    {
         let Some(signed_in) = self.signed_in.clone() else { return };
-        let (events, account, signed_out) = (self.events.clone(), self.account, self.signed_out.clone());
+        let (events, account) = (self.events.clone(), self.account);
         let asking = async move {
+            let mut was_told = false;
             loop {
                 let answer = request(signed_in.clone()).await;
                 if !matches!(answer, Err(BackendError::Unreachable)) {
                     // Closed while the request was under way.
+                    if was_told {
+                        let _ = events.send((Some(account), Event::Answered)).await;
+                    }
                     let _ = events.send((Some(account), event(answer))).await;
                     return;
                 }
-                let _ = events.send((Some(account), Event::Unanswered)).await;
+                if !was_told {
+                    let _ = events.send((Some(account), Event::Unanswered)).await;
+                }
+                was_told = true;
                 tokio::time::sleep(ASK_AGAIN).await;
             }
         };
-        self.tasks.spawn(async move { signed_out.run_until_cancelled(asking).await });
+        self.tasks.spawn(async move { given_up.run_until_cancelled(asking).await });
     }
 
     fn fail(&mut self, error: &BackendError) {

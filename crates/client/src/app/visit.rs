@@ -21,6 +21,8 @@ use crate::call::{self, ActiveCall};
 
 /// A media token is asked for anew this long before it ends.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
+/// And never sooner than this, whatever lifetime the service gave.
+const RENEW_AFTER: Duration = Duration::from_secs(30);
 /// How long the other side counts as writing after it last said so.
 const TYPING_LASTS: Duration = Duration::from_secs(6);
 
@@ -36,6 +38,8 @@ pub(crate) struct VisitState {
     /// The patient pressed *I'm ready*, and what their devices could do then.
     ready: bool,
     device_check: Option<DeviceCheck>,
+    /// The doctor's calling-in has not been answered by the service yet.
+    admits: bool,
     /// They left on purpose: an answer that is still under way brings nobody back.
     has_left: bool,
     joining: Joining,
@@ -49,7 +53,7 @@ pub(crate) struct VisitState {
 /// Asking the service for a place in the call, again and again until it answers.
 #[derive(Default)]
 struct Joining {
-    /// The how manieth time of this visit: an answer that was overtaken is recognised.
+    /// Which of this run's joins: an answer that was overtaken is recognised. 0 for none.
     number: u64,
     under_way: bool,
     /// It did not answer: when to ask again.
@@ -61,7 +65,7 @@ struct Joining {
 impl Joining {
     /// Nothing is wanted any more.
     fn give_up(&mut self) {
-        *self = Self { number: self.number + 1, ..Self::default() };
+        *self = Self::default();
     }
 
     fn is_due(&self) -> bool {
@@ -81,6 +85,7 @@ impl VisitState {
 
 impl App {
     fn open_visit(&mut self, session: Session) {
+        self.leaving.cancel();
         let Some(user) = &self.user else { return };
         let party = self.party();
         let mode = session.consultation_mode;
@@ -93,6 +98,7 @@ impl App {
             wants_call: false,
             ready: false,
             device_check: None,
+            admits: false,
             has_left: false,
             joining: Joining::default(),
             session_at: Instant::now(),
@@ -188,33 +194,32 @@ impl App {
             return self.go_back_in();
         }
         self.screen = Screen::Call;
-        let Some(visit) = &mut self.visit else { return };
-        visit.wants_call = true;
-        visit.joining.number += 1;
-        visit.joining.under_way = true;
-        let number = visit.joining.number;
-        self.ask(|api| async move {
-            match api.act(id, "admit").await {
-                Ok(_) => Event::Joined(id, number, api.join(id, &JoinRequest::default()).await),
-                Err(error) => Event::Joined(id, number, Err(error)),
-            }
-        });
+        if let Some(visit) = &mut self.visit {
+            (visit.wants_call, visit.admits) = (true, true);
+        }
+        self.join();
     }
 
     /// Asks for a place in the call, or in the waiting room, as this person stands to it now.
     fn join(&mut self) {
         let Some(visit) = &mut self.visit else { return };
         let id = visit.session.session_id;
-        visit.joining.number += 1;
-        (visit.joining.under_way, visit.joining.again_at) = (true, None);
-        let number = visit.joining.number;
+        self.joins += 1;
+        let number = self.joins;
+        visit.joining = Joining { number, under_way: true, ..Joining::default() };
+        let admits = visit.admits;
         let request = JoinRequest {
             ready: visit.ready,
             device_check: visit.device_check,
             // While it rings the two connect; the person has not entered yet.
             prepare: !visit.wants_call,
         };
-        self.ask(|api| async move { Event::Joined(id, number, api.join(id, &request).await) });
+        self.ask(|api| async move {
+            if admits && let Err(error) = api.act(id, "admit").await {
+                return Event::Joined(id, number, Err(error));
+            }
+            Event::Joined(id, number, api.join(id, &request).await)
+        });
     }
 
     pub(super) async fn on_joined(&mut self, id: SessionId, number: u64, response: JoinResponse) {
@@ -230,13 +235,18 @@ impl App {
             return; // Overtaken by a newer one.
         }
         visit.joining = Joining { number, ..Joining::default() };
+        visit.admits = false;
+        // What was heard over the realtime link meanwhile may be newer than this answer.
+        let is_old = response.session.revision < visit.session.revision;
+        let admitted = if is_old { visit.session.admitted } else { response.admitted };
         let mut actions = vec![];
         let is_written = visit.session.consultation_mode == ConsultationMode::Chat;
-        if let (true, false, Some(token)) = (response.admitted, is_written, response.access_token) {
+        if let (true, false, Some(token)) = (admitted, is_written, response.access_token) {
             // By the service's own clock: this machine's may be wrong.
             let lasts = response.token_expires_at.map(|end| end.duration_since(response.session.as_of));
-            let lasts = lasts.and_then(|lasts| Duration::try_from(lasts).ok()).unwrap_or_default();
-            visit.joining.renew_at = Some(Instant::now() + lasts.saturating_sub(RENEW_BEFORE));
+            let lasts = lasts.and_then(|lasts| Duration::try_from(lasts).ok());
+            visit.joining.renew_at =
+                lasts.map(|lasts| Instant::now() + lasts.saturating_sub(RENEW_BEFORE).max(RENEW_AFTER));
             match &mut visit.call {
                 Some(call) => call.renew(token, response.ice_servers),
                 None => {
@@ -253,10 +263,14 @@ impl App {
                 }
             }
         }
-        if response.admitted {
+        let is_patient = visit.party == Party::Patient;
+        if admitted {
             self.screen = if visit.wants_call { Screen::Call } else { Screen::CalledIn };
         }
         self.perform(actions).await;
+        if is_patient && !admitted {
+            self.wait_on().await;
+        }
         self.on_session(response.session).await;
         self.settle_gate().await;
     }
@@ -267,18 +281,34 @@ impl App {
             return;
         }
         visit.joining.under_way = false;
-        if matches!(error, BackendError::Unreachable) {
+        let in_call = visit.call.is_some();
+        if in_call || matches!(error, BackendError::Unreachable) {
             visit.joining.again_at = Some(Instant::now() + ASK_AGAIN);
+        }
+        if matches!(error, BackendError::Unreachable) {
             return;
         }
         if error.code() == Some(Code::SessionEnded) {
             // It ended while the link was down: how, the session itself tells.
+            visit.joining.give_up();
             return self.ask(|api| async move { Event::Session(api.session(id).await) });
         }
         self.fail(error);
         if self.visit.as_ref().is_some_and(|visit| visit.call.is_none()) {
             self.go_home().await;
         }
+    }
+
+    /// Not called in any more, or not yet: back to waiting, unheard and unseen.
+    async fn wait_on(&mut self) {
+        if !matches!(self.screen, Screen::CalledIn | Screen::Call) {
+            return;
+        }
+        if let Some(visit) = &mut self.visit {
+            visit.wants_call = false;
+        }
+        self.end_call().await;
+        self.screen = Screen::Waiting;
     }
 
     async fn go_home(&mut self) {
@@ -330,8 +360,11 @@ impl App {
         }
     }
 
-    fn tell_of_leaving(&self, id: SessionId) {
-        self.insist(
+    fn tell_of_leaving(&mut self, id: SessionId) {
+        // Given up when they come back: a leaving that is heard of late must not throw them out.
+        self.leaving = self.signed_out.child_token();
+        self.insist_until(
+            self.leaving.clone(),
             move |api| async move { api.act(id, "leave").await },
             move |left| match left {
                 Ok(_) => Event::Left(id),
@@ -399,9 +432,18 @@ impl App {
                 }
             }
             // Taken back.
-            Party::Patient if !admitted && self.screen == Screen::CalledIn => {
-                self.end_call().await;
-                self.screen = Screen::Waiting;
+            Party::Patient if !admitted && status == SessionStatus::Waiting => self.wait_on().await,
+            // A leaving of before that was heard of late: this person waits.
+            Party::Patient if status == SessionStatus::Scheduled && self.screen == Screen::Waiting => {
+                if !visit.joining.under_way {
+                    self.join();
+                }
+            }
+            Party::Doctor if admitted && visit.wants_call => {
+                let is_written = visit.session.consultation_mode == ConsultationMode::Chat;
+                if visit.call.is_none() && !visit.joining.under_way && !is_written {
+                    self.join();
+                }
             }
             Party::Doctor | Party::Patient => {}
         }
@@ -488,7 +530,6 @@ impl App {
     pub(super) fn upload(&mut self, name: Text, bytes: Bytes) {
         let Some(visit) = &self.visit else { return };
         let id = visit.session.session_id;
-        self.busy = true;
         let upload = move |api: SignedIn| {
             let (name, bytes) = (name.clone(), bytes.clone());
             async move { api.upload(id, &name, bytes).await }

@@ -235,7 +235,10 @@ pub(super) async fn cancel(
     app.view(&row).await.map(Json)
 }
 
-async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
+async fn summarise(app: &App, row: &mut SessionRow) -> Result<Summary, ApiError> {
+    if row.charged.is_none() && row.consultation.status.is_final() {
+        app.charge(row).await?;
+    }
     let view = app.view(row).await?;
     let c = &row.consultation;
     let elapsed = c.elapsed(Timestamp::now());
@@ -269,9 +272,9 @@ pub(super) async fn summary(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Summary>, ApiError> {
-    let (row, _) = app.session_of(id, &user).await?;
+    let (mut row, _) = app.session_of(id, &user).await?;
     app.store.audit(Some(user.id), "summary.read", Some(id)).await?;
-    summarise(&app, &row).await.map(Json)
+    summarise(&app, &mut row).await.map(Json)
 }
 
 /// The patient says how it was, once, after the visit has ended.
@@ -335,7 +338,7 @@ pub(super) async fn history(
     app.store.audit(Some(user.id), "history.read", None).await?;
     let next = rows.last().filter(|_| more).map(|row| row.id);
     let mut items = Vec::with_capacity(rows.len());
-    for row in &rows {
+    for row in &mut rows {
         items.push(summarise(&app, row).await?);
     }
     Ok(Json(HistoryPage { items, next }))
