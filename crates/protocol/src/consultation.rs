@@ -343,7 +343,7 @@ pub struct Summary {
     /// Whether the patient gave feedback.
     pub feedback_submitted: bool,
     /// What it came to; absent where the doctor has no price, and before the end.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::float_option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "number")]
     #[ts(optional, type = "number")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>))]
     pub amount_charged: Option<Decimal>,
@@ -364,4 +364,44 @@ pub struct HistoryPage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub next: Option<SessionId>,
+}
+
+/// Money as a JSON number, as the source documents have it.
+mod number {
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Number(#[serde(with = "rust_decimal::serde::float")] Decimal);
+
+    #[expect(clippy::ref_option, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(amount: &Option<Decimal>, to: S) -> Result<S::Ok, S::Error> {
+        amount.map(Number).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
+        Ok(Option::<Number>::deserialize(from)?.map(|number| number.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_a_number_and_comes_back_exactly() {
+        #[derive(Serialize, Deserialize)]
+        struct Bill {
+            #[serde(default, with = "number")]
+            amount: Option<Decimal>,
+        }
+        for (amount, text) in
+            [(Some(Decimal::new(4_850, 2)), r#"{"amount":48.5}"#), (None, r#"{"amount":null}"#)]
+        {
+            let written = serde_json::to_string(&Bill { amount }).unwrap();
+            assert_eq!(written, text);
+            assert_eq!(serde_json::from_str::<Bill>(&written).unwrap().amount, amount);
+        }
+    }
 }
