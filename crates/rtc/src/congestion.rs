@@ -146,6 +146,8 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Pacer {
     type Time = Instant;
 
     fn handle_read(&mut self, message: TaggedPacket) -> Result<(), Error> {
+        // Something comes in all the time; where no picture fits any more nothing may go out.
+        self.note_repairs(message.now);
         let target = match message.message.get(&Attribute::TargetBitrateChanged { bits_per_second: 0.0 }) {
             Some(Attribute::TargetBitrateChanged { bits_per_second }) => Some(*bits_per_second),
             _ => None,
@@ -210,5 +212,41 @@ impl Interceptor for Pacer {
     }
     fn unbind_remote_stream(&mut self, info: &StreamInfo) {
         self.inner.unbind_remote_stream(info);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rtc::{
+        interceptor::AttributedPacket,
+        rtp::{Header, Packet as RtpPacket},
+        shared::TransportContext,
+    };
+
+    use super::*;
+
+    fn tagged(message: AttributedPacket, now: Instant) -> TaggedPacket {
+        TaggedPacket { now, transport: TransportContext::default(), message }
+    }
+
+    fn again(sequence_number: u16, now: Instant) -> TaggedPacket {
+        let header = Header { version: 2, payload_type: 96, sequence_number, ..Header::default() };
+        let packet = RtpPacket { header, payload: vec![0; 1_000].into() };
+        tagged(AttributedPacket::new(Packet::Rtp(packet)).with(Attribute::Retransmission), now)
+    }
+
+    #[test]
+    fn a_packet_is_repaired_once_in_a_round_trip_and_not_paid_for_for_ever() {
+        let (queued, repairing, round_trip) = (Arc::default(), Arc::<AtomicU64>::default(), Arc::default());
+        let mut pacer = Pacer::new(queued, repairing.clone(), round_trip);
+        let began = Instant::now();
+        for ms in [0, 10, 20, 100] {
+            pacer.handle_write(again(7, began + Duration::from_millis(ms))).unwrap();
+        }
+        assert_eq!(repairing.load(Ordering::Relaxed), 2 * 8_000, "the first, and the one after a round trip");
+        // No picture fits, so none is written: what comes in tells the time.
+        let later = tagged(AttributedPacket::new(Packet::Rtcp(vec![])), began + Duration::from_secs(2));
+        pacer.handle_read(later).unwrap();
+        assert_eq!(repairing.load(Ordering::Relaxed), 0);
     }
 }

@@ -304,8 +304,7 @@ impl App {
             self.devices.speaker.works = false;
             self.devices.speaker.trouble = Some(DeviceTrouble::Missing);
         }
-        // What is plugged in or out shows at once, and a chosen device that is gone gives way to
-        // the system's choice.
+        // A chosen device that is gone gives way to the system's choice once the list says so.
         let missing = |state: &DeviceState| state.on && !state.works && !state.opening;
         let wants_camera = self.devices.wants_camera && missing(&self.devices.camera);
         let wants_microphone = missing(&self.devices.microphone);
