@@ -5,10 +5,10 @@ import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
 import type { Session, Snapshot } from "../api/bindings";
-import { clock, dayAndClock } from "../i18n";
+import { clock } from "../i18n";
 import { Initials } from "../parts/Initials";
 import { Notice } from "../parts/Notice";
-import { isOnDay, isOpen, runs, useMode, useNow } from "./when";
+import { isOnDay, isOpen, runs, useMode, useNow, useShortWhen } from "./when";
 
 /** Who waits on the left, the chosen patient on the right, one key to call in. */
 export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
@@ -22,8 +22,8 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
   const running = open.filter(runs);
   const now = useNow();
   const scheduled = open.filter((session) => session.status === "SCHEDULED");
-  const planned = scheduled.filter((session) => isOnDay(session, now));
-  const later = scheduled.filter((session) => !isOnDay(session, now));
+  const planned = scheduled.filter((session) => isOnDay(session.scheduledStartTime, now));
+  const later = scheduled.filter((session) => !isOnDay(session.scheduledStartTime, now));
   const chosen =
     open.find((session) => session.sessionId === chosenId) ??
     running[0] ??
@@ -116,13 +116,11 @@ function Person({
   onChoose: () => void;
 }) {
   const { t } = useTranslation();
-  const now = useNow();
+  const shortWhen = useShortWhen();
   const line =
     session.status === "WAITING" && session.waitingSince
       ? t("room.since", { time: clock(session.waitingSince) })
-      : isOnDay(session, now)
-        ? clock(session.scheduledStartTime)
-        : dayAndClock(session.scheduledStartTime);
+      : shortWhen(session.scheduledStartTime);
   const presence = session.participants.find((one) => one.party === "PATIENT")?.status;
   const isAbsent = session.status === "WAITING" && presence !== "connected";
   return (
@@ -158,8 +156,7 @@ function Chosen({ session }: { session: Session }) {
   const mode = useMode();
   const { name } = session.patient;
   const check = session.deviceCheck;
-  const now = useNow();
-  const start = session.scheduledStartTime;
+  const shortWhen = useShortWhen();
   const canCall = session.status === "WAITING" || runs(session);
   const device = (works: boolean, label: string) => (
     <li>{t(works ? "room.works" : "room.missing", { device: label })}</li>
@@ -172,7 +169,7 @@ function Chosen({ session }: { session: Session }) {
           <h2>{name}</h2>
           <p className="quiet">
             {t("room.reason", {
-              time: isOnDay(session, now) ? clock(start) : dayAndClock(start),
+              time: shortWhen(session.scheduledStartTime),
               minutes: session.scheduledDurationMinutes,
               mode: mode(session.consultationMode),
             })}

@@ -24,7 +24,7 @@ export function useWhen(): (start: string) => string {
   const now = useNow();
   return (start) => {
     const date = new Date(start);
-    if (date.toDateString() !== new Date(now).toDateString()) return dayAndClock(start);
+    if (!isOnDay(start, now)) return dayAndClock(start);
     const today = t("home.today", { time: clock(start) });
     const minutes = Math.round((date.getTime() - now) / 60_000);
     if (minutes <= 0) return `${today}, ${t("home.nowDue")}`;
@@ -40,8 +40,14 @@ export function useMode(): (mode: ConsultationMode) => string {
 }
 
 /** Whether a visit is planned for the day that it is now. */
-export function isOnDay(session: Session, now: number): boolean {
-  return new Date(session.scheduledStartTime).toDateString() === new Date(now).toDateString();
+export function isOnDay(start: string, now: number): boolean {
+  return new Date(start).toDateString() === new Date(now).toDateString();
+}
+
+/** "14:30" of today, "Nov 24, 14:30" of another day. */
+export function useShortWhen(): (start: string) => string {
+  const now = useNow();
+  return (start) => (isOnDay(start, now) ? clock(start) : dayAndClock(start));
 }
 
 /** Whether a visit is going on. */
