@@ -121,14 +121,13 @@ impl Store {
         let idle = next.idle.as_millis() as i64;
         let has_ended = ended_at.is_some() || expires_at <= at || last_used_at + idle <= at;
         if let Some(used) = used_at {
-            let (used_since,): (i64,) = sqlx::query_as(
-                "SELECT count(*) FROM tokens WHERE family_id = ? AND kind = 'refresh' AND used_at > ?",
+            let (went_on,): (bool,) = sqlx::query_as(
+                "SELECT EXISTS (SELECT 1 FROM tokens WHERE follows = ? AND used_at IS NOT NULL)",
             )
-            .bind(&family)
-            .bind(used)
+            .bind(&token)
             .fetch_one(&mut *tx)
             .await?;
-            if has_ended || used_since > 0 || at - used > REPEAT_WITHIN.as_millis() as i64 {
+            if has_ended || went_on || at - used > REPEAT_WITHIN.as_millis() as i64 {
                 sqlx::query("UPDATE token_families SET ended_at = coalesce(ended_at, ?) WHERE id = ?")
                     .bind(at)
                     .bind(&family)
@@ -137,15 +136,13 @@ impl Store {
                 tx.commit().await?;
                 return Ok(Refreshed::Reused);
             }
-            // As if used together with this one, and ended: whoever shows up with it is not the owner.
-            sqlx::query(
-                "UPDATE tokens SET used_at = ?1, expires_at = ?1
-                 WHERE family_id = ?2 AND kind = 'refresh' AND used_at IS NULL",
-            )
-            .bind(used)
-            .bind(&family)
-            .execute(&mut *tx)
-            .await?;
+            // What was given before has ended and follows nothing: whoever shows up with it is
+            // not the owner.
+            sqlx::query("UPDATE tokens SET used_at = ?1, expires_at = ?1, follows = NULL WHERE follows = ?2")
+                .bind(at)
+                .bind(&token)
+                .execute(&mut *tx)
+                .await?;
         } else if has_ended {
             return Ok(Refreshed::Refused);
         } else {
@@ -155,16 +152,19 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
-        let follow =
+        let following =
             [("access", next.access, now + next.access_lasts), ("refresh", next.refresh, now + next.idle)];
-        for (kind, token, expires_at) in follow {
-            sqlx::query("INSERT INTO tokens (hash, family_id, kind, expires_at) VALUES (?, ?, ?, ?)")
-                .bind(hash(token))
-                .bind(&family)
-                .bind(kind)
-                .bind(millis(expires_at))
-                .execute(&mut *tx)
-                .await?;
+        for (kind, given, expires_at) in following {
+            sqlx::query(
+                "INSERT INTO tokens (hash, family_id, kind, expires_at, follows) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(hash(given))
+            .bind(&family)
+            .bind(kind)
+            .bind(millis(expires_at))
+            .bind(&token)
+            .execute(&mut *tx)
+            .await?;
         }
         sqlx::query("UPDATE token_families SET last_used_at = ? WHERE id = ?")
             .bind(at)
@@ -250,5 +250,40 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(found.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_protocol::{Role, Text};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn reuse_is_seen_even_within_one_millisecond() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("tokens.db")).await.unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let user = User {
+            id: UserId::generate(),
+            role: Role::Patient,
+            name: Text::new("Anyone"),
+            specialization: None,
+        };
+        store.add_account(&user, "anyone@example.org", "", now).await.unwrap();
+        let family = store.start_family(user.id, now).await.unwrap();
+        let hour = SignedDuration::from_hours(1);
+        store.add_token(&family, "refresh", &"first".into(), now + hour).await.unwrap();
+        let turn = async |used: &str, given: &str| {
+            let access = Token::new(format!("access to {given}"));
+            let next = NewTokens { access: &access, refresh: &given.into(), access_lasts: hour, idle: hour };
+            store.use_refresh_token(&used.into(), &next, now).await.unwrap()
+        };
+        assert!(matches!(turn("first", "second").await, Refreshed::Rotated(_)));
+        assert!(matches!(turn("first", "second again").await, Refreshed::Rotated(_)), "an answer was lost");
+        assert!(store.grant(&"access to second".into(), now).await.unwrap().is_none());
+        assert!(matches!(turn("second again", "third").await, Refreshed::Rotated(_)));
+        assert!(matches!(turn("first", "fourth").await, Refreshed::Reused), "it was answered");
+        assert!(matches!(turn("third", "fifth").await, Refreshed::Refused), "the family has ended");
     }
 }
