@@ -14,7 +14,9 @@
 //!
 //! Being in the call is not a state of the session: either side may drop out of an
 //! `IN_PROGRESS` session and come back as often as it likes until the session is ended, by the
-//! doctor or by its time limit. That is what keeps a visit from ever getting stuck.
+//! doctor, by its time limit, or because nobody has been there for long. That is what keeps a
+//! visit from ever getting stuck. A doctor may re-call a patient whose session has ended
+//! ([`Consultation::may_recall`]): that is a new session, linked to the first.
 
 use bedside_protocol::{DeviceCheck, EndReason, Party, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
@@ -29,12 +31,22 @@ pub struct Limits {
     pub no_show_after: SignedDuration,
     /// A visit ends by itself this long after its scheduled duration has passed.
     pub grace: SignedDuration,
+    /// And when neither side has been there for this long.
+    pub absent_after: SignedDuration,
+    /// How long after its end the doctor may re-call the patient.
+    pub recall_within: SignedDuration,
 }
 
 impl Default for Limits {
-    /// 15 minutes and 30 minutes, as the requirements give them.
+    /// 15 and 30 minutes, as the requirements give them; for the other two they give no figure.
+    /// 10 minutes are far beyond any reconnection, and 60 what a doctor remembers within a morning.
     fn default() -> Self {
-        Self { no_show_after: SignedDuration::from_mins(15), grace: SignedDuration::from_mins(30) }
+        Self {
+            no_show_after: SignedDuration::from_mins(15),
+            grace: SignedDuration::from_mins(30),
+            absent_after: SignedDuration::from_mins(10),
+            recall_within: SignedDuration::from_mins(60),
+        }
     }
 }
 
@@ -99,8 +111,12 @@ pub enum Input {
     End,
     /// One side calls it off before it began.
     Cancel(Party),
-    /// It broke and can't go on.
-    Fail,
+    /// Neither side has been there since then. Refused while that is not long ago: both may still
+    /// come back.
+    Absent {
+        /// When the later of the two was last there.
+        since: Timestamp,
+    },
     /// Time has passed.
     Tick,
 }
@@ -244,12 +260,23 @@ impl Consultation {
             (Input::Cancel(_), Scheduled | Waiting) => {
                 Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now))
             }
-            (Input::Fail, InProgress | Paused) => {
-                Ok(self.finish(SessionStatus::Failed, EndReason::Error, now))
+            (Input::Absent { since }, InProgress | Paused) if now > after(since, limits.absent_after) => {
+                // Nobody pays for the time in which nobody was there.
+                self.stop_clock(since.max(self.clock_since.unwrap_or(since)).min(now));
+                let (status, reason) = match self.who_left() {
+                    Some(reason) => (SessionStatus::Completed, reason),
+                    None => (SessionStatus::Failed, EndReason::ConnectionLost),
+                };
+                Ok(self.finish(status, reason, now))
             }
             (Input::Tick, _) => Ok(self.tick(now, limits)),
             (
-                Input::Pause | Input::Resume | Input::End | Input::Cancel(_) | Input::Fail | Input::Admit,
+                Input::Pause
+                | Input::Resume
+                | Input::End
+                | Input::Cancel(_)
+                | Input::Absent { .. }
+                | Input::Admit,
                 status,
             ) => Err(Refused::WrongState(status)),
             (Input::Enter { .. } | Input::Join(_) | Input::Leave(_), status) => {
@@ -271,6 +298,22 @@ impl Consultation {
         }
     }
 
+    /// When it ends by itself; none before it began and after its end.
+    pub fn ends_by_itself(&self, limits: &Limits) -> Option<Timestamp> {
+        let runs = matches!(self.status, SessionStatus::InProgress | SessionStatus::Paused);
+        self.started_at.filter(|_| runs).map(|at| after(at, self.scheduled_duration + limits.grace))
+    }
+
+    /// Whether the doctor may ask the patient back into a new session.
+    pub fn may_recall(&self, now: Timestamp, limits: &Limits) -> bool {
+        self.ended_at.is_some_and(|at| now <= after(at, limits.recall_within))
+    }
+
+    /// What of the planned time is still to come, if it began now or runs.
+    fn time_to_come(&self, now: Timestamp) -> SignedDuration {
+        (self.scheduled_duration - self.elapsed(now)).max(SignedDuration::ZERO)
+    }
+
     fn tick(&mut self, now: Timestamp, limits: &Limits) -> Vec<Effect> {
         match self.status {
             // Somebody who waits is never a no-show of theirs: the doctor is late.
@@ -287,18 +330,22 @@ impl Consultation {
                 vec![]
             }
             SessionStatus::InProgress | SessionStatus::Paused
-                if self
-                    .started_at
-                    .is_some_and(|at| now > after(at, self.scheduled_duration + limits.grace)) =>
+                if self.ends_by_itself(limits).is_some_and(|at| now > at) =>
             {
-                let reason = match (self.patient_joined, self.doctor_joined) {
-                    (false, true) => EndReason::PatientLeft,
-                    (true, false) => EndReason::DoctorLeft,
-                    _ => EndReason::Timeout,
-                };
+                let reason = self.who_left().unwrap_or(EndReason::Timeout);
                 self.finish(SessionStatus::Completed, reason, now)
             }
             _ => vec![],
+        }
+    }
+
+    /// What it means that somebody went on purpose: both of them, that it was over.
+    const fn who_left(&self) -> Option<EndReason> {
+        match (self.patient_joined, self.doctor_joined) {
+            (false, false) => Some(EndReason::Completed),
+            (false, true) => Some(EndReason::PatientLeft),
+            (true, false) => Some(EndReason::DoctorLeft),
+            (true, true) => None,
         }
     }
 
@@ -335,6 +382,18 @@ impl Consultation {
         self.take_back();
         vec![Effect::Ended]
     }
+}
+
+/// How long somebody who is planned for `start` can expect to wait at `now`, behind the visits in
+/// `ahead`: until the planned time at the earliest, and for what is left of the planned time of
+/// each of those.
+pub fn expected_wait<'a>(
+    start: Timestamp,
+    ahead: impl IntoIterator<Item = &'a Consultation>,
+    now: Timestamp,
+) -> SignedDuration {
+    let behind = ahead.into_iter().fold(SignedDuration::ZERO, |sum, visit| sum + visit.time_to_come(now));
+    behind.max(start.duration_since(now))
 }
 
 /// The end of time where it would be beyond that.
@@ -477,6 +536,46 @@ mod tests {
     }
 
     #[test]
+    fn a_visit_in_which_nobody_is_any_more_ends() {
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Join(Party::Patient), 10)]);
+        let absent = Input::Absent { since: at(70) };
+        let soon = v.apply(absent, at(70 + 600), &Limits::default());
+        assert_eq!(soon, Err(Refused::WrongState(SessionStatus::InProgress)), "both may still come back");
+        let mut left = v.clone();
+        run(&mut v, &[(absent, 70 + 601)]);
+        assert_eq!((v.status, v.end_reason), (SessionStatus::Failed, Some(EndReason::ConnectionLost)));
+        assert_eq!(v.elapsed(at(9_999)), SignedDuration::from_secs(60), "what nobody had is not charged");
+        run(&mut left, &[(Input::Leave(Party::Doctor), 80), (Input::Absent { since: at(80) }, 700)]);
+        assert_eq!((left.status, left.end_reason), (SessionStatus::Completed, Some(EndReason::DoctorLeft)));
+    }
+
+    #[test]
+    fn a_patient_is_recalled_within_the_hour() {
+        let limits = Limits::default();
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Join(Party::Patient), 10)]);
+        assert!(!v.may_recall(at(20), &limits), "it goes on");
+        assert_eq!(v.ends_by_itself(&limits), Some(at(10 + 45 * 60)));
+        run(&mut v, &[(Input::End, 60)]);
+        assert!(v.may_recall(at(60 + 3_600), &limits) && !v.may_recall(at(60 + 3_601), &limits));
+        assert_eq!(v.ends_by_itself(&limits), None);
+    }
+
+    #[test]
+    fn the_wait_is_what_those_before_need_and_never_before_the_plan() {
+        let mut running = visit();
+        run(&mut running, &[(ENTER, 0), (Input::Admit, 1), (Input::Join(Party::Patient), 0)]);
+        let waiting = visit();
+        let minutes = SignedDuration::from_mins;
+        let wait =
+            |start, ahead: &[&Consultation], now| expected_wait(at(start), ahead.iter().copied(), at(now));
+        assert_eq!(wait(0, &[&running, &waiting], 600), minutes(5 + 15));
+        assert_eq!(wait(0, &[&running], 20 * 60), SignedDuration::ZERO, "any moment: it runs over");
+        assert_eq!(wait(1_800, &[&waiting], 0), minutes(30), "the plan is later than that");
+    }
+
+    #[test]
     fn no_show_after_a_quarter_of_an_hour() {
         let mut v = visit();
         run(&mut v, &[(Input::Tick, 15 * 60)]);
@@ -496,7 +595,7 @@ mod tests {
             Just(Input::Resume),
             Just(Input::End),
             party.prop_map(Input::Cancel),
-            Just(Input::Fail),
+            (-900_i64..3600).prop_map(|since| Input::Absent { since: at(since) }),
             Just(Input::Tick),
         ]
     }
@@ -522,7 +621,13 @@ mod tests {
                 prop_assert_eq!(v.status.is_final(), v.end_reason.is_some());
                 prop_assert_eq!(v.status.is_final(), v.ended_at.is_some());
                 prop_assert_eq!(v.clock_since.is_some(), v.status == SessionStatus::InProgress);
-                prop_assert!(v.elapsed(at(now)) >= before.elapsed(at(now - wait)), "the clock never runs back");
+                // But for the time in which nobody was there.
+                let forgives = matches!(input, Input::Absent { .. });
+                prop_assert!(
+                    forgives || v.elapsed(at(now)) >= before.elapsed(at(now - wait)),
+                    "the clock never runs back"
+                );
+                prop_assert!(!v.elapsed(at(now)).is_negative());
                 prop_assert_eq!(v.admitted, v.admitted_at.is_some());
                 if v.admitted {
                     prop_assert!(matches!(

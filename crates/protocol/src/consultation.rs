@@ -174,6 +174,20 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub place_in_line: Option<u32>,
+    /// Minutes that they can expect to wait: until the planned start at the earliest, and for what
+    /// is left of the visits before theirs. Only while waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub expected_wait_minutes: Option<u32>,
+    /// When the visit ends by itself, if nobody ends it before; only while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub ends_by_itself: Option<Timestamp>,
+    /// The ended visit that this one is a re-call of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub recalled_from: Option<SessionId>,
     /// Who is connected to the session's topic now.
     #[serde(default)]
     pub participants: Vec<Presence>,
@@ -203,6 +217,16 @@ pub enum PresenceStatus {
     Reconnecting,
     /// Not there.
     Disconnected,
+}
+
+/// `GET /api/v1/clinic`: whose service this is, for people who have not signed in yet.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Clinic {
+    /// Its name, where it has given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// `POST /api/v1/consultations/sessions`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bedside_consult::{Effect, Input, Refused, billing};
+use bedside_consult::{Effect, Input, Refused, billing, session};
 use bedside_protocol::{
     Code, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SessionStatus, User, UserId,
     topic,
@@ -140,11 +140,17 @@ impl App {
         let now = Timestamp::now();
         let c = &row.consultation;
         let person = async |id| self.store.user(id).await?.ok_or(ApiError::from(Code::Internal));
-        let place = if c.status == SessionStatus::Waiting && !c.admitted {
-            Some(self.store.waiting_before(row).await? + 1)
-        } else {
-            None
-        };
+        let (mut place, mut wait) = (None, None);
+        if c.status == SessionStatus::Waiting && !c.admitted {
+            let ahead = self.store.ahead_of(row).await?;
+            let waiting = ahead.iter().map(|row| &row.consultation);
+            let in_line =
+                waiting.clone().filter(|c| c.status == SessionStatus::Waiting && !c.admitted).count();
+            place = u32::try_from(in_line + 1).ok();
+            // A minute begun counts.
+            let minutes = (session::expected_wait(c.scheduled_start, waiting, now).as_secs() + 59) / 60;
+            wait = u32::try_from(minutes).ok();
+        }
         Ok(Session {
             session_id: row.id,
             appointment_id: row.appointment,
@@ -165,6 +171,9 @@ impl App {
             revision: row.version.unsigned_abs(),
             as_of: now,
             place_in_line: place,
+            expected_wait_minutes: wait,
+            ends_by_itself: c.ends_by_itself(&self.config.limits()),
+            recalled_from: row.recalled_from,
             participants: [Party::Patient, Party::Doctor]
                 .map(|party| Presence {
                     user_id: row.user(party),

@@ -25,6 +25,12 @@ pub struct Config {
     pub no_show_minutes: u32,
     /// Minutes that a visit may run over its scheduled duration.
     pub grace_minutes: u32,
+    /// Minutes after which a visit ends in which neither side is any more.
+    pub absent_minutes: u32,
+    /// Minutes after a visit's end in which the doctor may re-call the patient.
+    pub recall_minutes: u32,
+    /// The clinic's name, as people see it before they sign in.
+    pub clinic_name: Option<String>,
 }
 
 /// The embedded TURN relay.
@@ -54,6 +60,12 @@ pub struct FileConfig {
     pub no_show_minutes: Option<u32>,
     /// See [`Config::grace_minutes`].
     pub grace_minutes: Option<u32>,
+    /// See [`Config::absent_minutes`].
+    pub absent_minutes: Option<u32>,
+    /// See [`Config::recall_minutes`].
+    pub recall_minutes: Option<u32>,
+    /// See [`Config::clinic_name`].
+    pub clinic_name: Option<String>,
 }
 
 impl FileConfig {
@@ -76,6 +88,9 @@ impl FileConfig {
             no_relay: self.no_relay.or(other.no_relay),
             no_show_minutes: self.no_show_minutes.or(other.no_show_minutes),
             grace_minutes: self.grace_minutes.or(other.grace_minutes),
+            absent_minutes: self.absent_minutes.or(other.absent_minutes),
+            recall_minutes: self.recall_minutes.or(other.recall_minutes),
+            clinic_name: self.clinic_name.or(other.clinic_name),
         }
     }
 
@@ -96,6 +111,9 @@ impl FileConfig {
             relay: (!self.no_relay.unwrap_or(false) && !public_ip.is_unspecified()).then_some(relay),
             no_show_minutes: self.no_show_minutes.unwrap_or(minutes(limits.no_show_after)),
             grace_minutes: self.grace_minutes.unwrap_or(minutes(limits.grace)),
+            absent_minutes: self.absent_minutes.unwrap_or(minutes(limits.absent_after)),
+            recall_minutes: self.recall_minutes.unwrap_or(minutes(limits.recall_within)),
+            clinic_name: self.clinic_name.filter(|name| !name.trim().is_empty()),
         }
     }
 }
@@ -103,9 +121,12 @@ impl FileConfig {
 impl Config {
     /// The timers of a visit.
     pub fn limits(&self) -> Limits {
+        let minutes = |count: u32| SignedDuration::from_mins(i64::from(count));
         Limits {
-            no_show_after: SignedDuration::from_mins(i64::from(self.no_show_minutes)),
-            grace: SignedDuration::from_mins(i64::from(self.grace_minutes)),
+            no_show_after: minutes(self.no_show_minutes),
+            grace: minutes(self.grace_minutes),
+            absent_after: minutes(self.absent_minutes),
+            recall_within: minutes(self.recall_minutes),
         }
     }
 

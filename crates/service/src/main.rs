@@ -54,6 +54,15 @@ struct Settings {
     /// Minutes that a visit may run over [default: 30].
     #[arg(long, env = "BEDSIDE_GRACE_MINUTES", global = true, value_name = "MINUTES")]
     grace_minutes: Option<u32>,
+    /// Minutes after which a visit ends in which neither side is any more [default: 10].
+    #[arg(long, env = "BEDSIDE_ABSENT_MINUTES", global = true, value_name = "MINUTES")]
+    absent_minutes: Option<u32>,
+    /// Minutes after a visit's end in which the doctor may re-call the patient [default: 60].
+    #[arg(long, env = "BEDSIDE_RECALL_MINUTES", global = true, value_name = "MINUTES")]
+    recall_minutes: Option<u32>,
+    /// The clinic's name, as people see it before they sign in.
+    #[arg(long, env = "BEDSIDE_CLINIC_NAME", global = true, value_name = "NAME")]
+    clinic_name: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -154,6 +163,9 @@ async fn main() -> anyhow::Result<()> {
         no_relay: settings.no_relay.then_some(true),
         no_show_minutes: settings.no_show_minutes,
         grace_minutes: settings.grace_minutes,
+        absent_minutes: settings.absent_minutes,
+        recall_minutes: settings.recall_minutes,
+        clinic_name: settings.clinic_name.clone(),
     };
     let file = settings.config.as_deref().map(FileConfig::read).transpose()?.unwrap_or_default();
     let config = flags.or(file).complete();

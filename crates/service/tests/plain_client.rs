@@ -40,6 +40,35 @@ async fn joining_needs_no_body_and_preparing_starts_no_clock() {
 }
 
 #[tokio::test]
+async fn a_patient_is_recalled_into_a_session_of_its_own() {
+    let clinic = clinic().await;
+    clinic.in_the_call().await;
+    let (_, running) =
+        clinic.service.send(Method::GET, &clinic.path(""), Some(&clinic.patient.token), None).await;
+    let time = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap();
+    let limit = time(&running["endsByItself"]).duration_since(time(&running["actualStartTime"]));
+    assert_eq!(limit, SignedDuration::from_mins(15 + 30));
+    assert_eq!(clinic.post(&clinic.doctor, "/recall", json!({})).await.0.as_u16(), 409, "it goes on");
+    clinic.post(&clinic.doctor, "/end", json!({})).await;
+    let (status, again) = clinic.post(&clinic.doctor, "/recall", json!({})).await;
+    assert_eq!(status.as_u16(), 201, "{again}");
+    assert_eq!(again["recalledFrom"], json!(clinic.session));
+    assert_eq!((&again["status"], &again["scheduledDurationMinutes"]), (&json!("SCHEDULED"), &json!(15)));
+    let (_, once_more) = clinic.post(&clinic.doctor, "/recall", json!({})).await;
+    assert_eq!(once_more["sessionId"], again["sessionId"], "one re-call of each");
+    let list = "/api/v1/consultations/sessions";
+    let (_, seen) = clinic.service.send(Method::GET, list, Some(&clinic.patient.token), None).await;
+    assert!(seen.as_array().unwrap().iter().any(|one| one["sessionId"] == again["sessionId"]), "{seen}");
+    let path = format!("{list}/{}/join", again["sessionId"].as_str().unwrap());
+    let (_, joined) = clinic.service.send(Method::POST, &path, Some(&clinic.patient.token), None).await;
+    assert_eq!(
+        (&joined["session"]["status"], &joined["session"]["placeInLine"]),
+        (&json!("WAITING"), &json!(1))
+    );
+    assert_eq!(joined["session"]["expectedWaitMinutes"], 0, "nobody is before them");
+}
+
+#[tokio::test]
 async fn the_mode_is_the_appointments() {
     let clinic = clinic().await;
     let session =

@@ -231,3 +231,33 @@ async fn the_service_beats_and_says_that_it_stops() {
     let ((), end) = tokio::join!(clinic.service.stop(), socket.end());
     assert_eq!(end, End(None, 1001, "the service is stopping".to_owned()));
 }
+
+#[tokio::test]
+async fn a_visit_that_both_have_dropped_out_of_fails() {
+    let clinic = common::clinic_with(|settings| settings.absent_minutes = Some(0)).await;
+    let mut both = vec![];
+    for person in [&clinic.doctor, &clinic.patient] {
+        let mut socket = Socket::signed_in(&clinic, &person.token).await;
+        socket.subscribe(&topic::session(clinic.session)).await;
+        both.push(socket);
+    }
+    clinic.in_the_call().await;
+    let (mut doctor, patient) = (both.remove(0), both.remove(0));
+    drop(patient);
+    // As long as one is there it goes on: the timers look every five seconds.
+    let is_over = |frame: &Frame| frame.body.contains("COMPLETED") || frame.body.contains("FAILED");
+    let waited =
+        tokio::time::timeout(Duration::from_secs(6), async { while !is_over(&doctor.frame().await) {} });
+    assert!(waited.await.is_err(), "the doctor is there");
+    drop(doctor);
+    let mut again = Socket::signed_in(&clinic, &clinic.doctor.token).await;
+    again.subscribe(topic::NOTIFICATIONS).await;
+    let ended = loop {
+        let frame = again.frame().await;
+        if is_over(&frame) {
+            break serde_json::from_str::<Value>(&frame.body).unwrap();
+        }
+    };
+    assert_eq!(ended["payload"]["status"], "FAILED");
+    assert_eq!(ended["payload"]["endReason"], "connection_lost");
+}

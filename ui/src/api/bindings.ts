@@ -500,6 +500,19 @@ asOf: string,
  */
 placeInLine?: number, 
 /**
+ * Minutes that they can expect to wait: until the planned start at the earliest, and for what
+ * is left of the visits before theirs. Only while waiting.
+ */
+expectedWaitMinutes?: number, 
+/**
+ * When the visit ends by itself, if nobody ends it before; only while it runs.
+ */
+endsByItself?: string, 
+/**
+ * The ended visit that this one is a re-call of.
+ */
+recalledFrom?: SessionId, 
+/**
  * Who is connected to the session's topic now.
  */
 participants: Array<Presence>, };

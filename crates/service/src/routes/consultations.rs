@@ -235,6 +235,34 @@ pub(super) async fn cancel(
     app.view(&row).await.map(Json)
 }
 
+/// Asks the patient of a visit that has ended back: a new session, linked to it. One re-call of
+/// each visit; asked for again, it is given again.
+#[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/recall", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), responses((status = 201, body = Session),
+    (status = 403, body = Problem, description = "forbidden, not-a-participant"),
+    (status = 409, body = Problem, description = "wrong-state: it has not ended, or ended too long ago")))]
+pub(super) async fn recall(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+) -> Result<(StatusCode, Json<Session>), ApiError> {
+    let (ended, party) = app.session_of(id, &user).await?;
+    if party != Party::Doctor {
+        return Err(Code::Forbidden.into());
+    }
+    let now = Timestamp::now();
+    if !ended.consultation.may_recall(now, &app.config.limits()) {
+        return Err(ApiError::new(
+            Code::WrongState,
+            "a patient is re-called within a while after the visit's end",
+        ));
+    }
+    let row = app.store.recall(&ended, now).await?;
+    app.store.audit(Some(user.id), "session.recalled", Some(row.id)).await?;
+    app.announce(&row).await?;
+    Ok((StatusCode::CREATED, Json(app.view(&row).await?)))
+}
+
 async fn summarise(app: &App, row: &mut SessionRow) -> Result<Summary, ApiError> {
     if row.charged.is_none() && row.consultation.status.is_final() {
         app.charge(row).await?;

@@ -62,6 +62,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(consultations::pause))
         .routes(routes!(consultations::resume))
         .routes(routes!(consultations::cancel))
+        .routes(routes!(consultations::recall))
         .routes(routes!(consultations::summary))
         .routes(routes!(consultations::submit_feedback, consultations::get_feedback))
         .routes(routes!(consultations::history))
@@ -69,6 +70,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(chat::download))
         .routes(routes!(system::health))
         .routes(routes!(system::ready))
+        .routes(routes!(system::clinic))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         // Files have a limit of their own.
         .routes(routes!(chat::upload))

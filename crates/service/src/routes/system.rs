@@ -1,8 +1,10 @@
-//! Health.
+//! Health, and whose service this is.
 
 use axum::{extract::State, http::StatusCode};
 
-use crate::app::Shared;
+use bedside_protocol::Clinic;
+
+use crate::{app::Shared, error::Json};
 
 /// The process answers.
 #[utoipa::path(get, path = "/health", responses((status = 200)))]
@@ -18,4 +20,10 @@ pub(super) async fn ready(State(app): State<Shared>) -> StatusCode {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     }
+}
+
+/// Whose service this is, for people who have not signed in yet.
+#[utoipa::path(get, path = "/api/v1/clinic", responses((status = 200, body = Clinic)))]
+pub(super) async fn clinic(State(app): State<Shared>) -> Json<Clinic> {
+    Json(Clinic { name: app.config.clinic_name.clone() })
 }

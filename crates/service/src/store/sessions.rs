@@ -29,6 +29,8 @@ pub struct SessionRow {
     pub consultation: Consultation,
     /// What it came to, and in which currency; once it has ended and where it was priced.
     pub charged: Option<(Decimal, String)>,
+    /// The session that this one is a re-call of.
+    pub recalled_from: Option<SessionId>,
     pub(crate) version: i64,
 }
 
@@ -76,6 +78,10 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
                 Ok::<_, StoreError>((amount, currency))
             })
             .transpose()?,
+        recalled_from: row
+            .try_get::<Option<String>, _>("recalled_from")?
+            .map(|text| id(&text))
+            .transpose()?,
         version: row.try_get("version")?,
         consultation: Consultation {
             status: from_word(&text("status")?)?,
@@ -98,6 +104,11 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
             left_at: at("left_at")?,
         },
     })
+}
+
+/// Says nothing about the session: a room name is seen by relays and logs.
+fn new_room_name() -> String {
+    format!("consultation-{}", uuid::Uuid::new_v4().simple())
 }
 
 impl Store {
@@ -153,8 +164,7 @@ impl Store {
              ON CONFLICT (appointment_id) DO NOTHING",
         )
         .bind(session.to_string())
-        // Says nothing about the session: a room name is seen by relays and logs.
-        .bind(format!("consultation-{}", uuid::Uuid::new_v4().simple()))
+        .bind(new_room_name())
         .bind(millis(now))
         .bind(appointment.to_string())
         .execute(&self.pool)
@@ -164,6 +174,46 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// The session that re-calls the patient of `ended` now, made when there is none: planned for
+    /// as long, and for the same two. An appointment of its own goes with it.
+    pub async fn recall(&self, ended: &SessionRow, now: Timestamp) -> Result<SessionRow, StoreError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let made: Option<SqliteRow> =
+            sqlx::query("SELECT * FROM consultation_sessions WHERE recalled_from = ?")
+                .bind(ended.id.to_string())
+                .fetch_optional(&mut *tx)
+                .await?;
+        if let Some(row) = made {
+            return read(&row);
+        }
+        let (appointment, session) = (AppointmentId::generate(), SessionId::generate());
+        sqlx::query(
+            "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
+             scheduled_duration_minutes, created_at) SELECT ?1, patient_id, doctor_id, consultation_mode, ?2,
+             scheduled_minutes, ?2 FROM consultation_sessions WHERE id = ?3",
+        )
+        .bind(appointment.to_string())
+        .bind(millis(now))
+        .bind(ended.id.to_string())
+        .execute(&mut *tx)
+        .await?;
+        let row = sqlx::query(
+            "INSERT INTO consultation_sessions (id, appointment_id, patient_id, doctor_id, consultation_mode,
+             room_name, status, scheduled_start, scheduled_minutes, created_at, recalled_from)
+             SELECT ?1, id, patient_id, doctor_id, consultation_mode, ?2, 'SCHEDULED', scheduled_start_time,
+             scheduled_duration_minutes, created_at, ?3 FROM appointments WHERE id = ?4 RETURNING *",
+        )
+        .bind(session.to_string())
+        .bind(new_room_name())
+        .bind(ended.id.to_string())
+        .bind(appointment.to_string())
+        .fetch_one(&mut *tx)
+        .await?;
+        let row = read(&row)?;
+        tx.commit().await?;
+        Ok(row)
     }
 
     /// One session.
@@ -248,21 +298,22 @@ impl Store {
         Ok(())
     }
 
-    /// How many wait for the same doctor and are to be seen earlier: by their appointment, then by
-    /// when they came.
-    pub async fn waiting_before(&self, row: &SessionRow) -> Result<u32, StoreError> {
-        let Some(since) = row.consultation.waiting_since else { return Ok(0) };
-        let (count,): (i64,) = sqlx::query_as(
-            "SELECT count(*) FROM consultation_sessions WHERE doctor_id = ? AND status = 'WAITING'
-             AND admitted = 0 AND (scheduled_start, waiting_since, id) < (?, ?, ?)",
+    /// Those who wait for the same doctor and are to be seen earlier, by their appointment and then
+    /// by when they came; and the visits that the doctor is in.
+    pub async fn ahead_of(&self, row: &SessionRow) -> Result<Vec<SessionRow>, StoreError> {
+        let Some(since) = row.consultation.waiting_since else { return Ok(vec![]) };
+        let rows = sqlx::query(
+            "SELECT * FROM consultation_sessions WHERE doctor_id = ?1 AND id <> ?4 AND (
+             status IN ('IN_PROGRESS', 'PAUSED') OR (status = 'WAITING'
+             AND (admitted = 1 OR (scheduled_start, waiting_since, id) < (?2, ?3, ?4))))",
         )
         .bind(row.doctor.to_string())
         .bind(millis(row.consultation.scheduled_start))
         .bind(millis(since))
         .bind(row.id.to_string())
-        .fetch_one(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+        rows.iter().map(read).collect()
     }
 
     /// Every session that is not final: what the timers look at.

@@ -56,17 +56,27 @@ pub async fn clinic() -> Clinic {
 
 /// The same, with a visit of this kind.
 pub async fn clinic_for(mode: ConsultationMode) -> Clinic {
+    clinic_of(mode, |_| ()).await
+}
+
+/// The same, with other settings.
+pub async fn clinic_with(change: impl FnOnce(&mut FileConfig)) -> Clinic {
+    clinic_of(ConsultationMode::Video, change).await
+}
+
+async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut FileConfig)) -> Clinic {
     // Only the first test of a process finds none installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
-    let config = FileConfig {
+    let mut settings = FileConfig {
         listen: Some("127.0.0.1:0".parse().unwrap()),
         // A port of its own, and the same after a restart.
         relay_listen: Some(std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()),
         data: Some(folder.path().to_owned()),
         ..FileConfig::default()
-    }
-    .complete();
+    };
+    change(&mut settings);
+    let config = settings.complete();
     let app = App::open(config.clone(), None).await.unwrap();
     let people = [
         (Role::Doctor, "doctor"),
