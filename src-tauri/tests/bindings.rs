@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use bedside_app::commands::{Ask, Pictures, Told};
+use bedside_app::commands::{Pictures, Told};
 use ts_rs::{Config, TS, TypeVisitor};
 
 struct Collector<'a> {
@@ -29,7 +29,7 @@ impl TypeVisitor for Collector<'_> {
 fn bindings_are_fresh() {
     let config = Config::new().with_large_int("number");
     let mut collector = Collector { config: &config, declarations: BTreeMap::new() };
-    collector.visit::<Ask>();
+    collector.visit::<bedside_client::Command>();
     collector.visit::<Told>();
     collector.visit::<Pictures>();
     let mut text =

@@ -35,6 +35,7 @@ const waits: Session = {
   status: "WAITING",
   waitingSince: at(-4),
   placeInLine: 2,
+  expectedWaitMinutes: 22,
   patientReady: true,
   deviceCheck: { camera: true, microphone: true, speaker: true },
 };
@@ -216,8 +217,16 @@ export const scenes: Record<string, Scene> = {
   },
   "patient-home-loading": { snapshot: { ...patient, sessions: [], link: "connecting" } },
   "sign-in": { snapshot: signedOut },
+  "sign-in-taken": {
+    snapshot: { ...signedOut, problem: { code: "emailTaken", message: "" } },
+    press: ["[data-do=newHere]"],
+  },
   "sign-in-wrong": {
-    snapshot: { ...signedOut, problem: { code: "wrongCredentials", message: "" } },
+    snapshot: {
+      ...signedOut,
+      clinic: "Gemeinschaftspraxis am Lindenhof",
+      problem: { code: "wrongCredentials", message: "" },
+    },
   },
   "sign-in-unreachable": {
     snapshot: { ...signedOut, busy: true, problem: { code: "unreachable", message: "" } },
@@ -241,6 +250,19 @@ export const scenes: Record<string, Scene> = {
   }),
   "check-silent": check(broken),
   "check-denied": check(denied),
+  "check-echo-slow": {
+    snapshot: {
+      ...check({ ...devices, echoTest: "listening" }).snapshot,
+      connection: { reach: "slow", roundTripMs: 640 },
+    },
+  },
+  "check-offline": {
+    snapshot: {
+      ...check({ ...devices, echoTest: "played" }).snapshot,
+      link: "connecting",
+      connection: { reach: "lost", roundTripMs: null },
+    },
+  },
   "check-audio": {
     snapshot: {
       ...patient,
@@ -274,6 +296,7 @@ export const scenes: Record<string, Scene> = {
   ),
   "call-no-camera": call(callWith({ remoteCamera: false })),
   "call-audio": call({ ...talks, session: { ...session, consultationMode: "AUDIO" } }),
+  "call-near-its-end": call({ ...talks, minutesLeft: 4, elapsedSeconds: 2460 }),
   "call-held": call({ ...talks, session: { ...session, status: "PAUSED" } }),
   "call-reconnecting": call(callWith({ status: "reconnecting", secondsLeft: 42 })),
   "call-lost": call(callWith({ status: "lost" })),
@@ -305,7 +328,54 @@ export const scenes: Record<string, Scene> = {
   "after-left": {
     snapshot: { ...patient, screen: "after", visit: { ...ended, session, summary: null } },
   },
+  "after-recalled": {
+    snapshot: {
+      ...patient,
+      screen: "after",
+      sessions: [{ ...planned, sessionId: "again", recalledFrom: session.sessionId }],
+      visit: { ...ended, feedbackGiven: true },
+    },
+  },
+  "after-failed": {
+    snapshot: {
+      ...patient,
+      screen: "after",
+      visit: {
+        ...ended,
+        session: { ...session, status: "FAILED", endReason: "connection_lost" },
+        summary: { ...summary, status: "FAILED", endReason: "connection_lost" },
+      },
+    },
+  },
   "doctor-after": { snapshot: { ...doctor, screen: "after", visit: asDoctor(ended) } },
+  past: {
+    snapshot: {
+      ...patient,
+      screen: "past",
+      past: {
+        summary: { ...summary, feedbackSubmitted: true },
+        chat: { messages: chat.messages, hasOlder: true },
+        feedback: {
+          overallRating: 4,
+          audioQuality: 5,
+          videoQuality: 3,
+          reviewText: "She took her time, and I understood every word.",
+          feedbackTags: ["Good listener", "On-time"],
+          wouldRecommend: true,
+        },
+      },
+    },
+  },
+  "past-loading": {
+    snapshot: { ...doctor, screen: "past", past: { summary, chat: null, feedback: null } },
+  },
+  "past-nothing": {
+    snapshot: {
+      ...doctor,
+      screen: "past",
+      past: { summary, chat: { messages: [], hasOlder: false }, feedback: null },
+    },
+  },
   "history-loading": { snapshot: { ...patient, screen: "history" } },
   "history-nothing": { snapshot: { ...patient, screen: "history", history: { items: [] } } },
   history: {

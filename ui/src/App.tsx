@@ -7,6 +7,7 @@ import type { Snapshot } from "./api/bindings";
 import { After } from "./after/After";
 import { CallScreen } from "./call/CallScreen";
 import { History } from "./history/History";
+import { Past } from "./history/Past";
 import { PatientHome } from "./home/PatientHome";
 import { DoctorRoom } from "./home/DoctorRoom";
 import { Shell } from "./parts/Shell";
@@ -79,7 +80,7 @@ function screen(snapshot: Snapshot) {
       if (visit)
         return (
           <Shell snapshot={snapshot}>
-            <Check visit={visit} devices={snapshot.devices} />
+            <Check visit={visit} devices={snapshot.devices} connection={snapshot.connection} />
           </Shell>
         );
       break;
@@ -95,7 +96,7 @@ function screen(snapshot: Snapshot) {
       if (visit)
         return (
           <Shell snapshot={snapshot}>
-            <After visit={visit} busy={snapshot.busy} />
+            <After visit={visit} sessions={snapshot.sessions} busy={snapshot.busy} />
           </Shell>
         );
       break;
@@ -105,6 +106,14 @@ function screen(snapshot: Snapshot) {
           <History history={snapshot.history} isDoctor={isDoctor(snapshot)} />
         </Shell>
       );
+    case "past":
+      if (snapshot.past)
+        return (
+          <Shell snapshot={snapshot}>
+            <Past past={snapshot.past} isDoctor={isDoctor(snapshot)} />
+          </Shell>
+        );
+      break;
     case "home":
       break;
   }

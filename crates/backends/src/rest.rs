@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatPage, Code, FeedbackRequest, HistoryPage, JoinRequest, JoinResponse,
-    LoginRequest, Problem, RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text, Token,
-    TokenPair, User,
+    Attachment, AttachmentId, ChatPage, Clinic, Code, Feedback, FeedbackRequest, HistoryPage, JoinRequest,
+    JoinResponse, LoginRequest, Problem, RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text,
+    Token, TokenPair, User,
 };
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
@@ -108,6 +108,18 @@ impl Api {
         let request = RefreshRequest { refresh_token };
         let pair: TokenPair = read(self.request(Method::POST, "/api/v1/auth/refresh").json(&request)).await?;
         Ok(self.signed_in(pair))
+    }
+
+    /// Whose service this is.
+    pub async fn clinic(&self) -> Result<Clinic, BackendError> {
+        read(self.request(Method::GET, "/api/v1/clinic")).await
+    }
+
+    /// How long the service takes to answer to something that costs it nothing.
+    pub async fn round_trip(&self) -> Result<Duration, BackendError> {
+        let asked = std::time::Instant::now();
+        send(self.request(Method::GET, "/health")).await?;
+        Ok(asked.elapsed())
     }
 
     fn signed_in(&self, pair: TokenPair) -> (SignedIn, User) {
@@ -234,6 +246,16 @@ impl SignedIn {
     /// What a visit came to.
     pub async fn summary(&self, id: SessionId) -> Result<Summary, BackendError> {
         self.get(&path(id, "/summary")).await
+    }
+
+    /// Asks the patient of a visit that has ended back: gives the new session.
+    pub async fn recall(&self, id: SessionId) -> Result<Session, BackendError> {
+        self.post(&path(id, "/recall"), &()).await
+    }
+
+    /// What the patient said of a visit.
+    pub async fn feedback(&self, id: SessionId) -> Result<FeedbackRequest, BackendError> {
+        Ok(self.get::<Feedback>(&path(id, "/feedback")).await?.given)
     }
 
     /// Gives feedback.

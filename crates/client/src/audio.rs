@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread::{JoinHandle, Thread},
@@ -20,7 +20,9 @@ use bedside_media::{
 use bedside_rtc::{AudioPacket, MediaSender};
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::{Levels, remote::Remote};
+use bedside_session::snapshot::EchoTest;
+
+use crate::{Levels, echo::Echo, remote::Remote};
 
 /// Samples between a device and the thread: 200 ms. Hosts hand over up to 170 ms at a time when
 /// a machine is busy. A full capture ring drops the newest.
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     speaker_level: AtomicU32,
     silent: AtomicBool,
     plays_test_sound: AtomicBool,
+    /// See [`Shared::echo_test`].
+    echo_test: AtomicU8,
     ran_dry: AtomicU64,
     overran: AtomicU64,
 }
@@ -65,6 +69,14 @@ impl Shared {
     pub(crate) fn plays_test_sound(&self) -> bool {
         self.plays_test_sound.load(Ordering::Relaxed)
     }
+
+    /// How far the echo test is.
+    pub(crate) fn echo_test(&self) -> EchoTest {
+        const STAGES: [EchoTest; 4] =
+            [EchoTest::Idle, EchoTest::Listening, EchoTest::Playing, EchoTest::Played];
+        let stage = self.echo_test.load(Ordering::Relaxed);
+        STAGES.into_iter().find(|known| *known as u8 == stage).unwrap_or_default()
+    }
 }
 
 enum Order {
@@ -72,6 +84,8 @@ enum Order {
     Playout(Option<(Producer<f32>, Arc<AtomicUsize>)>),
     Call(Option<(MediaSender, Arc<Remote>)>),
     TestSound,
+    /// Begin the echo test, or end it.
+    EchoTest(bool),
     Stop,
 }
 
@@ -141,6 +155,7 @@ impl Audio {
             timestamp: 0,
             silence: SilenceWatch::default(),
             test_sound: None,
+            echo: Echo::default(),
             packets: 0,
         };
         let thread = std::thread::Builder::new().name("audio".into()).spawn(move || engine.run(&queue));
@@ -200,6 +215,11 @@ impl Audio {
         self.order(Order::TestSound);
     }
 
+    /// Records a few seconds and plays them back; or ends that.
+    pub(crate) fn test_echo(&self, begin: bool) {
+        self.order(Order::EchoTest(begin));
+    }
+
     /// Ends the thread.
     pub(crate) fn stop(mut self) {
         self.order(Order::Stop);
@@ -249,6 +269,7 @@ struct Engine {
     silence: SilenceWatch,
     /// Samples of the test sound played so far.
     test_sound: Option<usize>,
+    echo: Echo,
     packets: u64,
 }
 
@@ -285,10 +306,21 @@ impl Engine {
                 set(&self.shared.speaker_level, 0.0);
                 self.processing.reset();
             }
-            Order::Call(call) => self.call = call,
+            Order::Call(call) => {
+                self.call = call;
+                self.set_echo(Echo::default()); // Nobody's own voice comes back in a call.
+            }
             Order::TestSound => self.test_sound = Some(0),
+            Order::EchoTest(begin) => {
+                self.set_echo(if begin { Echo::begin() } else { Echo::default() });
+            }
             Order::Stop => {}
         }
+    }
+
+    fn set_echo(&mut self, echo: Echo) {
+        self.shared.echo_test.store(echo.stage() as u8, Ordering::Relaxed);
+        self.echo = echo;
     }
 
     fn play(&mut self) {
@@ -318,6 +350,9 @@ impl Engine {
             }
             self.test_sound = Some(played + FRAME).filter(|played| *played < CHIME);
         }
+        if self.echo.play(&mut frame) {
+            self.shared.echo_test.store(self.echo.stage() as u8, Ordering::Relaxed);
+        }
         self.shared.plays_test_sound.store(self.test_sound.is_some(), Ordering::Relaxed);
         frame
     }
@@ -337,6 +372,9 @@ impl Engine {
             self.shared.silent.store(self.silence.push(&frame), Ordering::Relaxed);
             self.processing.capture(&mut frame);
             set(&self.shared.microphone_level, meter(&frame));
+            if self.echo.record(&frame) {
+                self.shared.echo_test.store(self.echo.stage() as u8, Ordering::Relaxed);
+            }
             if !self.shared.microphone_on.load(Ordering::Relaxed) {
                 frame = [0.0; FRAME];
             }

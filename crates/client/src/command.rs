@@ -16,8 +16,10 @@ pub enum DeviceKind {
     Camera,
 }
 
-/// What a person asks for.
-#[derive(Debug)]
+/// What a person asks for, as the page says it: all but the last two come as JSON.
+#[derive(Debug, serde::Deserialize, ts_rs::TS)]
+#[serde(tag = "ask", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(rename = "Ask", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Command {
     /// Sign in, and stay signed in.
     SignIn {
@@ -45,25 +47,103 @@ pub enum Command {
     Home,
     /// Show past visits, or the next page of them.
     History,
+    /// Open a past visit.
+    OpenPast {
+        /// Which.
+        session: SessionId,
+    },
+    /// A doctor asks the patient of a visit that has ended back.
+    Recall {
+        /// Which.
+        session: SessionId,
+    },
+    /// Look whose service this is, before signing in to it.
+    LookUp {
+        /// The service's address.
+        service: String,
+    },
     /// A patient goes to the waiting room, or back into a visit that runs.
-    Enter(SessionId),
+    Enter {
+        /// Which.
+        session: SessionId,
+    },
     /// *I'm ready*.
     Ready,
     /// Enter the call that one was called into.
     Join,
     /// A doctor calls somebody in, or goes back into a visit that runs.
-    Admit(SessionId),
+    Admit {
+        /// Which.
+        session: SessionId,
+    },
     /// Leave the waiting room or the call.
     Leave,
     /// A doctor ends the visit for both.
     End,
     /// A doctor puts the visit on hold, or takes it off.
-    Hold(bool),
+    Hold {
+        /// Whether.
+        on: bool,
+    },
     /// Try again after the connection was lost.
     Rejoin,
     /// Write.
-    SendText(Text),
+    SendText {
+        /// The words.
+        text: Text,
+    },
+    /// Give up a message that the service refused.
+    Discard {
+        /// Which.
+        id: ClientMessageId,
+    },
+    /// Fetch older messages.
+    OlderMessages,
+    /// The chat is on the screen, or is not.
+    ChatOpen {
+        /// Whether.
+        open: bool,
+    },
+    /// The person writes, or stopped.
+    Typing {
+        /// Whether.
+        typing: bool,
+    },
+    /// Give feedback.
+    Feedback {
+        /// What was said.
+        feedback: FeedbackRequest,
+    },
+    /// Switch the microphone or camera on or off.
+    Switch {
+        /// Which.
+        device: DeviceKind,
+        /// On or off.
+        on: bool,
+    },
+    /// Use another device; none for the system's choice.
+    Choose {
+        /// Which kind.
+        device: DeviceKind,
+        /// Which one; none for the system's choice.
+        id: Option<String>,
+    },
+    /// Look which devices there are: one may have been plugged in.
+    LookForDevices,
+    /// Play the test sound.
+    TestSound,
+    /// The person heard it, or did not.
+    TestSoundHeard {
+        /// Whether.
+        heard: bool,
+    },
+    /// Record a few seconds and play them back.
+    EchoTest,
+    /// The problem was seen.
+    Dismiss,
     /// Send an image or a file.
+    #[serde(skip)]
+    #[ts(skip)]
     SendFile {
         /// Its name.
         name: Text,
@@ -71,25 +151,12 @@ pub enum Command {
         bytes: Bytes,
     },
     /// Fetch a file of the visit's chat; nothing comes when it can't be had.
-    Fetch(AttachmentId, oneshot::Sender<Bytes>),
-    /// Give up a message that the service refused.
-    Discard(ClientMessageId),
-    /// Fetch older messages.
-    OlderMessages,
-    /// The chat is on the screen, or is not.
-    ChatOpen(bool),
-    /// The person writes, or stopped.
-    Typing(bool),
-    /// Give feedback.
-    Feedback(FeedbackRequest),
-    /// Switch the microphone or camera on or off.
-    Switch(DeviceKind, bool),
-    /// Use another device; none for the system's choice.
-    Choose(DeviceKind, Option<String>),
-    /// Play the test sound.
-    TestSound,
-    /// The person heard it, or did not.
-    TestSoundHeard(bool),
-    /// The problem was seen.
-    Dismiss,
+    #[serde(skip)]
+    #[ts(skip)]
+    Fetch {
+        /// Which.
+        attachment: AttachmentId,
+        /// Where it is wanted.
+        reply: oneshot::Sender<Bytes>,
+    },
 }

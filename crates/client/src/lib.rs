@@ -9,6 +9,7 @@ mod app;
 mod audio;
 mod call;
 mod command;
+mod echo;
 mod feed;
 mod remote;
 mod settings;

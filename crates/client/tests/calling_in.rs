@@ -15,7 +15,7 @@ use support::{Visit, is_connected, until};
 async fn ringing(visit: &Visit) {
     let id = visit.clinic.session;
     until(&visit.patient, "the appointment", |s| s.sessions.iter().any(|s| s.session_id == id)).await;
-    visit.patient.command(Command::Enter(id));
+    visit.patient.command(Command::Enter { session: id });
     let is_in = |s: &Snapshot| matches!(s.screen, Screen::Check | Screen::Waiting);
     if until(&visit.patient, "the waiting room", is_in).await.screen == Screen::Check {
         visit.patient.command(Command::Ready);
@@ -27,7 +27,7 @@ async fn call_in(visit: &Visit) {
     let id = visit.clinic.session;
     let is_ready = |s: &Snapshot| s.sessions.iter().any(|s| s.patient_ready && !s.admitted);
     until(&visit.doctor, "the patient", is_ready).await;
-    visit.doctor.command(Command::Admit(id));
+    visit.doctor.command(Command::Admit { session: id });
     until(&visit.patient, "being called in", |s| s.screen == Screen::CalledIn).await;
 }
 
@@ -85,7 +85,7 @@ async fn a_visit_in_writing_opens_neither_devices_nor_a_connection() {
     for client in [&visit.doctor, &visit.patient] {
         until(client, "the beginning", session_is(SessionStatus::InProgress)).await;
     }
-    visit.doctor.command(Command::SendText("good morning".into()));
+    visit.doctor.command(Command::SendText { text: "good morning".into() });
     let said = |s: &Snapshot| s.visit.as_ref().is_some_and(|visit| visit.chat.messages.len() == 1);
     let shown = until(&visit.patient, "the message", said).await;
     assert!(shown.visit.unwrap().call.is_none());

@@ -26,7 +26,7 @@ async fn a_break_heals_by_itself() {
     visit.talk().await;
     both(&visit, "the relay", |s| s.visit.as_ref().unwrap().call.as_ref().unwrap().quality.relayed).await;
     visit.clinic.service.stop().await;
-    visit.patient.command(Command::SendText("written in the dark".into()));
+    visit.patient.command(Command::SendText { text: "written in the dark".into() });
     both(&visit, "the break", |s| status(s) == Some(CallStatus::Reconnecting)).await;
     let away = Instant::now();
     visit.clinic.service.start_again().await;

@@ -18,9 +18,9 @@ async fn no_camera_is_lit() {
     let visit = Visit::begin_over(ConsultationMode::Audio, false).await;
     visit.talk().await;
     // Not even when it is asked for: a command that comes from somewhere else.
-    visit.patient.command(Command::Switch(DeviceKind::Camera, false));
-    visit.patient.command(Command::Switch(DeviceKind::Camera, true));
-    visit.patient.command(Command::SendText("still here".into()));
+    visit.patient.command(Command::Switch { device: DeviceKind::Camera, on: false });
+    visit.patient.command(Command::Switch { device: DeviceKind::Camera, on: true });
+    visit.patient.command(Command::SendText { text: "still here".into() });
     let said = |s: &Snapshot| s.visit.as_ref().is_some_and(|visit| visit.chat.messages.len() == 1);
     until(&visit.patient, "the message", said).await;
     for client in [&visit.doctor, &visit.patient] {

@@ -76,13 +76,13 @@ async fn a_whole_visit_without_devices_and_without_a_name_in_the_log() {
     visit.talk().await;
     let (doctor, patient) = (&visit.doctor, &visit.patient);
 
-    patient.command(Command::SendText(MESSAGE.into()));
+    patient.command(Command::SendText { text: MESSAGE.into() });
     until(doctor, "the message", |s| words(s) == [MESSAGE]).await;
     doctor.command(Command::SendFile { name: FILE.into(), bytes: PNG.into() });
     let shown = until(patient, "the picture", |s| words(s).len() == 2).await;
     let picture = shown.visit.unwrap().chat.messages[1].attachment.clone().expect("a picture");
     let (reply, bytes) = tokio::sync::oneshot::channel();
-    patient.command(Command::Fetch(picture.attachment_id, reply));
+    patient.command(Command::Fetch { attachment: picture.attachment_id, reply });
     assert_eq!(bytes.await.expect("it is there"), PNG);
 
     doctor.command(Command::End);
@@ -91,19 +91,36 @@ async fn a_whole_visit_without_devices_and_without_a_name_in_the_log() {
             until(client, "the summary", |s| s.visit.as_ref().is_some_and(|v| v.summary.is_some())).await;
         assert_eq!(after.screen, Screen::After);
     }
-    patient.command(Command::Feedback(FeedbackRequest {
-        overall_rating: 5,
-        audio_quality: Some(4),
-        video_quality: None,
-        doctor_behaviour: Some(5),
-        review_text: Some(REVIEW.into()),
-        feedback_tags: vec![FeedbackTag::Thorough],
-        would_recommend: Some(true),
-    }));
+    patient.command(Command::Feedback {
+        feedback: FeedbackRequest {
+            overall_rating: 5,
+            audio_quality: Some(4),
+            video_quality: None,
+            doctor_behaviour: Some(5),
+            review_text: Some(REVIEW.into()),
+            feedback_tags: vec![FeedbackTag::Thorough],
+            would_recommend: Some(true),
+        },
+    });
     until(patient, "the thanks", |s| s.visit.as_ref().is_some_and(|v| v.feedback_given)).await;
     patient.command(Command::History);
     let past = until(patient, "the history", |s| s.history.is_some()).await;
     assert_eq!(past.history.unwrap().items.len(), 1);
+    let session = visit.clinic.session;
+    patient.command(Command::OpenPast { session });
+    let has_all =
+        |s: &Snapshot| s.past.as_ref().is_some_and(|past| past.feedback.is_some() && past.chat.is_some());
+    let opened = until(patient, "the past visit", has_all).await;
+    let past = opened.past.unwrap();
+    assert_eq!(past.chat.unwrap().messages.len(), 2);
+    assert_eq!(past.feedback.unwrap().overall_rating, 5);
+    let (reply, bytes) = tokio::sync::oneshot::channel();
+    patient.command(Command::Fetch { attachment: picture.attachment_id, reply });
+    assert_eq!(bytes.await.expect("it is still there"), PNG);
+    doctor.command(Command::Recall { session });
+    let is_asked_back = |s: &Snapshot| s.sessions.iter().any(|one| one.recalled_from == Some(session));
+    until(patient, "being asked back", is_asked_back).await;
+    until(doctor, "the room", |s| s.screen == Screen::Home && is_asked_back(s)).await;
     let mut clinic = visit.close().await;
     clinic.service.stop().await;
 

@@ -7,9 +7,11 @@
 pub mod call;
 pub mod chat;
 pub mod link;
+pub mod reach;
 pub mod snapshot;
 
 pub use call::{Call, CallAction, CallInput, CallPhase};
 pub use chat::{ChatAction, ChatLog};
 pub use link::{Backoff, RECONNECTION_WINDOW};
+pub use reach::ReachLog;
 pub use snapshot::Snapshot;

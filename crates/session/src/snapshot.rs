@@ -2,7 +2,8 @@
 //! just loaded is right after one.
 
 use bedside_protocol::{
-    ChatMessage, ClientMessageId, HistoryPage, Party, PresenceStatus, Session, Summary, Text, User,
+    ChatMessage, ClientMessageId, FeedbackRequest, HistoryPage, Party, PresenceStatus, Session, Summary,
+    Text, User,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -13,6 +14,8 @@ use ts_rs::TS;
 pub struct Snapshot {
     /// The service's address, as the person knows it.
     pub service: String,
+    /// Whose service that is, where it says so.
+    pub clinic: Option<String>,
     /// Who is signed in.
     pub user: Option<User>,
     /// The realtime link to the service.
@@ -25,6 +28,10 @@ pub struct Snapshot {
     pub visit: Option<Visit>,
     /// Past visits, once asked for.
     pub history: Option<HistoryPage>,
+    /// The past visit that is open.
+    pub past: Option<PastVisit>,
+    /// How well the service is reached, while the waiting room looks at it.
+    pub connection: Connection,
     /// Camera, microphone, speaker.
     pub devices: Devices,
     /// Something is being asked of the service; the button that did it waits.
@@ -55,6 +62,55 @@ pub enum Screen {
     After,
     /// Past visits.
     History,
+    /// One of them.
+    Past,
+}
+
+/// How well the service is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// In a word.
+    pub reach: Reach,
+    /// The usual time until it answers, milliseconds.
+    pub round_trip_ms: Option<u32>,
+}
+
+/// How well the service is reached, in a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum Reach {
+    /// Not looked at for long enough.
+    #[default]
+    Unknown,
+    /// As quickly as a conversation needs.
+    Good,
+    /// So slowly that two people will talk into one another.
+    Slow,
+    /// Not at all.
+    Lost,
+}
+
+/// A past visit.
+#[derive(Clone, PartialEq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct PastVisit {
+    /// What it came to.
+    pub summary: Summary,
+    /// What was written; none until it is here.
+    pub chat: Option<PastChat>,
+    /// What the patient said of it.
+    pub feedback: Option<FeedbackRequest>,
+}
+
+/// What was written in a past visit.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct PastChat {
+    /// In order.
+    pub messages: Vec<ChatMessage>,
+    /// Whether there are older ones to fetch.
+    pub has_older: bool,
 }
 
 /// The realtime link to the service.
@@ -128,6 +184,8 @@ pub struct Visit {
     pub elapsed_seconds: u64,
     /// Whether the clock runs.
     pub clock_runs: bool,
+    /// Minutes until it ends by itself, begun ones counted; only when that is near.
+    pub minutes_left: Option<u32>,
     /// What it came to, once it has ended.
     pub summary: Option<Summary>,
     /// Whether feedback was given just now.
@@ -245,6 +303,23 @@ pub struct Devices {
     pub test_sound_plays: bool,
     /// The person said that they heard it, or that they did not.
     pub test_sound_heard: Option<bool>,
+    /// Hearing oneself.
+    pub echo_test: EchoTest,
+}
+
+/// Hearing oneself: a few seconds are recorded and played back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum EchoTest {
+    /// Not asked for.
+    #[default]
+    Idle,
+    /// Recording.
+    Listening,
+    /// Playing what was recorded.
+    Playing,
+    /// It was played.
+    Played,
 }
 
 /// One kind of device.

@@ -8,11 +8,11 @@ export type Ask = { "ask": "signIn",
  */
 service: string, 
 /**
- * E-mail address.
+ * With this address.
  */
 email: string, 
 /**
- * Password.
+ * And this password.
  */
 password: string, } | { "ask": "register", 
 /**
@@ -20,17 +20,29 @@ password: string, } | { "ask": "register",
  */
 service: string, 
 /**
- * Name.
+ * The name the doctor sees.
  */
 name: string, 
 /**
- * E-mail address.
+ * With this address.
  */
 email: string, 
 /**
- * Password.
+ * And this password.
  */
-password: string, } | { "ask": "signOut" } | { "ask": "home" } | { "ask": "history" } | { "ask": "enter", 
+password: string, } | { "ask": "signOut" } | { "ask": "home" } | { "ask": "history" } | { "ask": "openPast", 
+/**
+ * Which.
+ */
+session: SessionId, } | { "ask": "recall", 
+/**
+ * Which.
+ */
+session: SessionId, } | { "ask": "lookUp", 
+/**
+ * The service's address.
+ */
+service: string, } | { "ask": "enter", 
 /**
  * Which.
  */
@@ -78,11 +90,11 @@ device: DeviceKind,
 /**
  * Which one; none for the system's choice.
  */
-id: string | null, } | { "ask": "testSound" } | { "ask": "testSoundHeard", 
+id: string | null, } | { "ask": "lookForDevices" } | { "ask": "testSound" } | { "ask": "testSoundHeard", 
 /**
  * Whether.
  */
-heard: boolean, } | { "ask": "dismiss" };
+heard: boolean, } | { "ask": "echoTest" } | { "ask": "dismiss" };
 
 export type Attachment = { 
 /**
@@ -202,6 +214,16 @@ timestamp: string, };
 
 export type ClientMessageId = string;
 
+export type Connection = { 
+/**
+ * In a word.
+ */
+reach: Reach, 
+/**
+ * The usual time until it answers, milliseconds.
+ */
+roundTripMs: number | null, };
+
 export type ConsultationMode = "VIDEO" | "AUDIO" | "CHAT";
 
 export type DeviceCheck = { 
@@ -282,7 +304,13 @@ testSoundPlays: boolean,
 /**
  * The person said that they heard it, or that they did not.
  */
-testSoundHeard: boolean | null, };
+testSoundHeard: boolean | null, 
+/**
+ * Hearing oneself.
+ */
+echoTest: EchoTest, };
+
+export type EchoTest = "idle" | "listening" | "playing" | "played";
 
 export type EndReason = "completed" | "patient_left" | "doctor_left" | "timeout" | "connection_lost" | "cancelled" | "declined" | "no_show" | "error";
 
@@ -337,6 +365,30 @@ export type MessageStatus = "sent" | "delivered" | "read";
 export type MessageType = "text" | "image" | "file";
 
 export type Party = "PATIENT" | "DOCTOR";
+
+export type PastChat = { 
+/**
+ * In order.
+ */
+messages: Array<ChatMessage>, 
+/**
+ * Whether there are older ones to fetch.
+ */
+hasOlder: boolean, };
+
+export type PastVisit = { 
+/**
+ * What it came to.
+ */
+summary: Summary, 
+/**
+ * What was written; none until it is here.
+ */
+chat: PastChat | null, 
+/**
+ * What the patient said of it.
+ */
+feedback: FeedbackRequest | null, };
 
 export type PendingMessage = { 
 /**
@@ -404,9 +456,11 @@ relayed: boolean,
  */
 sending: SentPicture | null, };
 
+export type Reach = "unknown" | "good" | "slow" | "lost";
+
 export type Role = "PATIENT" | "DOCTOR" | "CLINIC_ADMIN";
 
-export type Screen = "starting" | "signIn" | "home" | "check" | "waiting" | "calledIn" | "call" | "after" | "history";
+export type Screen = "starting" | "signIn" | "home" | "check" | "waiting" | "calledIn" | "call" | "after" | "history" | "past";
 
 export type SentPicture = { 
 /**
@@ -527,6 +581,10 @@ export type Snapshot = {
  */
 service: string, 
 /**
+ * Whose service that is, where it says so.
+ */
+clinic: string | null, 
+/**
  * Who is signed in.
  */
 user: User | null, 
@@ -550,6 +608,14 @@ visit: Visit | null,
  * Past visits, once asked for.
  */
 history: HistoryPage | null, 
+/**
+ * The past visit that is open.
+ */
+past: PastVisit | null, 
+/**
+ * How well the service is reached, while the waiting room looks at it.
+ */
+connection: Connection, 
 /**
  * Camera, microphone, speaker.
  */
@@ -704,6 +770,10 @@ elapsedSeconds: number,
  * Whether the clock runs.
  */
 clockRuns: boolean, 
+/**
+ * Minutes until it ends by itself, begun ones counted; only when that is near.
+ */
+minutesLeft: number | null, 
 /**
  * What it came to, once it has ended.
  */

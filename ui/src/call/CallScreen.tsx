@@ -1,4 +1,5 @@
 import {
+  Clock,
   MessageSquare,
   Mic,
   MicOff,
@@ -120,6 +121,11 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
         <StageNotes visit={visit} other={other} held={held}>
           <Problem problem={snapshot.problem} />
           {snapshot.link !== "up" && <p role="status">{t("app.reconnecting")}</p>}
+          {visit.minutesLeft !== null && (
+            <p role="status">
+              <Clock aria-hidden size={20} /> {t("call.minutesLeft", { count: visit.minutesLeft })}
+            </p>
+          )}
           <DeviceTrouble devices={devices} hasPicture={hasPicture} />
           {devices.microphoneIsSilent && microphoneOn && (
             <p role="status">

@@ -4,9 +4,9 @@ import { Button, FileTrigger, Form, Input, Label, TextField } from "react-aria-c
 import { useTranslation } from "react-i18next";
 
 import { useAsk, useBackend } from "../api/context";
-import type { ChatMessage, Visit } from "../api/bindings";
-import { clock } from "../i18n";
+import type { Visit } from "../api/bindings";
 import { Notice } from "../parts/Notice";
+import { Message } from "./Message";
 
 /** How long a pause ends "is writing…". */
 const TYPING_PAUSE_MS = 3_000;
@@ -163,76 +163,5 @@ export function ChatPanel({
         </Button>
       </Form>
     </aside>
-  );
-}
-
-function Message({ message, isMine }: { message: ChatMessage; isMine: boolean }) {
-  const { t } = useTranslation();
-  return (
-    <div className={isMine ? "message mine" : "message"}>
-      <span className="meta">
-        {isMine ? t("chat.you") : message.senderName}, {clock(message.timestamp)}
-      </span>
-      {message.content}
-      {message.attachment && <File message={message} />}
-      {isMine && <span className="meta">{t(`chat.${message.status}`)}</span>}
-    </div>
-  );
-}
-
-/** A picture is shown; another file is a button that saves it. */
-function File({ message }: { message: ChatMessage }) {
-  const { t } = useTranslation();
-  const backend = useBackend();
-  const [url, setUrl] = useState<string | null>(null);
-  const [attempt, setAttempt] = useState(1);
-  const [hasFailed, setFailed] = useState(false);
-  const { attachment } = message;
-  const id = attachment?.attachmentId;
-  const type = attachment?.mimeType ?? "application/octet-stream";
-  useEffect(() => {
-    if (id === undefined) return;
-    let made: string | null = null;
-    let gone = false;
-    backend.fetchFile(id).then(
-      (bytes) => {
-        if (gone) return;
-        made = URL.createObjectURL(new Blob([bytes], { type }));
-        setUrl(made);
-      },
-      () => {
-        if (!gone) setFailed(true);
-      },
-    );
-    return () => {
-      gone = true;
-      if (made !== null) URL.revokeObjectURL(made);
-    };
-  }, [backend, id, type, attempt]);
-  if (!attachment) return null;
-  const name = attachment.fileName;
-  if (hasFailed) {
-    return (
-      <p role="status">
-        {t("chat.notFetched", { name })}{" "}
-        <Button
-          className="button outlined"
-          onPress={() => {
-            setFailed(false);
-            setAttempt(attempt + 1);
-          }}
-        >
-          {t("chat.fetchAgain")}
-        </Button>
-      </p>
-    );
-  }
-  if (message.messageType === "image") {
-    return url === null ? <p>{name}</p> : <img src={url} alt={t("chat.image", { name })} />;
-  }
-  return (
-    <a className="button outlined" href={url ?? undefined} download={name}>
-      {t("chat.save", { name })}
-    </a>
   );
 }

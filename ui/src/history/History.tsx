@@ -1,26 +1,17 @@
 import { ArrowLeft, ChevronRight } from "lucide-react";
 import { useState } from "react";
-import {
-  Button,
-  Disclosure,
-  DisclosurePanel,
-  Heading,
-  Input,
-  Label,
-  SearchField,
-} from "react-aria-components";
+import { Button, Input, Label, SearchField } from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
 import type { HistoryPage, Summary } from "../api/bindings";
-import { SummaryFacts } from "../after/SummaryFacts";
 import { useMode } from "../home/when";
 import { dayAndClock, month } from "../i18n";
 
 /** Few enough to see at a glance: a search would only be in the way. */
 const SEARCHABLE_FROM = 3;
 
-/** Past visits by month; one opens to what it came to. */
+/** Past visits by month; one opens to what it came to, what was written and how it was rated. */
 export function History({ history, isDoctor }: { history: HistoryPage | null; isDoctor: boolean }) {
   const { t } = useTranslation();
   const ask = useAsk();
@@ -50,28 +41,28 @@ export function History({ history, isDoctor }: { history: HistoryPage | null; is
           <h2>{heading}</h2>
           <div className="card list-card">
             {visits.map((visit) => (
-              <Disclosure key={visit.sessionId} className="past">
-                <Heading level={3}>
-                  <Button slot="trigger" className="past-line" data-do="past">
-                    <ChevronRight aria-hidden size={20} />
-                    <span className="grow">
-                      <strong>{name(visit)}</strong>
-                      <br />
-                      <span className="quiet">
-                        {visit.startTime !== undefined && `${dayAndClock(visit.startTime)}, `}
-                        {mode(visit.consultationMode)}
-                      </span>
-                    </span>
+              <h3 key={visit.sessionId} className="past">
+                <Button
+                  className="past-line"
+                  data-do="past"
+                  onPress={() => {
+                    ask({ ask: "openPast", session: visit.sessionId });
+                  }}
+                >
+                  <span className="grow">
+                    <strong>{name(visit)}</strong>
+                    <br />
                     <span className="quiet">
-                      {t("after.minutes", { count: visit.actualDuration })}
+                      {visit.startTime !== undefined && `${dayAndClock(visit.startTime)}, `}
+                      {mode(visit.consultationMode)}
                     </span>
-                  </Button>
-                </Heading>
-                <DisclosurePanel className="past-panel">
-                  <SummaryFacts summary={visit} party={isDoctor ? "DOCTOR" : "PATIENT"} />
-                  {visit.feedbackSubmitted && <p className="quiet">{t("history.rated")}</p>}
-                </DisclosurePanel>
-              </Disclosure>
+                  </span>
+                  <span className="quiet">
+                    {t("after.minutes", { count: visit.actualDuration })}
+                  </span>
+                  <ChevronRight aria-hidden size={20} />
+                </Button>
+              </h3>
             ))}
           </div>
         </section>

@@ -60,7 +60,13 @@ function NextVisit({ session }: { session: Session }) {
   const mode = useMode();
   return (
     <section className="card next-visit" aria-label={t("home.nextVisit")}>
-      <p className="quiet">{runs(session) ? t("home.returnLead") : t("home.nextVisit")}</p>
+      <p className="quiet">
+        {runs(session)
+          ? t("home.returnLead")
+          : session.recalledFrom === undefined
+            ? t("home.nextVisit")
+            : t("home.recalled")}
+      </p>
       <div className="row">
         <Initials name={session.doctor.name} size={88} />
         <div className="grow">

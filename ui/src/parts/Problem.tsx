@@ -31,6 +31,19 @@ export function Problem({ problem }: { problem: UiProblem | null }) {
   );
 }
 
+/** What can be wrong with what was typed. */
+export type Field = "email" | "password";
+
+/** Whether a problem belongs under a field: under that one, or under any. */
+export function isOfField(problem: UiProblem | null, field?: Field): boolean {
+  const of: Partial<Record<UiProblem["code"], Field>> = {
+    emailTaken: "email",
+    wrongCredentials: "password",
+  };
+  const its = problem ? of[problem.code] : undefined;
+  return its !== undefined && (field === undefined || its === field);
+}
+
 /** What nobody did wrong. */
 function isNoFault(code: UiProblem["code"]): boolean {
   return code === "unreachable" || code === "patientGone" || code === "noAnswer";

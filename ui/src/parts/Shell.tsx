@@ -37,7 +37,7 @@ export function Shell({ snapshot, children }: { snapshot: Snapshot; children: Re
     <>
       <header className="bar">
         <span className="brand">
-          <HeartHandshake aria-hidden /> {t("app.name")}
+          <HeartHandshake aria-hidden /> {snapshot.clinic ?? t("app.name")}
         </span>
         {between && snapshot.screen !== "history" && (
           <Button

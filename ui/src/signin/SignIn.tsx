@@ -16,7 +16,7 @@ import { useTranslation } from "react-i18next";
 import { useAsk } from "../api/context";
 import { forgetDrafts } from "../chat/ChatPanel";
 import type { Snapshot } from "../api/bindings";
-import { Problem } from "../parts/Problem";
+import { Problem, isOfField, type Field } from "../parts/Problem";
 
 /** Sign in, or make a patient's account. What was typed stays, whatever the service says. */
 export function SignIn({ snapshot }: { snapshot: Snapshot }) {
@@ -29,6 +29,7 @@ export function SignIn({ snapshot }: { snapshot: Snapshot }) {
   const [name, setName] = useState("");
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
+  const wrong = (field: Field) => isOfField(snapshot.problem, field);
   const submit = () => {
     if (isNew) ask({ ask: "register", service, name, email, password });
     else ask({ ask: "signIn", service, email, password });
@@ -36,7 +37,7 @@ export function SignIn({ snapshot }: { snapshot: Snapshot }) {
   return (
     <main className="sign-in">
       <span className="brand">
-        <HeartHandshake aria-hidden size={32} /> {t("app.name")}
+        <HeartHandshake aria-hidden size={32} /> {snapshot.clinic ?? t("app.name")}
       </span>
       <Form
         className="card stack"
@@ -49,7 +50,7 @@ export function SignIn({ snapshot }: { snapshot: Snapshot }) {
           <h1>{isNew ? t("signIn.registerTitle") : t("signIn.title")}</h1>
           <p className="quiet">{isNew ? t("signIn.registerLead") : t("signIn.lead")}</p>
         </div>
-        <Problem problem={snapshot.problem} />
+        {!isOfField(snapshot.problem) && <Problem problem={snapshot.problem} />}
         {isNew && (
           <TextField className="field" isRequired value={name} onChange={setName} maxLength={100}>
             <Label>{t("signIn.name")}</Label>
@@ -59,8 +60,17 @@ export function SignIn({ snapshot }: { snapshot: Snapshot }) {
         )}
         <TextField className="field" type="email" isRequired value={email} onChange={setEmail}>
           <Label>{t("signIn.email")}</Label>
-          <Input name="email" autoComplete="username" />
+          <Input
+            name="email"
+            autoComplete="username"
+            {...(wrong("email") ? { "aria-invalid": true, "aria-describedby": "wrong-email" } : {})}
+          />
           <FieldError className="error" />
+          {wrong("email") && (
+            <p className="error" role="alert" id="wrong-email">
+              {t("problem.emailTaken")}
+            </p>
+          )}
         </TextField>
         <TextField
           className="field"
@@ -72,7 +82,13 @@ export function SignIn({ snapshot }: { snapshot: Snapshot }) {
         >
           <Label>{t("signIn.password")}</Label>
           <div className="with-button">
-            <Input name="password" autoComplete={isNew ? "new-password" : "current-password"} />
+            <Input
+              name="password"
+              autoComplete={isNew ? "new-password" : "current-password"}
+              {...(wrong("password")
+                ? { "aria-invalid": true, "aria-describedby": "wrong-password" }
+                : {})}
+            />
             <Button
               className="button"
               onPress={() => {
@@ -84,12 +100,18 @@ export function SignIn({ snapshot }: { snapshot: Snapshot }) {
           </div>
           {isNew && <Text slot="description">{t("signIn.passwordHint")}</Text>}
           <FieldError className="error" />
+          {wrong("password") && (
+            <p className="error" role="alert" id="wrong-password">
+              {t("problem.wrongCredentials")}
+            </p>
+          )}
         </TextField>
         <Button type="submit" className="button main" data-do="submit">
           {isNew ? t("signIn.register") : t("signIn.submit")}
         </Button>
         <Button
           className="button"
+          data-do="newHere"
           onPress={() => {
             setNew(!isNew);
           }}
@@ -101,7 +123,15 @@ export function SignIn({ snapshot }: { snapshot: Snapshot }) {
             {t("signIn.otherClinic")}
           </Button>
           <DisclosurePanel>
-            <TextField className="field" isRequired value={service} onChange={setService}>
+            <TextField
+              className="field"
+              isRequired
+              value={service}
+              onChange={setService}
+              onBlur={() => {
+                ask({ ask: "lookUp", service });
+              }}
+            >
               <Label>{t("signIn.service")}</Label>
               <Input name="service" autoComplete="url" />
               <Text slot="description">{t("signIn.serviceHint")}</Text>

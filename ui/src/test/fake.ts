@@ -57,6 +57,7 @@ export const visit: Visit = {
   },
   elapsedSeconds: 65,
   clockRuns: true,
+  minutesLeft: null,
   summary: null,
   feedbackGiven: false,
 };
@@ -64,12 +65,15 @@ export const visit: Visit = {
 /** What the core says in that call. */
 export const snapshot: Snapshot = {
   service: "clinic.example",
+  clinic: null,
   user: patient,
   link: "up",
   screen: "call",
   sessions: [session],
   visit,
   history: null,
+  past: null,
+  connection: { reach: "good", roundTripMs: 24 },
   devices: {
     microphone: device,
     speaker: device,
@@ -77,6 +81,7 @@ export const snapshot: Snapshot = {
     microphoneIsSilent: false,
     testSoundPlays: false,
     testSoundHeard: null,
+    echoTest: "idle",
   },
   busy: false,
   problem: null,

@@ -3,13 +3,22 @@ import { Button } from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
-import type { Devices, Visit } from "../api/bindings";
+import type { Connection, Devices, Visit } from "../api/bindings";
 import { either } from "../i18n";
 import { OwnPicture } from "../parts/OwnPicture";
+import { ConnectionRow } from "./ConnectionRow";
 import { DeviceRows } from "./DeviceRows";
 
-/** The waiting room, first part: camera, microphone, speaker. Nothing here keeps anybody out. */
-export function Check({ visit, devices }: { visit: Visit; devices: Devices }) {
+/** The waiting room, first part: camera, microphone, speaker, line. Nothing here keeps anybody out. */
+export function Check({
+  visit,
+  devices,
+  connection,
+}: {
+  visit: Visit;
+  devices: Devices;
+  connection: Connection;
+}) {
   const { t } = useTranslation();
   const ask = useAsk();
   const { name } = visit.session.doctor;
@@ -26,10 +35,15 @@ export function Check({ visit, devices }: { visit: Visit; devices: Devices }) {
         <h1>{byVideo ? t("check.title") : t("check.titleSound")}</h1>
         <p className="quiet">{t("check.lead", { name })}</p>
       </div>
-      <div className={byVideo ? "check" : undefined}>
-        {byVideo && <OwnPicture camera={devices.camera} label={t("check.preview")} />}
+      <div className="check">
+        <div className="stack">
+          {byVideo && <OwnPicture camera={devices.camera} label={t("check.preview")} />}
+          <div className="card">
+            <ConnectionRow connection={connection} />
+          </div>
+        </div>
         <div className="card">
-          <DeviceRows devices={devices} withCamera={byVideo} />
+          <DeviceRows devices={devices} withCamera={byVideo} withEcho />
         </div>
       </div>
       <div className="next-step">

@@ -1,5 +1,5 @@
-import { CircleCheck, CircleDashed, TriangleAlert, Volume2 } from "lucide-react";
-import { useState, type ReactNode } from "react";
+import { CircleCheck, CircleDashed, Ear, TriangleAlert, Volume2 } from "lucide-react";
+import { useEffect, useState, type ReactNode } from "react";
 import {
   Button,
   Label,
@@ -17,18 +17,34 @@ import { LevelMeter } from "../parts/LevelMeter";
 
 const AUTOMATIC = "automatic";
 
+/** While somebody chooses, what they plug in shows as soon as they look up again. */
+const LOOK_EVERY_MS = 3_000;
+
 /** Camera, microphone and speaker: each with a tick or its trouble, and the fix. */
 export function DeviceRows({
   devices,
   withCamera = true,
+  withEcho = false,
 }: {
   devices: Devices;
   withCamera?: boolean;
+  /** Hearing oneself: not in a call, where one hears the other side. */
+  withEcho?: boolean;
 }) {
   const { t } = useTranslation();
   const ask = useAsk();
   const heard = devices.testSoundHeard;
   const [played, setPlayed] = useState(false);
+  useEffect(() => {
+    const look = () => {
+      ask({ ask: "lookForDevices" });
+    };
+    look();
+    const timer = setInterval(look, LOOK_EVERY_MS);
+    return () => {
+      clearInterval(timer);
+    };
+  }, [ask]);
   return (
     <div>
       {withCamera && (
@@ -40,7 +56,14 @@ export function DeviceRows({
         kind="microphone"
         state={devices.microphone}
         attention={devices.microphoneIsSilent}
-        extra={devices.microphone.works && <LevelMeter label={t("devices.level")} />}
+        extra={
+          devices.microphone.works && (
+            <>
+              <LevelMeter label={t("devices.level")} />
+              {withEcho && devices.speaker.works && <EchoTest stage={devices.echoTest} />}
+            </>
+          )
+        }
       >
         {devices.microphoneIsSilent
           ? t("devices.microphoneSilent")
@@ -101,6 +124,37 @@ export function DeviceRows({
   );
 }
 
+/** A few seconds of oneself, recorded and played back. */
+function EchoTest({ stage }: { stage: Devices["echoTest"] }) {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  const isOn = stage === "listening" || stage === "playing";
+  return (
+    <div className="chips">
+      <Button
+        className="button outlined"
+        data-do="echoTest"
+        isDisabled={isOn}
+        onPress={() => {
+          ask({ ask: "echoTest" });
+        }}
+      >
+        <Ear aria-hidden size={20} />
+        {t("devices.echo")}
+      </Button>
+      <span role="status" data-echo={stage}>
+        {stage === "listening"
+          ? t("devices.echoListening")
+          : stage === "playing"
+            ? t("devices.echoPlaying")
+            : stage === "played"
+              ? t("devices.echoPlayed")
+              : ""}
+      </span>
+    </div>
+  );
+}
+
 function Row({
   kind,
   state,
@@ -119,7 +173,11 @@ function Row({
   const troubled = state.trouble !== null || attention;
   const Icon = troubled ? TriangleAlert : state.works ? CircleCheck : CircleDashed;
   return (
-    <section className="device" aria-label={t(`devices.${kind}`)}>
+    <section
+      className="device"
+      aria-label={t(`devices.${kind}`)}
+      data-state={troubled ? "trouble" : state.works ? "works" : "opening"}
+    >
       <Icon
         aria-label={
           troubled

@@ -14,6 +14,13 @@ export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) 
   const ask = useAsk();
   const { session } = visit;
   const place = session.placeInLine;
+  // In steps of five: nobody can know it to the minute.
+  const wait = (minutes: number | undefined) =>
+    minutes === undefined
+      ? ""
+      : minutes === 0
+        ? t("waiting.soon")
+        : t("waiting.expected", { minutes: Math.ceil(minutes / 5) * 5 });
   return (
     <main className="page">
       <div className="waiting">
@@ -26,7 +33,8 @@ export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) 
                 <p role="status">
                   <strong>
                     {place === 1 ? t("waiting.next") : t("waiting.place", { count: place })}
-                  </strong>
+                  </strong>{" "}
+                  {wait(session.expectedWaitMinutes)}
                 </p>
               )}
             </div>

@@ -7,7 +7,7 @@ use bedside_protocol::{ConsultationMode, DeviceCheck};
 use bedside_session::snapshot::{DeviceChoice, DeviceState, DeviceTrouble, Devices};
 
 use super::{App, Event};
-use crate::{DeviceKind, settings::Settings, video::CameraEvent};
+use crate::{DeviceKind, audio::Shared, settings::Settings, video::CameraEvent};
 
 /// How often it is looked whether a device came back or failed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -67,14 +67,15 @@ impl DevicesState {
         }
     }
 
-    pub(super) fn snapshot(&self, is_silent: bool, test_sound_plays: bool) -> Devices {
+    pub(super) fn snapshot(&self, audio: &Shared) -> Devices {
         Devices {
             microphone: self.microphone.clone(),
             speaker: self.speaker.clone(),
             camera: self.camera.clone(),
-            microphone_is_silent: is_silent,
-            test_sound_plays,
+            microphone_is_silent: audio.is_silent(),
+            test_sound_plays: audio.plays_test_sound(),
             test_sound_heard: self.test_sound_heard,
+            echo_test: audio.echo_test(),
         }
     }
 }
@@ -144,6 +145,7 @@ impl App {
         self.devices.speaker_opening += 1;
         self.audio.no_capture();
         self.audio.no_playout();
+        self.audio.test_echo(false);
         self.video.set_camera(None, false);
         let streams = (self.devices.microphone_stream.take(), self.devices.speaker_stream.take());
         self.tasks.spawn_blocking(move || drop(streams));
@@ -184,6 +186,14 @@ impl App {
             let opened = opened.await.unwrap_or_else(|error| Err(Trouble::Other(error.to_string())));
             Event::Device(DeviceEvent::Speaker(number, opened))
         });
+    }
+
+    /// Records a few seconds and plays them back. In a call one hears the other side.
+    pub(super) fn test_echo(&mut self) {
+        if self.visit.as_ref().is_some_and(|visit| visit.call.is_none()) {
+            self.open_speaker();
+            self.audio.test_echo(true);
+        }
     }
 
     pub(super) fn set_microphone(&mut self, on: bool) {

@@ -17,7 +17,13 @@ const RING_EVERY: Duration = Duration::from_secs(3);
 
 impl App {
     pub(super) async fn on_command(&mut self, command: Command) {
-        if !matches!(command, Command::Typing(_) | Command::ChatOpen(_)) {
+        if !matches!(
+            command,
+            Command::Typing { .. }
+                | Command::ChatOpen { .. }
+                | Command::LookUp { .. }
+                | Command::LookForDevices
+        ) {
             self.problem = None;
         }
         match command {
@@ -27,7 +33,7 @@ impl App {
             Command::Register { service, name, email, password } => {
                 self.sign_in(account::Credentials { service, email, password, register_as: Some(name) });
             }
-            Command::Fetch(attachment, reply) => self.fetch(attachment, reply),
+            Command::Fetch { attachment, reply } => self.fetch(attachment, reply),
             Command::SignOut => {
                 if let Some(signed_in) = self.signed_in.clone() {
                     self.tasks.spawn(async move {
@@ -46,46 +52,39 @@ impl App {
                     self.refresh_sessions();
                 }
             }
-            Command::History => {
-                let before =
-                    self.history.as_ref().filter(|_| self.screen == Screen::History).and_then(|h| h.next);
-                self.screen = Screen::History;
-                if before.is_none() {
-                    self.history = None;
-                }
-                self.insist(
-                    move |api| async move { api.history(before).await },
-                    move |page| Event::History(before, page),
-                );
-            }
-            Command::Enter(id) => self.enter(id).await,
-            Command::Admit(id) => self.admit(id).await,
+            Command::History => self.show_history(),
+            Command::Enter { session } => self.enter(session).await,
+            Command::Admit { session } => self.admit(session).await,
             Command::Ready => self.ready(),
             Command::Join => self.join_call().await,
             Command::Leave => self.leave().await,
             Command::End => self.end().await,
-            Command::Hold(true) => self.act("pause"),
-            Command::Hold(false) => self.act("resume"),
+            Command::Hold { on } => self.act(if on { "pause" } else { "resume" }),
             Command::Rejoin => self.on_call(CallInput::Rejoin).await,
-            Command::SendText(text) => self.write(text),
+            Command::SendText { text } => self.write(text),
             Command::SendFile { name, bytes } => self.upload(name, bytes),
-            Command::Discard(id) => {
+            Command::Discard { id } => {
                 if let Some(visit) = &mut self.visit {
                     visit.chat.discard(id);
                 }
             }
             Command::OlderMessages => self.older_messages(),
-            Command::ChatOpen(open) => self.chat_open(open),
-            Command::Typing(typing) => self.typing(typing),
-            Command::Feedback(feedback) => self.give_feedback(feedback),
-            Command::Switch(kind, on) => self.switch(kind, on).await,
-            Command::Choose(kind, id) => self.choose(kind, id),
+            Command::ChatOpen { open } => self.chat_open(open),
+            Command::Typing { typing } => self.typing(typing),
+            Command::Feedback { feedback } => self.give_feedback(feedback),
+            Command::Switch { device, on } => self.switch(device, on).await,
+            Command::Choose { device, id } => self.choose(device, id),
+            Command::LookForDevices => self.list_devices(),
             Command::TestSound => {
                 self.open_speaker();
                 self.audio.play_test_sound();
                 self.devices.test_sound_heard = None;
             }
-            Command::TestSoundHeard(heard) => self.devices.test_sound_heard = Some(heard),
+            Command::TestSoundHeard { heard } => self.devices.test_sound_heard = Some(heard),
+            Command::EchoTest => self.test_echo(),
+            Command::Recall { session } => self.recall(session),
+            Command::LookUp { service } => self.look_up(service),
+            Command::OpenPast { session } => self.open_past(session),
             Command::Dismiss => self.asking = None,
         }
     }
@@ -137,6 +136,23 @@ impl App {
                     visit.feedback_given = true;
                 }
             }
+            Event::Clinic(service, name) => {
+                // Another address may have been typed meanwhile.
+                if service == self.looking_up {
+                    self.clinic = name;
+                }
+            }
+            Event::Reached(round_trip) => self.on_reached(round_trip),
+            Event::Recalled(Ok(session)) => {
+                self.busy = false;
+                self.end_visit().await;
+                self.screen = Screen::Home;
+                self.refresh_sessions();
+                tracing::debug!(session = %session.session_id, "re-called");
+            }
+            Event::PastPage(id, Ok(page)) => self.on_past_page(id, page),
+            Event::PastFeedback(id, Ok(given)) => self.on_past_feedback(id, given),
+            Event::PastFeedback(_, Err(error)) if Self::is_no_feedback(&error) => {}
             Event::History(None, Ok(page)) => self.history = Some(page),
             Event::History(before, Ok(page)) => {
                 // One that was asked for twice is taken once.
@@ -154,6 +170,9 @@ impl App {
             | Event::Uploaded(_, Err(error))
             | Event::Summary(_, Err(error))
             | Event::FeedbackGiven(_, Err(error))
+            | Event::Recalled(Err(error))
+            | Event::PastPage(_, Err(error))
+            | Event::PastFeedback(_, Err(error))
             | Event::History(_, Err(error)) => {
                 self.busy = false;
                 self.fail(&error);
@@ -239,7 +258,13 @@ impl App {
                 match self.sessions.iter_mut().find(|known| known.session_id == session.session_id) {
                     Some(known) if session.revision >= known.revision => known.clone_from(&session),
                     Some(_) => {}
-                    None => self.refresh_sessions(),
+                    None => {
+                        // Asked back after a visit: nobody looks for that by themselves.
+                        if session.recalled_from.is_some() && self.party() == Party::Patient {
+                            self.chime();
+                        }
+                        self.refresh_sessions();
+                    }
                 }
                 // Somebody else's place in the line changes with it.
                 if self.user.as_ref().is_some_and(|user| user.role == Role::Patient)
@@ -306,6 +331,7 @@ impl App {
         self.on_call(CallInput::Tick).await;
         self.tend_visit().await;
         self.tend_devices();
+        self.tend_reach();
     }
 
     /// Whether a session that changed is a patient who has just come into this doctor's waiting room.

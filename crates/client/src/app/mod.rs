@@ -2,6 +2,8 @@
 
 mod devices;
 mod events;
+mod past;
+mod reach;
 mod view;
 mod visit;
 
@@ -13,7 +15,7 @@ use std::{
 use bedside_backends::{BackendError, Realtime, RealtimeEvent, SignedIn};
 use bedside_devices::Sound;
 use bedside_protocol::{
-    ChatPage, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId, Summary, User,
+    ChatPage, FeedbackRequest, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId, Summary, User,
 };
 use bedside_session::{
     Backoff, Snapshot,
@@ -32,6 +34,8 @@ use crate::{
     video::{CameraEvent, Video},
 };
 use devices::{DeviceEvent, DevicesState};
+use past::Past;
+use reach::Reaching;
 use visit::VisitState;
 
 /// Events waiting for the actor: answers of the service, devices. Senders wait when it is full.
@@ -71,6 +75,13 @@ pub(crate) enum Event {
     Uploaded(SessionId, Result<OutgoingMessage, BackendError>),
     Summary(SessionId, Result<Summary, BackendError>),
     FeedbackGiven(SessionId, Result<(), BackendError>),
+    /// Whose service this is, as the one at this address says.
+    Clinic(String, Option<String>),
+    /// The service answered after this time, or not.
+    Reached(Option<Duration>),
+    Recalled(Result<Session, BackendError>),
+    PastPage(SessionId, Result<ChatPage, BackendError>),
+    PastFeedback(SessionId, Result<FeedbackRequest, BackendError>),
     /// The page before this visit, or the first.
     History(Option<SessionId>, Result<HistoryPage, BackendError>),
     Camera(CameraEvent),
@@ -109,6 +120,11 @@ pub(crate) struct App {
     sessions_asked: Asked,
     sessions_answered: Asked,
     history: Option<HistoryPage>,
+    past: Option<Past>,
+    reach: Reaching,
+    clinic: Option<String>,
+    /// The address whose clinic was asked for last.
+    looking_up: String,
     visit: Option<VisitState>,
     busy: bool,
     problem: Option<UiProblem>,
@@ -168,6 +184,10 @@ impl App {
             sessions_asked: 0,
             sessions_answered: 0,
             history: None,
+            past: None,
+            reach: Reaching::default(),
+            clinic: None,
+            looking_up: String::new(),
             visit: None,
             busy: false,
             problem: None,
@@ -189,6 +209,7 @@ impl App {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         self.list_devices();
+        self.look_up(self.service.clone());
         self.resume();
         loop {
             tokio::select! {
@@ -361,7 +382,8 @@ impl App {
             }
         });
         (self.signed_in, self.user, self.link, self.screen) = (None, None, Link::Off, Screen::SignIn);
-        (self.sessions, self.history, self.busy, self.asking) = (vec![], None, false, None);
+        (self.sessions, self.history, self.past) = (vec![], None, None);
+        (self.busy, self.asking) = (false, None);
         std::mem::take(&mut self.signed_out).cancel();
         // What was asked for this person and is still under way is not the next one's.
         self.account += 1;

@@ -2,21 +2,24 @@
 
 use bedside_session::{
     Snapshot,
-    snapshot::{Chat, Devices, Link, PendingMessage, Screen, Visit},
+    snapshot::{Chat, Connection, Devices, Link, PendingMessage, Screen, Visit},
 };
 
-use super::{App, visit::VisitState};
+use super::{App, past::Past, visit::VisitState};
 
 /// Before anything is known.
 pub(super) fn first(service: &str) -> Snapshot {
     Snapshot {
         service: service.to_owned(),
+        clinic: None,
         user: None,
         link: Link::Off,
         screen: Screen::Starting,
         sessions: vec![],
         visit: None,
         history: None,
+        past: None,
+        connection: Connection::default(),
         devices: Devices::default(),
         busy: false,
         problem: None,
@@ -28,15 +31,16 @@ impl App {
     pub(super) fn show(&self) {
         let now = Snapshot {
             service: self.service.clone(),
+            clinic: self.clinic.clone(),
             user: self.user.clone(),
             link: self.link,
             screen: self.screen,
             sessions: self.sessions.clone(),
             visit: self.visit.as_ref().map(|visit| self.view_visit(visit)),
             history: self.history.clone(),
-            devices: self
-                .devices
-                .snapshot(self.audio.shared.is_silent(), self.audio.shared.plays_test_sound()),
+            past: self.past.as_ref().map(Past::view),
+            connection: self.reach.view(),
+            devices: self.devices.snapshot(&self.audio.shared),
             busy: self.busy,
             problem: self.problem.clone(),
         };
@@ -70,6 +74,7 @@ impl App {
             call: visit.call.as_ref().map(|call| call.state(self.now())),
             elapsed_seconds: visit.session.elapsed_seconds + since,
             clock_runs,
+            minutes_left: visit.minutes_left(),
             summary: visit.summary.clone(),
             feedback_given: visit.feedback_given,
             session: visit.session.clone(),

@@ -23,6 +23,8 @@ use crate::call::{self, ActiveCall};
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// And never sooner than this, whatever lifetime the service gave.
 const RENEW_AFTER: Duration = Duration::from_secs(30);
+/// How long before a visit ends by itself both are told (requirements §2.2).
+const WARN_BEFORE_MINUTES: u32 = 5;
 /// How long the other side counts as writing after it last said so.
 const TYPING_LASTS: Duration = Duration::from_secs(6);
 
@@ -75,6 +77,16 @@ impl Joining {
 }
 
 impl VisitState {
+    /// Minutes until the visit ends by itself, by the service's clock; only when that is near.
+    pub(super) fn minutes_left(&self) -> Option<u32> {
+        let end = self.session.ends_by_itself?;
+        let left = end.duration_since(self.session.as_of).as_secs();
+        let left = left - i64::try_from(self.session_at.elapsed().as_secs()).unwrap_or(i64::MAX);
+        // A minute begun counts: nobody is told of none while there is some left.
+        let minutes = u32::try_from((left.max(0) + 59) / 60).ok()?;
+        (minutes <= WARN_BEFORE_MINUTES).then_some(minutes)
+    }
+
     /// Whether this person's sound and picture may leave the machine.
     fn opens_gate(&self) -> bool {
         self.wants_call
@@ -553,8 +565,7 @@ impl App {
     }
 
     pub(super) fn fetch(&self, attachment: AttachmentId, reply: oneshot::Sender<Bytes>) {
-        let Some((visit, api)) = self.visit.as_ref().zip(self.signed_in.clone()) else { return };
-        let id = visit.session.session_id;
+        let Some((id, api)) = self.visit_of(attachment).zip(self.signed_in.clone()) else { return };
         self.tasks.spawn(async move {
             match api.download(id, attachment).await {
                 // The page may have gone on meanwhile.
@@ -565,6 +576,9 @@ impl App {
     }
 
     pub(super) fn older_messages(&mut self) {
+        if self.screen == Screen::Past {
+            return self.fetch_past_page();
+        }
         let Some((id, oldest)) =
             self.visit.as_ref().and_then(|v| Some((v.session.session_id, v.chat.oldest()?)))
         else {

@@ -82,11 +82,11 @@ impl Visit {
     pub async fn talk(&self) {
         let id = self.clinic.session;
         until(&self.patient, "the appointment", |s| s.sessions.iter().any(|s| s.session_id == id)).await;
-        self.patient.command(Command::Enter(id));
+        self.patient.command(Command::Enter { session: id });
         until(&self.patient, "the check", |s| s.screen == Screen::Check).await;
         self.patient.command(Command::Ready);
         until(&self.doctor, "the patient's arrival", |s| s.sessions.iter().any(|s| s.patient_ready)).await;
-        self.doctor.command(Command::Admit(id));
+        self.doctor.command(Command::Admit { session: id });
         until(&self.patient, "being called in", |s| s.screen == Screen::CalledIn).await;
         self.patient.command(Command::Join);
         until(&self.doctor, "the doctor's connection", is_connected).await;
