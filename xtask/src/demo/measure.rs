@@ -10,11 +10,17 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{person::Person, world::World};
+use super::{
+    person::Person,
+    world::{Recording, World},
+};
 use crate::{python, root};
 
 /// A gap between two new pictures from which the picture counts as frozen.
 const FROZEN_MS: f64 = 200.0;
+
+/// Why there is no score where there may be none.
+pub(crate) const NO_SCORER: &str = "the scorer could not be installed";
 
 /// Installs what reads the fake camera's code back.
 pub(crate) async fn install_probe(person: &Person) -> Result<()> {
@@ -69,13 +75,33 @@ pub(crate) fn speech(folder: &Path, voice: &str, words: &str) -> Result<PathBuf>
     Ok(file)
 }
 
-/// Speaks from one to the other and scores what came out of the `ear` there.
-pub(crate) fn sound(from: &World, to: &World, ear: &str, speech: &Path, folder: &Path) -> Result<Value> {
-    let (mouth, ear) = (from.record("mouth")?, to.record(ear)?);
+/// How loud the loudest moment of a recording is, full scale as 1.
+pub(crate) fn peak(recording: Recording) -> Result<f64> {
+    let (sound, _) = recording.stop()?;
+    let samples = sound.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
+    Ok(f64::from(samples.map(i16::unsigned_abs).max().unwrap_or(0)) / 32_768.0)
+}
+
+/// How loud it gets at `to`'s `ear` while `from` speaks, and a second after.
+pub(crate) fn overheard(from: &World, to: &World, ear: &str, speech: &Path) -> Result<f64> {
+    let heard = to.record(ear)?;
+    from.speak("mouth", speech)?;
+    std::thread::sleep(Duration::from_secs(1));
+    peak(heard)
+}
+
+/// Speaks from one's `mouth` to the other and scores what came out of the `ear` there.
+pub(crate) fn sound(
+    (from, mouth_name): (&World, &str),
+    (to, ear): (&World, &str),
+    speech: &Path,
+    folder: &Path,
+) -> Result<Value> {
+    let (mouth, ear) = (from.record(mouth_name)?, to.record(ear)?);
     // Whoever begins to record or to play makes the sound server settle its latencies anew, which
     // the call hears as jitter: that is not what is to be measured.
     std::thread::sleep(Duration::from_secs(4));
-    from.speak(speech)?;
+    from.speak(mouth_name, speech)?;
     std::thread::sleep(Duration::from_millis(900));
     let (mouth, mouth_start) = mouth.stop()?;
     let (ear, ear_start) = ear.stop()?;
@@ -84,9 +110,7 @@ pub(crate) fn sound(from: &World, to: &World, ear: &str, speech: &Path, folder: 
     fs::write(&mouth_file, mouth)?;
     fs::write(&ear_file, ear)?;
     let Some(python) = scorer()? else {
-        return Ok(
-            json!({ "correlation": null, "latency_ms": null, "pesq_wb": null, "reason": "the scorer could not be installed" }),
-        );
+        return Ok(json!({ "correlation": null, "latency_ms": null, "pesq_wb": null, "reason": NO_SCORER }));
     };
     let scored = Command::new(python)
         .arg(root().join("xtask/assets/score.py"))

@@ -19,6 +19,14 @@ const WATCH: Duration = Duration::from_secs(12);
 /// How long the service is away in mid-call.
 const OUTAGE: Duration = Duration::from_secs(10);
 
+/// What the loudest moment of a sound that is meant to be heard comes to at least, of full scale.
+const AUDIBLE: f64 = 0.02;
+/// And at most where nothing may get out: the room itself is at about that, Opus fills silence with
+/// a little less, and words come to a third of full scale.
+const INAUDIBLE: f64 = 0.001;
+/// How long the chime lasts, and a little.
+const CHIME: Duration = Duration::from_millis(1_600);
+
 const DOCTORS_WORDS: &str = "Good afternoon. I can see you well. Tell me, please, since when you have had the pain in \
     your shoulder, and whether it wakes you up at night. Take your time, we have all the time you need.";
 const PATIENTS_WORDS: &str = "It began on Sunday after I worked in the garden. When I lift my arm it hurts here, and I \
@@ -58,13 +66,14 @@ async fn visit(report: &mut Report, out: &Path) -> Result<()> {
 
     sign_in(report, out, &doctor, &patient).await?;
     wait(report, out, &doctor, &patient).await?;
+    ring(report, out, &doctor, &patient).await?;
     let (mut call, admitted_at) = call_in(report, out, &doctor, &patient).await?;
     watch(report, out, &doctor, &patient, &mut call, admitted_at).await?;
     listen(report, &doctor, &patient, &doctors_speech, &patients_speech, out, &mut call)?;
     report.facts.insert("call".into(), call);
     chat(report, out, &doctor, &patient).await?;
     controls(report, out, &doctor, &patient).await?;
-    headset(report, out, &doctor, &patient).await?;
+    headset(report, out, &doctor, &mut patient).await?;
     outage(report, out, &mut clinic, &doctor, &patient).await?;
     crash(report, out, &doctor, &mut patient).await?;
     end(report, out, &doctor, &patient).await?;
@@ -95,21 +104,91 @@ async fn sign_in(report: &mut Report, out: &Path, doctor: &Person, patient: &Per
 }
 
 async fn wait(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    let words = measure::speech(out, "en-us", "Hello, is this thing on?")?;
     patient.does("enter").await?;
     patient.sees("Your camera works").await?;
+    let drawn = "(() => { const own = document.querySelector('.own-picture canvas'); if (!own?.width) return false; \
+        const seen = own.getContext('2d').getImageData(0, own.height / 2, own.width, 1).data; \
+        return seen.some((value, at) => at % 4 < 3 && value > 40); })()";
+    patient.until("their own picture", drawn).await?;
     patient.sees("Say something").await?;
+    patient.sees("The clinic answers quickly").await?;
+    let speaker = patient.world.record("speaker")?;
     patient.does("testSound").await?;
     patient.does("heard").await?;
     patient.sees("You heard the sound").await?;
+    patient.until("the test sound's end", "!document.querySelector('[data-do=testSound]').disabled").await?;
+    is_loud("the test sound", measure::peak(speaker)?)?;
+    echo(patient, &words).await?;
     patient.screenshot(out, &mut report.screens, "check").await?;
-    report.step("patient", "has checked camera, microphone and speaker");
+    report.step("patient", "has checked camera, microphone, speaker and line, and heard their own voice");
+    let speaker = doctor.world.record("speaker")?;
     patient.does("ready").await?;
     patient.sees("You are next").await?;
     patient.screenshot(out, &mut report.screens, "waiting").await?;
     doctor.sees("Maria Keller has arrived").await?;
+    tokio::time::sleep(CHIME).await;
+    is_loud("the arrival", measure::peak(speaker)?)?;
     doctor.sees("Camera: works").await?;
     doctor.screenshot(out, &mut report.screens, "room-arrival").await?;
     report.step("doctor", "sees that the patient has arrived and is ready");
+    Ok(())
+}
+
+/// The patient says a sentence and hears it played back; the meter moves meanwhile.
+async fn echo(patient: &Person, words: &Path) -> Result<()> {
+    patient.does("echoTest").await?;
+    patient.until("the recording", "document.querySelector('[data-echo=listening]')").await?;
+    let speaking = patient.world.begin_to_speak("mouth", words)?;
+    let moves = "Number(document.querySelector('.meter')?.getAttribute('aria-valuenow')) > 20";
+    patient.until("the meter to move", moves).await?;
+    speaking.finish()?;
+    patient.until("the playing back", "document.querySelector('[data-echo=playing]')").await?;
+    let speaker = patient.world.record("speaker")?;
+    patient.until("the end of it", "document.querySelector('[data-echo=played]')").await?;
+    is_loud("their own voice", measure::peak(speaker)?)
+}
+
+/// It rings at the patient, who has not agreed to anything yet: nothing of them gets out. Then the
+/// doctor thinks better of it.
+async fn ring(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    let words = measure::speech(out, "en-us", "Somebody is calling. Where are my glasses?")?;
+    measure::install_probe(doctor).await?;
+    let speaker = patient.world.record("speaker")?;
+    doctor.does("admit").await?;
+    patient.sees("is calling you in").await?;
+    doctor.sees("They have not answered yet").await?;
+    patient.screenshot(out, &mut report.screens, "called-in").await?;
+    doctor.screenshot(out, &mut report.screens, "ringing").await?;
+    is_silent(
+        "of a patient who was not asked yet",
+        measure::overheard(&patient.world, &doctor.world, "speaker", &words)?,
+    )?;
+    is_loud("the ringing", measure::peak(speaker)?)?;
+    if !measure::pictures(doctor).await?.is_empty() {
+        bail!("the doctor saw the patient before they had joined");
+    }
+    doctor.does("end").await?;
+    doctor.does("confirm").await?;
+    patient.sees("You are next").await?;
+    doctor.sees("Ready").await?;
+    report.step("doctor", "has called and stopped calling; nothing of the patient was seen or heard");
+    Ok(())
+}
+
+/// Whether something was to be heard.
+fn is_loud(what: &str, peak: f64) -> Result<()> {
+    if peak < AUDIBLE {
+        bail!("{what} was not to be heard: {peak:.4} of full scale");
+    }
+    Ok(())
+}
+
+/// Whether nothing was.
+fn is_silent(what: &str, peak: f64) -> Result<()> {
+    if peak >= INAUDIBLE {
+        bail!("something {what} was to be heard: {peak:.4} of full scale");
+    }
     Ok(())
 }
 
@@ -181,9 +260,11 @@ fn listen(
     call: &mut Value,
 ) -> Result<()> {
     // "doctor" is what the doctor hears.
-    let heard_by_patient = measure::sound(&doctor.world, &patient.world, "speaker", doctors_speech, out)?;
+    let heard_by_patient =
+        measure::sound((&doctor.world, "mouth"), (&patient.world, "speaker"), doctors_speech, out)?;
     report.step("doctor", "has spoken, the patient has heard it");
-    let heard_by_doctor = measure::sound(&patient.world, &doctor.world, "speaker", patients_speech, out)?;
+    let heard_by_doctor =
+        measure::sound((&patient.world, "mouth"), (&doctor.world, "speaker"), patients_speech, out)?;
     report.step("patient", "has spoken, the doctor has heard it");
     for (who, score) in [("doctor", &heard_by_doctor), ("patient", &heard_by_patient)] {
         is_heard(who, score)?;
@@ -194,10 +275,12 @@ fn listen(
 
 /// Whether the words came through at all; how well is in the report.
 fn is_heard(who: &str, score: &Value) -> Result<()> {
-    if score["best_second"].as_f64().is_some_and(|likeness| likeness < 0.4) {
-        bail!("the {who} does not hear what was said: {score}");
+    // Silence has no score at all.
+    let is_unscored = score["reason"] == measure::NO_SCORER;
+    if is_unscored || score["best_second"].as_f64().is_some_and(|likeness| likeness >= 0.4) {
+        return Ok(());
     }
-    Ok(())
+    bail!("the {who} does not hear what was said: {score}")
 }
 
 async fn chat(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
@@ -219,8 +302,10 @@ async fn chat(report: &mut Report, out: &Path, doctor: &Person, patient: &Person
 }
 
 async fn controls(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+    let words = measure::speech(out, "en-us", "This is only for the dog.")?;
     patient.does("microphone").await?;
     doctor.sees("Maria Keller is muted").await?;
+    is_silent("of a muted patient", measure::overheard(&patient.world, &doctor.world, "speaker", &words)?)?;
     patient.does("microphone").await?;
     patient.does("camera").await?;
     doctor.sees("camera is off").await?;
@@ -235,25 +320,37 @@ async fn controls(report: &mut Report, out: &Path, doctor: &Person, patient: &Pe
     doctor.does("hold").await?;
     patient.sees("has put the visit on hold").await?;
     patient.screenshot(out, &mut report.screens, "on-hold").await?;
+    for (from, to) in [(patient, doctor), (doctor, patient)] {
+        let peak = measure::overheard(&from.world, &to.world, "speaker", &words)?;
+        is_silent("of somebody on hold", peak)?;
+    }
     doctor.does("hold").await?;
     patient.until("the picture", "document.querySelector('canvas.remote')").await?;
     report.step("doctor", "has put the visit on hold and taken it off");
     Ok(())
 }
 
-/// The patient changes to a headset in mid-call: from then on it is that which hears and speaks.
-async fn headset(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
+/// The patient plugs in a headset in mid-call and changes to it: from then on it is that which hears and speaks.
+async fn headset(report: &mut Report, out: &Path, doctor: &Person, patient: &mut Person) -> Result<()> {
     let words = measure::speech(out, "en-gb", "Can you hear me better with the headset on?")?;
     patient.does("settings").await?;
+    patient.world.plug_in_headset()?;
+    patient.until("a choice of speakers", "document.querySelector('[data-do=choose-speaker]')").await?;
     patient.chooses("speaker", "Headset").await?;
     patient.chooses("microphone", "Boom").await?;
-    let both = "[...document.querySelectorAll('.device .good')].length === 3";
-    patient.until("the headset to work", both).await?;
+    let all = "document.querySelectorAll('.device[data-state=works]').length === 3";
+    patient.until("the headset to work", all).await?;
     patient.screenshot(out, &mut report.screens, "headset").await?;
     patient.does("done").await?;
-    is_heard("patient", &measure::sound(&doctor.world, &patient.world, "headset", &words, out)?)?;
-    is_heard("doctor", &measure::sound(&patient.world, &doctor.world, "speaker", &words, out)?)?;
-    report.step("patient", "has changed to a headset, and is heard and hears");
+    let heard = measure::sound((&doctor.world, "mouth"), (&patient.world, "headset"), &words, out)?;
+    is_heard("patient", &heard)?;
+    let heard = measure::sound((&patient.world, "boom-mouth"), (&doctor.world, "speaker"), &words, out)?;
+    is_heard("doctor", &heard)?;
+    is_silent(
+        "from the microphone that was changed from",
+        measure::overheard(&patient.world, &doctor.world, "speaker", &words)?,
+    )?;
+    report.step("patient", "has plugged in a headset, and is heard and hears by it");
     Ok(())
 }
 
@@ -340,13 +437,23 @@ async fn end(report: &mut Report, out: &Path, doctor: &Person, patient: &Person)
     report.step("patient", "has given feedback");
     patient.does("home").await?;
     patient.does("history").await?;
-    patient.does("past").await?;
-    patient.sees("Feedback given").await?;
+    patient.until("the visit", "document.querySelector('.past')").await?;
     patient.screenshot(out, &mut report.screens, "history").await?;
     let visits = patient.script("return document.querySelectorAll('.past').length").await?;
-    report.facts.insert("history".into(), json!({ "visits": visits }));
-    report.step("patient", "finds the visit in the history");
-    doctor.does("home").await?;
+    patient.does("past").await?;
+    patient.sees("Ibuprofen 400").await?;
+    patient.sees("She took her time.").await?;
+    patient.until("the picture", "document.querySelector('.message img')?.naturalWidth > 0").await?;
+    patient.screenshot(out, &mut report.screens, "past-visit").await?;
+    let rated =
+        patient.script("return Number(document.querySelector('[data-rating]').dataset.rating)").await?;
+    report.facts.insert("history".into(), json!({ "visits": visits, "rated": rated }));
+    report.step("patient", "finds the visit in the history, with what was written and rated");
+    doctor.does("recall").await?;
+    patient.does("history").await?;
+    patient.does("home").await?;
+    patient.sees("would like to see you again").await?;
+    report.step("doctor", "has asked the patient back, who is told");
     doctor.sees("Nobody is waiting").await?;
     doctor.screenshot(out, &mut report.screens, "next").await?;
     report.step("doctor", "is back in the room");

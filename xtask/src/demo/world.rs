@@ -112,9 +112,6 @@ impl World {
             "module-null-sink sink_name=speaker rate=48000 channels=1 norewinds=1 sink_properties=device.description=Speaker".into(),
             "module-null-sink sink_name=mouth rate=48000 channels=1 norewinds=1".into(),
             "module-remap-source source_name=microphone master=mouth.monitor source_properties=device.description=Microphone".into(),
-            // To change to in the call.
-            "module-null-sink sink_name=headset rate=48000 channels=1 norewinds=1 sink_properties=device.description=Headset".into(),
-            "module-remap-source source_name=boom master=mouth.monitor source_properties=device.description=Boom".into(),
         ];
         for module in &modules {
             server.args(["-L", module]);
@@ -127,17 +124,51 @@ impl World {
             .context("pulseaudio can't be started")?;
         self.processes.push(server);
         wait_for("the sound server", || self.pactl(&["set-default-source", "microphone"]))?;
-        // A quiet room: a microphone that gives only zeros counts as muted, and rightly.
-        let mut room = self.sound_command("sh");
-        room.args([
-            "-c",
-            "sox -q -n -t raw -r 48000 -c 1 -b 16 -e signed - synth 900 pinknoise vol -72dB | \
-             pacat --device=mouth --raw --format=s16le --rate=48000 --channels=1 --latency-msec=200",
-        ]);
-        self.processes.push(room.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+        self.be_in_a_quiet_room("mouth")?;
         if !self.pactl(&["set-default-sink", "speaker"]) {
             bail!("the sound server has no speaker");
         }
+        Ok(())
+    }
+
+    /// Plugs in a headset: a speaker, and a microphone (`Boom`) with a mouth of its own.
+    pub(crate) fn plug_in_headset(&mut self) -> Result<()> {
+        let modules: [&[&str]; 3] = [
+            &[
+                "module-null-sink",
+                "sink_name=headset",
+                "rate=48000",
+                "channels=1",
+                "norewinds=1",
+                "sink_properties=device.description=Headset",
+            ],
+            &["module-null-sink", "sink_name=boom-mouth", "rate=48000", "channels=1", "norewinds=1"],
+            &[
+                "module-remap-source",
+                "source_name=boom",
+                "master=boom-mouth.monitor",
+                "source_properties=device.description=Boom",
+            ],
+        ];
+        for module in modules {
+            if !self.pactl(&[&["load-module"], module].concat()) {
+                bail!("the sound server does not take a headset");
+            }
+        }
+        self.be_in_a_quiet_room("boom-mouth")
+    }
+
+    /// A quiet room around a mouth: a microphone that gives only zeros counts as muted, and rightly.
+    fn be_in_a_quiet_room(&mut self, mouth: &str) -> Result<()> {
+        let mut room = self.sound_command("sh");
+        room.args([
+            "-c",
+            &format!(
+                "sox -q -n -t raw -r 48000 -c 1 -b 16 -e signed - synth 900 pinknoise vol -72dB | \
+                 pacat --device={mouth} --raw --format=s16le --rate=48000 --channels=1 --latency-msec=200"
+            ),
+        ]);
+        self.processes.push(room.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         Ok(())
     }
 
@@ -214,20 +245,20 @@ impl World {
         Ok(())
     }
 
-    /// Speaks a file into the microphone.
-    pub(crate) fn speak(&self, speech: &Path) -> Result<()> {
-        let done = self
-            .sound_command("paplay")
-            .args(["--device=mouth", "--latency-msec=60"])
-            .arg(speech)
-            .status()?;
-        if !done.success() {
-            bail!("nothing was spoken");
-        }
-        Ok(())
+    /// Speaks a file into a microphone: that of the machine (`mouth`) or of the headset
+    /// (`boom-mouth`).
+    pub(crate) fn speak(&self, mouth: &str, speech: &Path) -> Result<()> {
+        self.begin_to_speak(mouth, speech)?.finish()
     }
 
-    /// Records what goes into the microphone (`mouth`) or comes out of the `speaker` or `headset`.
+    /// The same, with something else to do meanwhile.
+    pub(crate) fn begin_to_speak(&self, mouth: &str, speech: &Path) -> Result<Speaking> {
+        let mut player = self.sound_command("paplay");
+        player.args([&format!("--device={mouth}"), "--latency-msec=60"]).arg(speech);
+        Ok(Speaking(player.spawn()?))
+    }
+
+    /// Records what goes into a microphone (`mouth`, `boom-mouth`) or comes out of the `speaker` or `headset`.
     pub(crate) fn record(&self, sink: &str) -> Result<Recording> {
         let mut command = self.sound_command("parecord");
         command.args([
@@ -283,6 +314,19 @@ impl Drop for World {
                 println!("a process of the {} was not ended", self.name);
             }
         }
+    }
+}
+
+/// Somebody in the middle of a sentence.
+pub(crate) struct Speaking(Child);
+
+impl Speaking {
+    /// Waits until it is said.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if !self.0.wait()?.success() {
+            bail!("nothing was spoken");
+        }
+        Ok(())
     }
 }
 
