@@ -260,7 +260,7 @@ pub struct CreateAppointmentRequest {
 }
 
 /// `POST /api/v1/consultations/sessions/{id}/join`. Everything may be left out.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JoinRequest {
@@ -277,7 +277,7 @@ pub struct JoinRequest {
 }
 
 /// What joining gives. Tokens and relays come only once the participant is admitted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JoinResponse {
@@ -304,7 +304,7 @@ pub struct JoinResponse {
 }
 
 /// One STUN or TURN server, as in the W3C's `RTCIceServer`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IceServer {

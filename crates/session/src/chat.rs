@@ -71,6 +71,11 @@ impl ChatLog {
         &self.pending
     }
 
+    /// Whether something waits to be confirmed.
+    pub fn is_waiting(&self) -> bool {
+        self.pending.iter().any(|pending| pending.refused.is_none())
+    }
+
     /// Whether there are older messages to fetch.
     pub const fn has_older(&self) -> bool {
         self.has_older

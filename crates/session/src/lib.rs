@@ -9,9 +9,11 @@ pub mod chat;
 pub mod link;
 pub mod reach;
 pub mod snapshot;
+pub mod stay;
 
 pub use call::{Call, CallAction, CallInput, CallPhase};
 pub use chat::{ChatAction, ChatLog};
 pub use link::{Backoff, RECONNECTION_WINDOW};
 pub use reach::ReachLog;
 pub use snapshot::Snapshot;
+pub use stay::{JoinFailure, JoinId, Pass, Stay, StayAction, StayInput};

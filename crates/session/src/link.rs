@@ -5,6 +5,9 @@ use std::time::Duration;
 /// How long coming back is tried by itself; after it there is a button (requirements §2.2).
 pub const RECONNECTION_WINDOW: Duration = Duration::from_secs(60);
 
+/// How often a service that did not answer a request is asked again.
+pub const ASK_AGAIN: Duration = Duration::from_secs(2);
+
 /// Waits between attempts: short at first, because most breaks are, then longer.
 const WAITS: [Duration; 5] = [
     Duration::from_millis(250),

@@ -155,6 +155,8 @@ pub enum UiCode {
     PatientGone,
     /// They did not answer, and wait on.
     NoAnswer,
+    /// They joined at the moment in which they were no longer called.
+    JoinedMeanwhile,
     /// A value the service does not take.
     Invalid,
     /// The file is too large.

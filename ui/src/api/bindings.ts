@@ -709,7 +709,7 @@ microphone: number,
  */
 speaker: number, } };
 
-export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "invalid" | "tooLarge" | "unsupportedType" | "other";
+export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "other";
 
 export type UiProblem = { 
 /**

@@ -20,6 +20,8 @@ export const en = {
     signedOut: "You were signed out. Please sign in again; your visit is still there.",
     sessionEnded: "This visit has ended.",
     noAnswer: "There was no answer within a minute. The patient is still in the waiting room.",
+    joinedMeanwhile:
+      "The patient joined at the moment you stopped calling. Return to them, or end the visit from there.",
     patientGone: "The patient has left the waiting room. You can call them in when they are back.",
     invalid: "This can’t be used as it is: {{message}}.",
     tooLarge: "This file is too large. Up to 10 MB can be sent.",

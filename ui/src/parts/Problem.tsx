@@ -46,5 +46,10 @@ export function isOfField(problem: UiProblem | null, field?: Field): boolean {
 
 /** What nobody did wrong. */
 function isNoFault(code: UiProblem["code"]): boolean {
-  return code === "unreachable" || code === "patientGone" || code === "noAnswer";
+  return (
+    code === "unreachable" ||
+    code === "joinedMeanwhile" ||
+    code === "patientGone" ||
+    code === "noAnswer"
+  );
 }

@@ -1,19 +1,17 @@
 //! What happens, and what is done about it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bedside_backends::RealtimeEvent;
-use bedside_protocol::{Party, Role, ServerMessage, SessionStatus, topic};
+use bedside_protocol::{Code, Party, Role, ServerMessage, SessionStatus, topic};
 use bedside_session::{
-    CallInput,
+    CallInput, StayInput,
+    link::ASK_AGAIN,
     snapshot::{Link, Screen, UiCode, UiProblem},
 };
 
-use super::{ASK_AGAIN, App, Event};
+use super::{App, Asking, Event};
 use crate::{Command, DeviceKind, account};
-
-/// Pause between two rings of a call-in.
-const RING_EVERY: Duration = Duration::from_secs(3);
 
 impl App {
     pub(super) async fn on_command(&mut self, command: Command) {
@@ -53,12 +51,11 @@ impl App {
                 }
             }
             Command::History => self.show_history(),
-            Command::Enter { session } => self.enter(session).await,
-            Command::Admit { session } => self.admit(session).await,
-            Command::Ready => self.ready(),
-            Command::Join => self.join_call().await,
-            Command::Leave => self.leave().await,
-            Command::End => self.end().await,
+            Command::Enter { session } | Command::Admit { session } => self.open_visit(session).await,
+            Command::Ready => self.stay(StayInput::Ready(self.devices.check())).await,
+            Command::Join => self.stay(StayInput::Join).await,
+            Command::Leave => self.stay(StayInput::Leave).await,
+            Command::End => self.stay(StayInput::End).await,
             Command::Hold { on } => self.act(if on { "pause" } else { "resume" }),
             Command::Rejoin => self.on_call(CallInput::Rejoin).await,
             Command::SendText { text } => self.write(text),
@@ -93,29 +90,30 @@ impl App {
         let service = credentials.service.trim().to_owned();
         self.busy = true;
         // Kept until the service has answered.
-        self.asking = Some((Some(credentials.clone()), Instant::now() + ASK_AGAIN));
-        self.spawn(async move { Event::SignedIn { service, outcome: account::sign_in(credentials).await } });
+        self.asking = Some(Asking { credentials: Some(credentials.clone()), again_at: None });
+        self.attempts += 1;
+        let attempt = self.attempts;
+        self.spawn(async move {
+            Event::SignedIn { attempt, service, outcome: account::sign_in(credentials).await }
+        });
     }
 
     pub(super) async fn on_event(&mut self, event: Event) {
         match event {
-            Event::SignedIn { service, outcome } => self.on_signed_in(service, outcome),
+            Event::SignedIn { attempt, service, outcome } => {
+                if attempt == self.attempts {
+                    self.on_signed_in(service, outcome);
+                }
+            }
             Event::Resumed { service, outcome } => self.on_resumed(service, outcome).await,
             Event::Sessions(asked, Ok(sessions)) => self.on_sessions(asked, sessions),
-            Event::Session(Ok(session)) => self.on_session(session).await,
+            Event::Session(Ok(session)) => self.stay(StayInput::Session(Box::new(session))).await,
             Event::Acted(Ok(session)) => {
                 self.busy = false;
-                self.on_session(session).await;
+                self.stay(StayInput::Session(Box::new(session))).await;
             }
-            Event::Left(id) => {
-                tracing::debug!(session = %id, "left");
-                self.refresh_sessions();
-            }
-            Event::Joined(id, number, Ok(response)) => self.on_joined(id, number, response).await,
-            Event::Joined(id, number, Err(error)) => {
-                self.busy = false;
-                self.on_join_failed(id, number, &error).await;
-            }
+            Event::Left(session) => self.on_left(&session),
+            Event::Joined(id, join, outcome) => self.on_join_answered(id, join, outcome).await,
             Event::Answered => {
                 self.problem = self.problem.take().filter(|p| p.code != UiCode::Unreachable);
             }
@@ -126,13 +124,13 @@ impl App {
                 self.transmit_new(id, outgoing);
             }
             Event::Summary(id, Ok(summary)) => {
-                if let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id) {
+                if let Some(visit) = self.visit_mut(id) {
                     visit.summary = Some(summary);
                 }
             }
             Event::FeedbackGiven(id, Ok(())) => {
                 self.busy = false;
-                if let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id) {
+                if let Some(visit) = self.visit_mut(id) {
                     visit.feedback_given = true;
                 }
             }
@@ -194,8 +192,8 @@ impl App {
             Err(error) => {
                 self.fail(&error);
                 if self.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable) {
-                    if let Some((_, again)) = &mut self.asking {
-                        *again = Instant::now() + ASK_AGAIN;
+                    if let Some(asking) = &mut self.asking {
+                        asking.again_at = Some(Instant::now() + ASK_AGAIN);
                     }
                 } else {
                     self.asking = None;
@@ -212,9 +210,10 @@ impl App {
         }
         match outcome {
             Some(Ok((signed_in, user))) => self.enter_account(service, signed_in, user),
-            Some(Err(error)) if error.code().is_none() => {
+            // Only the service's own word ends what was kept: it may have trouble of its own.
+            Some(Err(error)) if !matches!(error.code(), Some(Code::NotSignedIn | Code::TokenReused)) => {
                 self.fail(&error);
-                self.asking = Some((None, Instant::now() + ASK_AGAIN));
+                self.asking = Some(Asking { credentials: None, again_at: Some(Instant::now() + ASK_AGAIN) });
             }
             Some(Err(error)) => {
                 tracing::info!(%error, "the kept sign-in has ended");
@@ -237,8 +236,9 @@ impl App {
             RealtimeEvent::Subscribed(destination) => self.on_subscribed(&destination),
             RealtimeEvent::Down => {
                 self.link = Link::Connecting;
-                if let Some(visit) = &mut self.visit {
-                    visit.chat.on_link_down();
+                let visits = self.visit.as_mut().map(|visit| &mut visit.chat).into_iter();
+                for chat in visits.chain(self.unsent.values_mut()) {
+                    chat.on_link_down();
                 }
             }
             RealtimeEvent::SignedOut => {
@@ -268,18 +268,16 @@ impl App {
                 }
                 // Somebody else's place in the line changes with it.
                 if self.user.as_ref().is_some_and(|user| user.role == Role::Patient)
-                    && self.visit.as_ref().is_none_or(|visit| visit.session.session_id != session.session_id)
+                    && self.visit_mut(session.session_id).is_none()
                 {
                     self.refresh_sessions();
                 }
-                self.on_session(session).await;
+                self.stay(StayInput::Session(Box::new(session))).await;
             }
             ServerMessage::ParticipantStatus(status) => {
                 let (id, presence) = (status.session_id, status.presence);
-                if let Some(visit) = self.visit.as_mut().filter(|visit| visit.session.session_id == id)
-                    && presence.party != visit.party
-                {
-                    visit.other_presence = presence.status;
+                if self.visit_mut(id).is_some() {
+                    self.stay(StayInput::Presence(presence.clone())).await;
                 }
                 if let Some(known) = self.sessions.iter_mut().find(|known| known.session_id == id) {
                     known.participants.retain(|p| p.party != presence.party);
@@ -287,17 +285,15 @@ impl App {
                 }
             }
             ServerMessage::ChatMessage(message) => self.on_chat_message(message),
-            ServerMessage::ChatStatus(status) => {
-                if let Some(visit) = &mut self.visit {
-                    visit.chat.on_status(status);
-                }
-            }
+            ServerMessage::ChatStatus(status) => self.on_chat_status(status),
             ServerMessage::Typing(typing) => self.on_typing(typing),
             ServerMessage::Signal(signal) => self.on_call(CallInput::Signal(signal)).await,
             ServerMessage::Error(refusal) => {
                 tracing::info!(code = refusal.problem.code.as_str(), "the service refused a message");
-                if let (Some(id), Some(visit)) = (refusal.client_message_id, &mut self.visit) {
-                    visit.chat.on_refused(id, refusal.problem);
+                if let Some(id) = refusal.client_message_id {
+                    self.on_chat_refused(id, &refusal.problem);
+                } else if refusal.problem.code == Code::MediaTokenInvalid {
+                    self.stay(StayInput::PassRefused).await;
                 }
             }
         }
@@ -311,22 +307,17 @@ impl App {
     }
 
     pub(super) async fn on_tick(&mut self) {
-        if let Some((credentials, again)) = &self.asking
-            && Instant::now() >= *again
+        if let Some(asking) = &self.asking
+            && asking.again_at.is_some_and(|at| Instant::now() >= at)
             && self.signed_in.is_none()
-            && self.problem.is_some()
         {
-            match credentials.clone() {
+            match asking.credentials.clone() {
                 Some(credentials) => self.sign_in(credentials),
                 None => {
                     self.asking = None;
                     self.resume();
                 }
             }
-        }
-        if self.screen == Screen::CalledIn && self.rang_at.is_none_or(|at| at.elapsed() > RING_EVERY) {
-            self.rang_at = Some(Instant::now());
-            self.chime();
         }
         self.on_call(CallInput::Tick).await;
         self.tend_visit().await;
@@ -342,7 +333,7 @@ impl App {
             && known.is_none_or(|known| known.status == SessionStatus::Scheduled)
     }
 
-    fn chime(&mut self) {
+    pub(super) fn chime(&mut self) {
         self.open_speaker();
         self.audio.play_test_sound();
     }
@@ -372,7 +363,7 @@ impl App {
     /// The topic of the visit one is in.
     pub(super) fn listen_to_visit(&self) {
         if let (Some(realtime), Some(visit)) = (&self.realtime, &self.visit) {
-            realtime.subscribe(topic::session(visit.session.session_id));
+            realtime.subscribe(topic::session(visit.id()));
         }
     }
 

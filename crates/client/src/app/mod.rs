@@ -1,5 +1,6 @@
 //! The actor that holds the client's state.
 
+mod chat;
 mod devices;
 mod events;
 mod past;
@@ -8,6 +9,7 @@ mod view;
 mod visit;
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,7 +20,8 @@ use bedside_protocol::{
     ChatPage, FeedbackRequest, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId, Summary, User,
 };
 use bedside_session::{
-    Backoff, Snapshot,
+    Backoff, ChatLog, JoinId, Snapshot,
+    link::ASK_AGAIN,
     snapshot::{Link, Screen, UiProblem},
 };
 use tokio::sync::{mpsc, watch};
@@ -42,8 +45,6 @@ use visit::VisitState;
 const EVENTS: usize = 256;
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// How often a service that did not answer is asked again.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The how manieth sign-in of this run: an answer to an earlier one's request is recognised.
 pub(crate) type Account = u64;
@@ -54,6 +55,7 @@ pub(crate) type Asked = u64;
 /// What the actor hears of.
 pub(crate) enum Event {
     SignedIn {
+        attempt: u64,
         service: String,
         outcome: account::Outcome,
     },
@@ -64,9 +66,8 @@ pub(crate) enum Event {
     Sessions(Asked, Result<Vec<Session>, BackendError>),
     Session(Result<Session, BackendError>),
     Acted(Result<Session, BackendError>),
-    Left(SessionId),
-    /// An answer to the how manieth join.
-    Joined(SessionId, u64, Result<JoinResponse, BackendError>),
+    Left(Session),
+    Joined(SessionId, JoinId, Result<JoinResponse, BackendError>),
     /// The service did not answer to something that goes on being asked.
     Unanswered,
     /// And now it did.
@@ -88,6 +89,14 @@ pub(crate) enum Event {
     Device(DeviceEvent),
 }
 
+/// A sign-in, or the kept token, that the service did not answer to yet.
+struct Asking {
+    /// None for the kept token.
+    credentials: Option<account::Credentials>,
+    /// When to ask again; none while it is being asked.
+    again_at: Option<Instant>,
+}
+
 /// The actor.
 pub(crate) struct App {
     config: ClientConfig,
@@ -101,9 +110,9 @@ pub(crate) struct App {
     /// Ends what goes on being asked for this person.
     signed_out: CancellationToken,
     /// Ends the telling that they have left a visit.
-    leaving: CancellationToken,
-    /// Joins asked for so far, of all visits.
-    joins: u64,
+    leaving: HashMap<SessionId, CancellationToken>,
+    /// Visits entered so far.
+    entries: u64,
     tasks: TaskTracker,
     started: Instant,
 
@@ -112,8 +121,9 @@ pub(crate) struct App {
     realtime: Option<Realtime>,
     realtime_events: Option<mpsc::Receiver<RealtimeEvent>>,
     link: Link,
-    /// A sign-in, or the kept token, that the service did not answer to yet.
-    asking: Option<(Option<account::Credentials>, Instant)>,
+    asking: Option<Asking>,
+    /// Attempts to sign in so far: an answer that was overtaken is recognised.
+    attempts: u64,
 
     screen: Screen,
     sessions: Vec<Session>,
@@ -126,10 +136,10 @@ pub(crate) struct App {
     /// The address whose clinic was asked for last.
     looking_up: String,
     visit: Option<VisitState>,
+    /// Chats of visits that were left before all that was written had been confirmed.
+    unsent: HashMap<SessionId, ChatLog>,
     busy: bool,
     problem: Option<UiProblem>,
-    /// When a call-in last rang.
-    rang_at: Option<Instant>,
 
     sound: Arc<Sound>,
     audio: Audio,
@@ -169,8 +179,8 @@ impl App {
             event_queue: Some(event_queue),
             account: 0,
             signed_out: CancellationToken::new(),
-            leaving: CancellationToken::new(),
-            joins: 0,
+            leaving: HashMap::new(),
+            entries: 0,
             tasks: TaskTracker::new(),
             started: Instant::now(),
             signed_in: None,
@@ -179,6 +189,7 @@ impl App {
             realtime_events: None,
             link: Link::Off,
             asking: None,
+            attempts: 0,
             screen: Screen::Starting,
             sessions: vec![],
             sessions_asked: 0,
@@ -189,9 +200,9 @@ impl App {
             clinic: None,
             looking_up: String::new(),
             visit: None,
+            unsent: HashMap::new(),
             busy: false,
             problem: None,
-            rang_at: None,
             sound: Arc::new(Sound::new()),
             devices,
             remote_video,
@@ -277,9 +288,12 @@ impl App {
     {
         if let Some(signed_in) = &self.signed_in {
             let (events, request, account) = (self.events.clone(), request(signed_in.clone()), self.account);
+            let signed_out = self.signed_out.clone();
             self.tasks.spawn(async move {
-                // Closed while the request was under way.
-                let _ = events.send((Some(account), request.await)).await;
+                if let Some(event) = signed_out.run_until_cancelled(request).await {
+                    // Closed while the request was under way.
+                    let _ = events.send((Some(account), event)).await;
+                }
             });
         }
     }
@@ -383,6 +397,8 @@ impl App {
         });
         (self.signed_in, self.user, self.link, self.screen) = (None, None, Link::Off, Screen::SignIn);
         (self.sessions, self.history, self.past) = (vec![], None, None);
+        self.unsent.clear();
+        self.leaving.clear();
         (self.busy, self.asking) = (false, None);
         std::mem::take(&mut self.signed_out).cancel();
         // What was asked for this person and is still under way is not the next one's.

@@ -94,7 +94,7 @@ impl App {
             attachments.into_iter().any(|known| known.attachment_id == attachment)
         });
         past.map(|past| past.summary.session_id)
-            .or_else(|| self.visit.as_ref().map(|visit| visit.session.session_id))
+            .or_else(|| self.visit.as_ref().map(super::visit::VisitState::id))
     }
 
     /// A doctor asks the patient of a visit that has ended back.

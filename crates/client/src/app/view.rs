@@ -54,16 +54,15 @@ impl App {
     }
 
     fn view_visit(&self, visit: &VisitState) -> Visit {
-        let clock_runs = visit.session.status == bedside_protocol::SessionStatus::InProgress;
-        let since = if clock_runs { visit.session_at.elapsed().as_secs() } else { 0 };
+        let (stay, now) = (&visit.stay, self.now());
         let pending = visit.chat.pending().iter().map(|pending| PendingMessage {
             id: pending.outgoing.client_message_id,
             content: pending.outgoing.content.clone(),
             refused: pending.refused.as_ref().map(|problem| problem.title.clone()),
         });
         Visit {
-            party: visit.party,
-            other_presence: visit.other_presence,
+            party: stay.party(),
+            other_presence: stay.other_presence(),
             chat: Chat {
                 messages: visit.chat.messages().cloned().collect(),
                 pending: pending.collect(),
@@ -71,13 +70,13 @@ impl App {
                 unread: visit.chat.unread(),
                 other_types: visit.other_types_since.is_some(),
             },
-            call: visit.call.as_ref().map(|call| call.state(self.now())),
-            elapsed_seconds: visit.session.elapsed_seconds + since,
-            clock_runs,
-            minutes_left: visit.minutes_left(),
+            call: visit.call.as_ref().map(|call| call.state(now)),
+            elapsed_seconds: stay.elapsed_seconds(now),
+            clock_runs: stay.clock_runs(),
+            minutes_left: stay.minutes_left(now),
             summary: visit.summary.clone(),
             feedback_given: visit.feedback_given,
-            session: visit.session.clone(),
+            session: stay.session().clone(),
         }
     }
 }
