@@ -43,6 +43,8 @@ pub struct ClientConfig {
     /// Media only through the service's relay: for a clinic whose addresses must not be seen,
     /// and for tests.
     pub relay_only: bool,
+    /// As if the machine had no camera, microphone or speaker: for tests on one that has.
+    pub without_devices: bool,
 }
 
 impl ClientConfig {
@@ -53,6 +55,7 @@ impl ClientConfig {
             folder: folders.config_dir().to_owned(),
             service: std::env::var("BEDSIDE_SERVICE").ok(),
             relay_only: std::env::var_os("BEDSIDE_RELAY_ONLY").is_some_and(|value| value == "1"),
+            without_devices: false,
         })
     }
 }

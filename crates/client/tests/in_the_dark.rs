@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use bedside_client::Command;
+use bedside_client::{Client, ClientConfig, Command};
 use bedside_consult::Input;
 use bedside_service::App;
 use bedside_session::{
@@ -13,7 +13,11 @@ use bedside_session::{
     snapshot::{Link, Screen, UiCode},
 };
 use jiff::Timestamp;
-use support::{Visit, until};
+use support::{
+    Visit,
+    common::{PASSWORD, email},
+    until,
+};
 
 const TEXT: &[u8] = b"blood pressure: 120 over 80";
 
@@ -66,4 +70,29 @@ async fn a_visit_that_ended_meanwhile_has_ended() {
         until(client, "the summary", |s| s.visit.as_ref().is_some_and(|v| v.summary.is_some())).await;
     }
     visit.close().await.service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_that_nobody_answered_goes_through_once_somebody_does() {
+    let mut clinic = support::common::clinic().await;
+    clinic.service.stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client::start(ClientConfig {
+        folder: folder.path().to_owned(),
+        service: None,
+        relay_only: false,
+        without_devices: true,
+    });
+    client.command(Command::SignIn {
+        service: clinic.service.address.to_string(),
+        email: email("patient").as_str().into(),
+        password: PASSWORD.into(),
+    });
+    let told = |s: &Snapshot| s.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable);
+    let shown = until(&client, "word of it", told).await;
+    assert_eq!(shown.screen, Screen::SignIn, "what was typed stays on the screen");
+    clinic.service.start_again().await;
+    until(&client, "the first screen", |s| s.screen == Screen::Home && s.link == Link::Up).await;
+    client.close().await;
+    clinic.service.stop().await;
 }

@@ -103,6 +103,9 @@ fn effective(state: &DeviceState) -> Option<String> {
 
 impl App {
     pub(super) fn list_devices(&self) {
+        if self.config.without_devices {
+            return;
+        }
         let sound = self.sound.clone();
         self.spawn(async move {
             let listed = tokio::task::spawn_blocking(move || DeviceEvent::Listed {
@@ -162,10 +165,11 @@ impl App {
         self.devices.microphone_opening += 1;
         let number = self.devices.microphone_opening;
         (self.devices.microphone.opening, self.devices.microphone.works) = (true, false);
+        let without = self.config.without_devices;
         self.spawn(async move {
             let opened = tokio::task::spawn_blocking(move || {
                 drop(old);
-                sound.capture(id.as_deref(), sink)
+                if without { Err(Trouble::Missing) } else { sound.capture(id.as_deref(), sink) }
             });
             let opened = opened.await.unwrap_or_else(|error| Err(Trouble::Other(error.to_string())));
             Event::Device(DeviceEvent::Microphone(number, opened))
@@ -181,8 +185,11 @@ impl App {
         self.devices.speaker_opening += 1;
         let number = self.devices.speaker_opening;
         (self.devices.speaker.opening, self.devices.speaker.works) = (true, false);
+        let without = self.config.without_devices;
         self.spawn(async move {
-            let opened = tokio::task::spawn_blocking(move || sound.playout(id.as_deref(), source));
+            let opened = tokio::task::spawn_blocking(move || {
+                if without { Err(Trouble::Missing) } else { sound.playout(id.as_deref(), source) }
+            });
             let opened = opened.await.unwrap_or_else(|error| Err(Trouble::Other(error.to_string())));
             Event::Device(DeviceEvent::Speaker(number, opened))
         });
@@ -204,6 +211,10 @@ impl App {
     pub(super) fn set_camera(&mut self, on: bool) {
         self.devices.camera.on = on;
         let on = on && self.devices.wants_camera;
+        if self.config.without_devices {
+            self.devices.camera.trouble = on.then_some(DeviceTrouble::Missing);
+            return;
+        }
         (self.devices.camera.opening, self.devices.camera.works) = (on, false);
         self.video.set_camera(effective(&self.devices.camera), on);
     }

@@ -53,7 +53,12 @@ pub fn status(snapshot: &Snapshot) -> Option<CallStatus> {
 /// A client that is signed in.
 pub async fn signed_in(clinic: &Clinic, name: &str, relay_only: bool) -> (Client, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let client = Client::start(ClientConfig { folder: folder.path().to_owned(), service: None, relay_only });
+    let client = Client::start(ClientConfig {
+        folder: folder.path().to_owned(),
+        service: None,
+        relay_only,
+        without_devices: true,
+    });
     client.command(Command::SignIn {
         service: clinic.service.address.to_string(),
         email: email(name).as_str().into(),
