@@ -8,16 +8,21 @@ use bedside_protocol::{
     topic,
 };
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, ServiceError,
     attachments::Attachments,
     error::ApiError,
-    realtime::Hub,
+    realtime::{Hub, PresenceChange, presence_message},
     relay::RelayCredentials,
     store::{SessionRow, Store},
 };
+
+/// Sockets that may be connecting at once: a clinic that comes back after an outage, and not the
+/// whole of the internet.
+const MAX_CONNECTING: usize = 256;
 
 /// The running service.
 pub struct App {
@@ -31,6 +36,8 @@ pub struct App {
     pub(crate) attachments: Attachments,
     /// Stops every socket and timer.
     pub stop: CancellationToken,
+    /// Places for sockets that have not said yet whose they are.
+    pub(crate) connecting: Arc<Semaphore>,
     /// The tasks of the sockets.
     pub(crate) sockets: TaskTracker,
     relay: Option<RelayCredentials>,
@@ -47,6 +54,7 @@ impl App {
             hub: Hub::default(),
             attachments,
             stop: CancellationToken::new(),
+            connecting: Arc::new(Semaphore::new(MAX_CONNECTING)),
             sockets: TaskTracker::new(),
             relay,
             config,
@@ -133,6 +141,13 @@ impl App {
             self.hub.publish_to(user, topic::NOTIFICATIONS, &message);
         }
         Ok(())
+    }
+
+    /// Tells a visit's topic who came or went.
+    pub(crate) fn tell_presence(&self, row: &SessionRow, change: PresenceChange) {
+        if let Some(message) = presence_message(row, change) {
+            self.hub.publish(&topic::session(row.id), &message);
+        }
     }
 
     /// A session as its participants see it.

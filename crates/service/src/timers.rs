@@ -63,8 +63,9 @@ async fn tick(app: &App, absences: &mut Absences) -> Result<(), crate::error::Ap
             }
         }
     }
-    for session in app.hub.expire_absent() {
-        if let Some(row) = app.store.session(session).await? {
+    for change in app.hub.expire_absent() {
+        if let Some(row) = app.store.session(change.0).await? {
+            app.tell_presence(&row, change);
             app.announce(&row).await?;
         }
     }

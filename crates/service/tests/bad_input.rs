@@ -2,6 +2,8 @@
 
 mod common;
 
+use bedside_protocol::{Attachment, AttachmentId};
+use bedside_service::App;
 use common::{PASSWORD, clinic, email};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -122,4 +124,22 @@ async fn an_answer_that_was_lost_is_asked_for_again() {
     // Whoever has the lost one is not the owner.
     let (status, answer) = refresh(lost["refreshToken"].as_str().unwrap()).await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (401, Some("token-reused")));
+}
+
+#[tokio::test]
+async fn the_files_of_one_visit_do_not_fill_the_disk() {
+    let clinic = clinic().await;
+    let send = async || clinic.post(&clinic.patient, "/attachments?name=a.txt", json!("text")).await;
+    assert_eq!(send().await.0.as_u16(), 201);
+    let app = App::open(clinic.service.config.clone(), None).await.unwrap();
+    let large = Attachment {
+        attachment_id: AttachmentId::generate(),
+        file_name: "scan.pdf".into(),
+        file_size: 200 * 1024 * 1024,
+        mime_type: "application/pdf".into(),
+    };
+    let (who, now) = (clinic.patient.id, jiff::Timestamp::now());
+    app.store.add_attachment(clinic.session, who, &large, now).await.unwrap();
+    let (status, refused) = send().await;
+    assert_eq!((status.as_u16(), refused["code"].as_str()), (413, Some("too-large")));
 }

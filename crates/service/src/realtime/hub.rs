@@ -13,6 +13,9 @@ use tokio::sync::mpsc;
 /// and fetches what it missed, which is better than hearing of it minutes late.
 pub(crate) const OUTBOX: usize = 256;
 
+/// Sockets of one person at a time: every device they have, and what a broken link left behind.
+const MAX_SOCKETS: usize = 16;
+
 /// How long somebody who dropped out counts as reconnecting (requirements §2.2).
 const RECONNECTION_WINDOW: Duration = Duration::from_secs(60);
 
@@ -53,11 +56,14 @@ struct Socket {
 struct Present {
     sockets: u32,
     absent_since: Option<Instant>,
+    /// They left on purpose, and have not joined again.
+    has_left: bool,
 }
 
 impl Present {
     fn status(&self) -> PresenceStatus {
         match self.absent_since {
+            _ if self.has_left => PresenceStatus::Disconnected,
             None => PresenceStatus::Connected,
             Some(_) => PresenceStatus::Reconnecting,
         }
@@ -77,13 +83,17 @@ impl Hub {
     }
 
     /// Adds a socket; what it is to send comes out of the receiver, which ends when it is cut off.
-    pub(crate) fn connect(&self, user: UserId) -> (SocketId, mpsc::Receiver<Outgoing>) {
+    /// None where the person has as many as one may have.
+    pub(crate) fn connect(&self, user: UserId) -> Option<(SocketId, mpsc::Receiver<Outgoing>)> {
         let (outbox, receiver) = mpsc::channel(OUTBOX);
         let mut state = self.lock();
+        if state.sockets.values().filter(|socket| socket.user == user).count() >= MAX_SOCKETS {
+            return None;
+        }
         state.next += 1;
         let id = SocketId(state.next);
         state.sockets.insert(id, Socket { user, outbox, subscriptions: HashMap::new() });
-        (id, receiver)
+        Some((id, receiver))
     }
 
     /// Removes a socket; gives who is no longer present because of it.
@@ -153,21 +163,32 @@ impl Hub {
         self.lock().present.get(&(visit, user)).map_or(PresenceStatus::Disconnected, Present::status)
     }
 
-    /// Somebody left on purpose: they are not waited for.
-    pub(crate) fn left(&self, visit: SessionId, user: UserId) {
+    /// Somebody left on purpose, whether or not they still listen: they are not waited for.
+    pub(crate) fn left(&self, visit: SessionId, user: UserId) -> Option<PresenceChange> {
         let mut state = self.lock();
-        if state.present.get(&(visit, user)).is_some_and(|present| present.sockets == 0) {
+        let present = state.present.get_mut(&(visit, user))?;
+        let was = present.status();
+        present.has_left = true;
+        if present.sockets == 0 {
             state.present.remove(&(visit, user));
         }
+        (was != PresenceStatus::Disconnected).then_some((visit, user, PresenceStatus::Disconnected))
     }
 
-    /// Gives up on those who have been away for longer than the window; gives their visits.
-    pub(crate) fn expire_absent(&self) -> Vec<SessionId> {
+    /// Somebody who listens joined: they are there again, even if they had left.
+    pub(crate) fn joined(&self, visit: SessionId, user: UserId) -> Option<PresenceChange> {
+        let mut state = self.lock();
+        let present = state.present.get_mut(&(visit, user))?;
+        std::mem::take(&mut present.has_left).then(|| (visit, user, present.status()))
+    }
+
+    /// Gives up on those who have been away for longer than the window.
+    pub(crate) fn expire_absent(&self) -> Vec<PresenceChange> {
         let mut expired = vec![];
-        self.lock().present.retain(|(visit, _), present| {
+        self.lock().present.retain(|(visit, user), present| {
             let gone = present.absent_since.is_some_and(|since| since.elapsed() > RECONNECTION_WINDOW);
             if gone {
-                expired.push(*visit);
+                expired.push((*visit, *user, PresenceStatus::Disconnected));
             }
             !gone
         });
@@ -218,7 +239,7 @@ impl State {
     fn came(&mut self, visit: SessionId, user: UserId) -> Option<PresenceChange> {
         let present = self.present.entry((visit, user)).or_default();
         present.sockets += 1;
-        present.absent_since = None;
+        (present.absent_since, present.has_left) = (None, false);
         (present.sockets == 1).then_some((visit, user, PresenceStatus::Connected))
     }
 
@@ -226,6 +247,10 @@ impl State {
         let present = self.present.get_mut(&(visit, user))?;
         present.sockets = present.sockets.saturating_sub(1);
         if present.sockets > 0 {
+            return None;
+        }
+        if present.has_left {
+            self.present.remove(&(visit, user));
             return None;
         }
         present.absent_since = Some(Instant::now());
@@ -257,8 +282,8 @@ mod tests {
     fn a_message_reaches_those_who_listen_and_nobody_else() {
         let hub = Hub::default();
         let (visit, other) = (SessionId::generate(), SessionId::generate());
-        let (a, mut a_out) = hub.connect(UserId::generate());
-        let (b, mut b_out) = hub.connect(UserId::generate());
+        let (a, mut a_out) = hub.connect(UserId::generate()).unwrap();
+        let (b, mut b_out) = hub.connect(UserId::generate()).unwrap();
         hub.subscribe(a, "1", &topic::session(visit), Some(visit));
         hub.subscribe(b, "1", &topic::session(other), Some(other));
         hub.publish(&topic::session(visit), &typing(visit));
@@ -270,8 +295,8 @@ mod tests {
     fn one_persons_queue_is_theirs_alone() {
         let hub = Hub::default();
         let (me, you) = (UserId::generate(), UserId::generate());
-        let (a, _a_out) = hub.connect(me);
-        let (b, mut b_out) = hub.connect(you);
+        let (a, _a_out) = hub.connect(me).unwrap();
+        let (b, mut b_out) = hub.connect(you).unwrap();
         hub.subscribe(a, "q", topic::SIGNALS, None);
         hub.subscribe(b, "q", topic::SIGNALS, None);
         assert!(hub.publish_to(me, topic::SIGNALS, &typing(SessionId::generate())));
@@ -279,17 +304,42 @@ mod tests {
     }
 
     #[test]
+    fn one_person_has_only_so_many_sockets() {
+        let hub = Hub::default();
+        let user = UserId::generate();
+        let held: Vec<_> = (0..MAX_SOCKETS).map(|_| hub.connect(user).unwrap()).collect();
+        assert!(hub.connect(user).is_none() && hub.connect(UserId::generate()).is_some());
+        hub.disconnect(held[0].0);
+        assert!(hub.connect(user).is_some());
+    }
+
+    #[test]
+    fn who_left_is_gone_although_they_still_listen() {
+        let hub = Hub::default();
+        let (visit, user) = (SessionId::generate(), UserId::generate());
+        let (socket, _out) = hub.connect(user).unwrap();
+        hub.subscribe(socket, "1", &topic::session(visit), Some(visit));
+        let gone = Some((visit, user, PresenceStatus::Disconnected));
+        assert_eq!((hub.left(visit, user), hub.left(visit, user)), (gone, None), "said once");
+        assert_eq!(hub.presence(visit, user), PresenceStatus::Disconnected);
+        assert_eq!(hub.joined(visit, user), Some((visit, user, PresenceStatus::Connected)));
+        hub.left(visit, user);
+        assert!(hub.disconnect(socket).is_empty(), "nobody waits for them");
+        assert_eq!(hub.presence(visit, user), PresenceStatus::Disconnected);
+    }
+
+    #[test]
     fn dropping_out_is_reconnecting_until_one_is_back() {
         let hub = Hub::default();
         let (visit, user) = (SessionId::generate(), UserId::generate());
-        let (a, _out) = hub.connect(user);
+        let (a, _out) = hub.connect(user).unwrap();
         assert_eq!(
             hub.subscribe(a, "1", &topic::session(visit), Some(visit)),
             Some((visit, user, PresenceStatus::Connected))
         );
         assert_eq!(hub.disconnect(a), [(visit, user, PresenceStatus::Reconnecting)]);
         assert_eq!(hub.presence(visit, user), PresenceStatus::Reconnecting);
-        let (b, _out) = hub.connect(user);
+        let (b, _out) = hub.connect(user).unwrap();
         hub.subscribe(b, "1", &topic::session(visit), Some(visit));
         assert_eq!(hub.presence(visit, user), PresenceStatus::Connected);
         assert!(hub.expire_absent().is_empty());
@@ -299,7 +349,7 @@ mod tests {
     fn a_client_that_does_not_keep_up_is_cut_off() {
         let hub = Hub::default();
         let visit = SessionId::generate();
-        let (a, mut out) = hub.connect(UserId::generate());
+        let (a, mut out) = hub.connect(UserId::generate()).unwrap();
         hub.subscribe(a, "1", &topic::session(visit), Some(visit));
         for _ in 0..=OUTBOX {
             hub.publish(&topic::session(visit), &typing(visit));

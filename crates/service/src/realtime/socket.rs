@@ -20,8 +20,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{
-    hub::{Outgoing, PresenceChange, SocketId, presence_message},
+    hub::{Outgoing, PresenceChange, SocketId},
     messages,
 };
 use crate::{app::Shared, error::ApiError, store::Grant};
@@ -50,22 +52,26 @@ pub(crate) async fn upgrade(
 ) -> Result<Response, ApiError> {
     let upgrade =
         upgrade.map_err(|_| ApiError::new(Code::Invalid, "this address speaks STOMP over WebSocket"))?;
+    let place = app.connecting.clone().try_acquire_owned().map_err(|_| Code::TooManyAttempts)?;
     let sockets = app.sockets.clone();
     Ok(upgrade
         .protocols([stomp::SUBPROTOCOL])
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
-        .on_upgrade(move |socket| sockets.track_future(serve(app, socket))))
+        .on_upgrade(move |socket| sockets.track_future(serve(app, socket, place))))
 }
 
-async fn serve(app: Shared, mut socket: WebSocket) {
+async fn serve(app: Shared, mut socket: WebSocket, place: OwnedSemaphorePermit) {
     let connected = tokio::select! {
         () = app.stop.cancelled() => return going_away(socket).await,
         connected = tokio::time::timeout(CONNECT_WITHIN, connect(&app, &mut socket)) => connected,
     };
     match connected {
         Ok(Ok(Some((grant, (theirs, ours))))) => {
-            let (id, outbox) = app.hub.connect(grant.user.id);
+            drop(place);
+            let Some((id, outbox)) = app.hub.connect(grant.user.id) else {
+                return fail(&mut socket, &Code::TooManyAttempts.into()).await;
+            };
             tracing::info!("a client connected");
             Session { app: &app, socket: &mut socket, id, grant, theirs, ours }.run(outbox).await;
             for change in app.hub.disconnect(id) {
@@ -155,11 +161,7 @@ fn parse(text: &str) -> Result<Option<Frame>, ApiError> {
 /// Tells a visit's topic that somebody came or went.
 async fn tell(app: &Shared, change: PresenceChange) {
     match app.store.session(change.0).await {
-        Ok(Some(row)) => {
-            if let Some(message) = presence_message(&row, change) {
-                app.hub.publish(&topic::session(change.0), &message);
-            }
-        }
+        Ok(Some(row)) => app.tell_presence(&row, change),
         Ok(None) => {}
         Err(error) => tracing::error!(%error, "a visit could not be looked at"),
     }

@@ -19,6 +19,10 @@ use crate::{
     error::{ApiError, Json, Path, Query},
 };
 
+/// What all files of one visit may come to: twenty of the largest. Whoever has an account could
+/// fill the clinic's disk otherwise.
+const MAX_VISIT_BYTES: u64 = 20 * MAX_ATTACHMENT_BYTES as u64;
+
 /// Messages on a page when it is not said how many, and the most that may be asked for.
 const PAGE: (u32, u32) = (50, 200);
 
@@ -76,6 +80,12 @@ pub(super) async fn upload(
     let (row, _) = app.session_of(id, &user).await?;
     if row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
+    }
+    if app.store.attachment_bytes(id).await? >= MAX_VISIT_BYTES {
+        return Err(ApiError::new(
+            Code::TooLarge,
+            "the files of this visit are as much as one visit may have",
+        ));
     }
     let body = axum::body::to_bytes(request.into_body(), MAX_ATTACHMENT_BYTES).await;
     let bytes: Bytes = body.map_err(|_| Code::TooLarge)?;

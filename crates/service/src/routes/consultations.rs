@@ -134,6 +134,9 @@ pub(super) async fn join(
     } else if row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
     }
+    if let Some(change) = app.hub.joined(id, user.id) {
+        app.tell_presence(&row, change);
+    }
     let admitted = row.consultation.may_join(party);
     let mut response = JoinResponse {
         admitted,
@@ -214,8 +217,10 @@ pub(super) async fn leave(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (_, party) = app.session_of(id, &user).await?;
-    app.hub.left(id, user.id);
+    let (row, party) = app.session_of(id, &user).await?;
+    if let Some(change) = app.hub.left(id, user.id) {
+        app.tell_presence(&row, change);
+    }
     let row = app.apply(id, Input::Leave(party), Some(user.id)).await?;
     app.view(&row).await.map(Json)
 }

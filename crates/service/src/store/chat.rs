@@ -222,6 +222,16 @@ impl Store {
             .collect()
     }
 
+    /// Bytes of all files of a visit.
+    pub async fn attachment_bytes(&self, session: SessionId) -> Result<u64, StoreError> {
+        let (sum,): (i64,) =
+            sqlx::query_as("SELECT coalesce(sum(file_size), 0) FROM attachments WHERE session_id = ?")
+                .bind(session.to_string())
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(sum.unsigned_abs())
+    }
+
     /// Notes an attachment whose bytes have been stored.
     pub async fn add_attachment(
         &self,
