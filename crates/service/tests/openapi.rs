@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use bedside_protocol::{Code, app, topic};
+
 #[test]
 fn the_document_is_fresh() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
@@ -13,4 +15,43 @@ fn the_document_is_fresh() {
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(there == text, "docs/openapi.json is stale: run `cargo xtask bindings`");
+}
+
+#[test]
+fn the_protocols_page_leaves_nothing_out() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocol.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    for code in Code::ALL {
+        assert!(page.contains(&format!("`{}`", code.as_str())), "the code {}", code.as_str());
+    }
+    let destinations = [
+        app::CHAT_SEND,
+        app::CHAT_STATUS,
+        app::CHAT_TYPING,
+        app::CALL_SIGNAL,
+        topic::NOTIFICATIONS,
+        topic::SIGNALS,
+        topic::ERRORS,
+    ];
+    for destination in destinations {
+        assert!(page.contains(&format!("`{destination}`")), "{destination}");
+    }
+    let document = serde_json::to_value(bedside_service::openapi()).unwrap();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        // A visit's own routes are written without what is the same for all of them.
+        let said = path
+            .replace("/api/v1/consultations/sessions/{id}", "…")
+            .replace("{attachment}", "{attachmentId}");
+        let short = path.replace("/api/v1/consultations/sessions/{id}", "…/sessions/{id}");
+        for method in operations.as_object().unwrap().keys() {
+            let method = method.to_uppercase();
+            let found = [path, &said, &short].iter().any(|path| {
+                let line = format!("`{method} {path}");
+                // A table names the ways of one kind together: `POST …/pause`, `…/resume`.
+                page.contains(&line) || page.contains(&format!("`, `{path}`"))
+            });
+            // The session itself needs no telling beyond the document.
+            assert!(found || said == "…", "{method} {path} is not on the page");
+        }
+    }
 }
