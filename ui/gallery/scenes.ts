@@ -296,6 +296,7 @@ export const scenes: Record<string, Scene> = {
   ),
   "call-no-camera": call(callWith({ remoteCamera: false })),
   "call-audio": call({ ...talks, session: { ...session, consultationMode: "AUDIO" } }),
+  "call-only-sound": call(callWith({ quality: { ...inCall.quality, sending: null } })),
   "call-near-its-end": call({ ...talks, minutesLeft: 4, elapsedSeconds: 2460 }),
   "call-held": call({ ...talks, session: { ...session, status: "PAUSED" } }),
   "call-reconnecting": call(callWith({ status: "reconnecting", secondsLeft: 42 })),

@@ -53,6 +53,7 @@ const ended: Snapshot = {
   screen: "after",
   visit: { ...visit, session: { ...session, status: "COMPLETED" }, call: null, summary },
 };
+const day = 24 * 3_600_000;
 const waiting = { ...session, status: "WAITING", admitted: false, placeInLine: 1 } as const;
 
 describe("every screen", () => {
@@ -202,5 +203,28 @@ describe("feedback", () => {
       ask: "feedback",
       feedback: { overallRating: 4, feedbackTags: ["Good listener"] },
     });
+  });
+});
+
+describe("what is near and what is not", () => {
+  it("opens a waiting room half an hour before the visit, and says when", () => {
+    const later = {
+      ...session,
+      status: "SCHEDULED",
+      scheduledStartTime: new Date(Date.now() + 9 * day).toISOString(),
+    } as const;
+    show({ ...snapshot, screen: "home", visit: null, sessions: [later] });
+    expect(screen.getByText(/The waiting room opens/)).toBeInTheDocument();
+    expect(screen.getByRole("button", { name: /Enter the waiting room/ })).toBeDisabled();
+  });
+
+  it("calls in who is next by one key, and nobody while a visit goes on", async () => {
+    const room = { ...snapshot, screen: "home", visit: null, user: session.doctor } as const;
+    const asked = show({ ...room, sessions: [waiting] });
+    await userEvent.keyboard("n");
+    expect(asked).toContainEqual({ ask: "admit", session: "s" });
+    const busy = show({ ...room, sessions: [session, { ...waiting, sessionId: "w" }] });
+    await userEvent.keyboard("n");
+    expect(busy).not.toContainEqual({ ask: "admit", session: "w" });
   });
 });

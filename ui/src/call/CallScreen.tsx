@@ -25,7 +25,7 @@ import { Picture } from "../parts/Picture";
 import { Problem } from "../parts/Problem";
 import { ConfirmDialog, SettingsDialog } from "./dialogs";
 import { Stage, StageNotes } from "./Stage";
-import { isWeak } from "./quality";
+import { isWeak, sendsOnlySound } from "./quality";
 
 type Open = "settings" | "end" | "leave" | null;
 
@@ -127,6 +127,16 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
             </p>
           )}
           <DeviceTrouble devices={devices} hasPicture={hasPicture} />
+          {hasPicture &&
+            cameraOn &&
+            devices.camera.works &&
+            !held &&
+            visit.call?.status === "connected" &&
+            sendsOnlySound(visit.call) && (
+              <p role="status">
+                <VideoOff aria-hidden size={20} /> {t("call.soundOnly", { name: other.name })}
+              </p>
+            )}
           {devices.microphoneIsSilent && microphoneOn && (
             <p role="status">
               <MicOff aria-hidden size={20} /> {t("devices.microphoneSilent")}

@@ -15,6 +15,11 @@ export function hasSoundGaps({ remoteMicrophone, quality }: CallState): boolean 
   return remoteMicrophone && quality.concealedPercent > GAPS;
 }
 
+/** Nothing is left for one's own picture: what was measured says that none is sent. */
+export function sendsOnlySound({ quality }: CallState): boolean {
+  return quality.sending === null && quality.bitsPerSecond > 0;
+}
+
 /** Whether the quality is worth a sentence. */
 export function isWeak(call: CallState): boolean {
   return isSlow(call) || hasSoundGaps(call);

@@ -1,5 +1,5 @@
 import { PhoneIncoming, X } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Button, ToggleButton } from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
@@ -14,7 +14,9 @@ import { isOnDay, isOpen, runs, useMode, useNow, useShortWhen } from "./when";
 export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
   const { t } = useTranslation();
   const [chosenId, choose] = useState<string | null>(null);
+  // By arrival, not by visit: somebody who left and is back arrives again.
   const [seen, setSeen] = useState<ReadonlySet<string>>(new Set());
+  const arrival = (session: Session) => `${session.sessionId} ${session.waitingSince ?? ""}`;
   const open = snapshot.sessions.filter(isOpen);
   const waiting = open
     .filter((session) => session.status === "WAITING")
@@ -29,7 +31,22 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
     running[0] ??
     waiting[0] ??
     planned[0];
-  const arrivals = waiting.filter((session) => !seen.has(session.sessionId));
+  const ask = useAsk();
+  const next = running.length === 0 ? waiting[0]?.sessionId : undefined;
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const types = event.target instanceof HTMLElement && event.target.matches("input, textarea");
+      if (types || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key.toLowerCase() !== "n" || next === undefined) return;
+      event.preventDefault();
+      ask({ ask: "admit", session: next });
+    };
+    window.addEventListener("keydown", onKey);
+    return () => {
+      window.removeEventListener("keydown", onKey);
+    };
+  }, [ask, next]);
+  const arrivals = waiting.filter((session) => !seen.has(arrival(session)));
   const list = (sessions: Session[]) =>
     sessions.map((session, index) => (
       <Person
@@ -54,7 +71,7 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
               className="button"
               aria-label={t("app.dismiss")}
               onPress={() => {
-                setSeen(new Set([...seen, session.sessionId]));
+                setSeen(new Set([...seen, arrival(session)]));
               }}
             >
               <X aria-hidden size={20} />
@@ -75,7 +92,10 @@ export function DoctorRoom({ snapshot }: { snapshot: Snapshot }) {
           <section className="people">
             <h2>{t("room.waiting")}</h2>
             {waiting.length > 0 ? (
-              list(waiting)
+              <>
+                {list(waiting)}
+                {next !== undefined && <p className="quiet">{t("room.callInKey")}</p>}
+              </>
             ) : snapshot.link !== "up" && open.length === 0 ? (
               <p role="status">{t("home.loading")}</p>
             ) : (
@@ -128,7 +148,12 @@ function Person({
       <Initials name={session.patient.name} size={44} />
       <span className="grow">
         <strong>
-          {number !== null && <span className="unseen">{t("room.number", { number })} </span>}
+          {number !== null && (
+            <>
+              <span aria-hidden>{number}. </span>
+              <span className="unseen">{t("room.number", { number })} </span>
+            </>
+          )}
           {session.patient.name}
         </strong>
         <br />

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { useAsk } from "../api/context";
 import type { Session, Snapshot } from "../api/bindings";
 import { Initials } from "../parts/Initials";
-import { isOpen, runs, useMode, useWhen } from "./when";
+import { isOpen, opensAt, runs, useMode, useNow, useShortWhen, useWhen } from "./when";
 
 /** The next visit as one large card; later ones below. */
 export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
@@ -14,6 +14,9 @@ export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
   const open = snapshot.sessions.filter(isOpen);
   const next = open.find(runs) ?? open[0];
   const later = open.filter((session) => session !== next);
+  const shortWhen = useShortWhen();
+  const now = useNow();
+  const opens = next ? opensAt(next, now) : null;
   return (
     <main className="page">
       <h1>{t("home.hello", { name: snapshot.user?.name ?? "" })}</h1>
@@ -39,9 +42,13 @@ export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
       )}
       {next && (
         <div className="next-step">
+          {opens !== null && (
+            <p className="quiet grow">{t("home.opens", { time: shortWhen(opens) })}</p>
+          )}
           <Button
             className="button main"
             data-do="enter"
+            isDisabled={opens !== null}
             onPress={() => {
               ask({ ask: "enter", session: next.sessionId });
             }}

@@ -50,6 +50,15 @@ export function useShortWhen(): (start: string) => string {
   return (start) => (isOnDay(start, now) ? clock(start) : dayAndClock(start));
 }
 
+/** How long before its start a visit's waiting room opens. */
+const OPENS_BEFORE_MS = 30 * 60_000;
+
+/** When a visit's waiting room opens; none where it is open. */
+export function opensAt(session: Session, now: number): string | null {
+  const opens = new Date(session.scheduledStartTime).getTime() - OPENS_BEFORE_MS;
+  return session.status !== "SCHEDULED" || now >= opens ? null : new Date(opens).toISOString();
+}
+
 /** Whether a visit is going on. */
 export function runs(session: Session): boolean {
   return session.status === "IN_PROGRESS" || session.status === "PAUSED";

@@ -52,7 +52,7 @@ export const visit: Visit = {
       concealedPercent: 0,
       bitsPerSecond: 600_000,
       relayed: false,
-      sending: null,
+      sending: { width: 640, height: 360, fps: 30 },
     },
   },
   elapsedSeconds: 65,
