@@ -32,9 +32,13 @@ const HEADLESS: &[&str] = &[
     "imagemagick",
     "python3-venv",
     "python3-dev",
-    "chromium",
+    BROWSER,
     "procps",
 ];
+
+/// As Debian calls it. Ubuntu has it under another name, as a snap.
+const BROWSER: &str = "chromium";
+const BROWSER_ELSEWHERE: &str = "chromium-browser";
 
 /// Installs what is missing, as root or with sudo; says what to install where there is no apt.
 pub(crate) fn run(headless: bool) -> Result<()> {
@@ -49,7 +53,9 @@ pub(crate) fn run(headless: bool) -> Result<()> {
         println!("On this system, install by hand what Debian calls: {}", wanted.join(" "));
         return Ok(());
     }
-    let missing: Vec<&str> = wanted.into_iter().filter(|package| !is_installed(package)).collect();
+    let is_there =
+        |package: &&str| is_installed(package) || (*package == BROWSER && is_installed(BROWSER_ELSEWHERE));
+    let missing: Vec<&str> = wanted.into_iter().filter(|package| !is_there(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -70,9 +76,19 @@ pub(crate) fn run(headless: bool) -> Result<()> {
         command
     };
     crate::run(&mut apt(&["update", "-qq"]))?;
+    let missing = missing
+        .into_iter()
+        .map(|package| if package == BROWSER && !is_offered(package) { BROWSER_ELSEWHERE } else { package });
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
     install.extend(missing);
     crate::run(&mut apt(&install))
+}
+
+/// Whether apt could install it.
+fn is_offered(package: &str) -> bool {
+    let policy = Command::new("apt-cache").args(["policy", package]).output();
+    let text = policy.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().any(|line| line.trim_start().starts_with("Candidate:") && !line.contains("(none)"))
 }
 
 fn is_installed(package: &str) -> bool {

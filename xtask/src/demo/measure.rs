@@ -58,6 +58,37 @@ pub(crate) fn video(seen: &[[f64; 4]], from: f64, to: f64) -> Value {
     })
 }
 
+/// Pictures a second below which a visit is none, whatever the machine: the legal minimum of places
+/// that have one is 15 on machines that do not run both ends.
+const FEWEST_PICTURES: f64 = 8.0;
+
+/// Which of the aims a call missed, in words. What makes it no call at all is an error.
+pub(crate) fn missed(call: &Value) -> Result<Vec<String>> {
+    let mut missed = vec![];
+    for who in ["doctor", "patient"] {
+        let (video, audio) = (&call["video"][who], &call["audio"][who]);
+        let fps = video["fps"].as_f64().unwrap_or(0.0);
+        if fps < FEWEST_PICTURES {
+            bail!("the {who} sees {fps} pictures a second");
+        }
+        let aims = [
+            ("first picture, ms", &call["first_frame_ms"][who], 0.0, 1_500.0),
+            ("pictures a second", &video["fps"], 24.0, f64::MAX),
+            ("width of the picture", &video["width"], 640.0, f64::MAX),
+            ("age of the picture, ms", &video["latency_ms_p50"], 0.0, 150.0),
+            ("likeness of the sound", &audio["correlation"], 0.8, 1.0),
+            ("PESQ", &audio["pesq_wb"], 3.0, 5.0),
+            ("mouth to ear, ms", &audio["latency_ms"], 0.0, 250.0),
+        ];
+        for (what, measured, least, most) in aims {
+            if measured.as_f64().is_none_or(|value| !(least..=most).contains(&value)) {
+                missed.push(format!("{who}: {what} {measured}"));
+            }
+        }
+    }
+    Ok(missed)
+}
+
 /// Speech to say, made once: 48 kHz, mono.
 pub(crate) fn speech(folder: &Path, voice: &str, words: &str) -> Result<PathBuf> {
     let (raw, file) = (folder.join(format!("{voice}-raw.wav")), folder.join(format!("{voice}.wav")));

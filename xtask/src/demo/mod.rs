@@ -1,5 +1,6 @@
 //! A whole visit: on the desktop for people to see, or headless for machines to check.
 
+mod camera;
 mod clinic;
 mod measure;
 mod person;

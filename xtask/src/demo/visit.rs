@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::{
+    camera::Camera,
     clinic::{Clinic, DOCTOR, PASSWORD, PATIENT},
     measure,
     person::Person,
@@ -46,10 +47,15 @@ pub(crate) async fn run(to: Option<&Path>) -> Result<()> {
     if let Some(call) = report.facts.get("call") {
         println!("\n{}", serde_json::to_string_pretty(call)?);
     }
+    let missed: Vec<Value> =
+        report.facts.get("missed").and_then(Value::as_array).cloned().unwrap_or_default();
     report.finish(outcome.is_ok(), to)?;
     println!("\nscreenshots: {}", out.display());
     if outcome.is_ok() {
         println!("The whole visit went through.");
+        for aim in missed {
+            println!("Missed, on this machine and this time: {aim}");
+        }
     }
     outcome
 }
@@ -60,8 +66,12 @@ async fn visit(report: &mut Report, out: &Path) -> Result<()> {
     let doctors_speech = measure::speech(out, "en-gb", DOCTORS_WORDS)?;
     let patients_speech = measure::speech(out, "en-us", PATIENTS_WORDS)?;
     measure::scorer()?;
-    let doctor = Person::sit_down(World::start("doctor", "0", &clinic.address(), out)?).await?;
-    let mut patient = Person::sit_down(World::start("patient", "1", &clinic.address(), out)?).await?;
+    // Dropped last: both cameras are found at it.
+    let camera = Camera::plug_in()?;
+    let doctor = World::start("doctor", "0", &clinic.address(), &camera, out)?;
+    let doctor = Person::sit_down(doctor).await?;
+    let patient = World::start("patient", "1", &clinic.address(), &camera, out)?;
+    let mut patient = Person::sit_down(patient).await?;
     report.step("both", "the windows are open");
 
     sign_in(report, out, &doctor, &patient).await?;
@@ -70,6 +80,7 @@ async fn visit(report: &mut Report, out: &Path) -> Result<()> {
     let (mut call, admitted_at) = call_in(report, out, &doctor, &patient).await?;
     watch(report, out, &doctor, &patient, &mut call, admitted_at).await?;
     listen(report, &doctor, &patient, &doctors_speech, &patients_speech, out, &mut call)?;
+    report.facts.insert("missed".into(), measure::missed(&call)?.into());
     report.facts.insert("call".into(), call);
     chat(report, out, &doctor, &patient).await?;
     controls(report, out, &doctor, &patient).await?;

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::root;
+use super::camera::Camera;
 
 /// Bytes of one millisecond of recorded sound: 48 samples of 16 bits.
 const BYTES_PER_MS: f64 = 96.0;
@@ -56,7 +56,13 @@ mod tempdir {
 
 impl World {
     /// Starts all of it. `look` is the face before the camera.
-    pub(crate) fn start(name: &'static str, look: &'static str, service: &str, out: &Path) -> Result<Self> {
+    pub(crate) fn start(
+        name: &'static str,
+        look: &'static str,
+        service: &str,
+        camera: &Camera,
+        out: &Path,
+    ) -> Result<Self> {
         let folder = tempdir::Folder::new(name)?;
         for sub in ["home", "run"] {
             fs::create_dir_all(folder.0.join(sub))?;
@@ -69,7 +75,7 @@ impl World {
             driver: String::new(),
             processes: vec![],
             driver_process: None,
-            camera: camera_library()?,
+            camera: camera.library.clone(),
             look,
             service: service.to_owned(),
             log: out.join(format!("{name}.log")),
@@ -371,25 +377,4 @@ fn wait_for(what: &str, is_there: impl Fn() -> bool) -> Result<()> {
         std::thread::sleep(Duration::from_millis(50));
     }
     bail!("{what} did not come up")
-}
-
-/// The fake camera, compiled; and a node for it to be found at.
-fn camera_library() -> Result<PathBuf> {
-    let library = root().join("target/demo/camera.so");
-    let done = Command::new("cc")
-        .args(["-O2", "-shared", "-fPIC", "-o"])
-        .arg(&library)
-        .arg(root().join("xtask/assets/camera.c"))
-        .args(["-ldl", "-lm"])
-        .status()?;
-    if !done.success() {
-        bail!("the fake camera was not compiled");
-    }
-    let node = Path::new("/dev/video0");
-    if !node.exists()
-        && let Err(error) = fs::write(node, "")
-    {
-        println!("There is no {} and it can't be made ({error}): the visit has no picture.", node.display());
-    }
-    Ok(library)
 }

@@ -63,7 +63,12 @@ impl Page {
     pub(crate) async fn open(html: &'static str) -> Self {
         let port = serve(html).await;
         let profile = tempfile::tempdir().unwrap();
-        let program = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+        let program = [
+            "/usr/bin/chromium",
+            "/usr/bin/chromium-browser",
+            "/snap/bin/chromium",
+            "/usr/bin/google-chrome",
+        ];
         let program = program.into_iter().find(|path| Path::new(path).exists()).expect("`cargo xtask setup`");
         let browser = Command::new(program)
             .arg(format!("--user-data-dir={}", profile.path().display()))
