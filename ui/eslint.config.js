@@ -7,6 +7,7 @@ import globals from "globals";
 import tseslint from "typescript-eslint";
 
 const mediaReason = "Media runs in the Rust core; the webview only draws the interface.";
+const textReason = "Every text a person reads goes through the translation layer.";
 
 export default defineConfig([
   globalIgnores(["dist", "coverage", "src/api/bindings.ts"]),
@@ -65,6 +66,15 @@ export default defineConfig([
         {
           selector: "JSXOpeningElement[name.name='style']",
           message: "The CSP forbids <style> elements; use a stylesheet.",
+        },
+        {
+          selector: "JSXText[value=/\\p{L}{2}/u]",
+          message: textReason,
+        },
+        {
+          selector:
+            "JSXAttribute[name.name=/^(aria-label|aria-description|title|placeholder|alt|label)$/] > Literal",
+          message: textReason,
         },
       ],
     },

@@ -189,3 +189,21 @@ fn the_media_stack_is_pinned() {
         assert!(is_pinned, "{name} is not pinned exactly: its minor versions change behaviour");
     }
 }
+
+#[test]
+fn the_page_runs_and_loads_only_what_is_bundled() {
+    let conf = fs::read_to_string(root().join("tauri.conf.json")).unwrap();
+    let conf: Value = serde_json::from_str(&conf).unwrap();
+    let policy = conf["app"]["security"]["csp"].as_str().expect("a content security policy");
+    // The shell's own channel, and pictures of the chat that the page holds in memory.
+    let harmless = ["'none'", "'self'", "ipc:", "http://ipc.localhost", "blob:"];
+    for directive in policy.split(';') {
+        let mut words = directive.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        for source in words {
+            assert!(harmless.contains(&source), "{name} allows {source}");
+            assert!(source != "blob:" || name == "img-src", "{name} allows what the page makes itself");
+        }
+    }
+    assert!(policy.starts_with("default-src 'none'"), "what is not named is not allowed");
+}

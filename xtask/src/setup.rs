@@ -21,7 +21,7 @@ const BUILD: &[&str] = &[
 /// For pictures in the window.
 const WEBVIEW: &[&str] =
     &["gstreamer1.0-plugins-good", "gstreamer1.0-plugins-bad", "gstreamer1.0-libav", "gstreamer1.0-gl"];
-/// For the headless visit: a screen, a sound server, a voice, someone who clicks.
+/// For the headless visit and tests: a screen, a sound server, a voice, someone who clicks.
 const HEADLESS: &[&str] = &[
     "xvfb",
     "webkit2gtk-driver",
@@ -34,6 +34,9 @@ const HEADLESS: &[&str] = &[
     "python3-dev",
     BROWSER,
     "procps",
+    // For a keyring of one's own.
+    "dbus",
+    "gnome-keyring",
 ];
 
 /// As Debian calls it. Ubuntu has it under another name, as a snap.

@@ -125,6 +125,48 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// Everything that a vault does, with the keyring of this session.
+    #[test]
+    #[ignore = "run by the next one, in a session of its own"]
+    fn in_this_sessions_keyring() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(folder.path());
+        assert!(vault.keyring, "there is a keyring");
+        assert!(vault.read("a").unwrap().is_none());
+        vault.write("a", &Token::new("planted-token")).unwrap();
+        vault.write("a", &Token::new("its-follower")).unwrap();
+        assert_eq!(vault.read("a").unwrap().unwrap().expose(), "its-follower");
+        assert!(vault.read("b").unwrap().is_none(), "another service's is not given away");
+        let another = Vault { folder: folder.path().join("another"), ..vault.clone() };
+        assert!(another.read("a").unwrap().is_none(), "nor another person's on this machine");
+        vault.forget("a").unwrap();
+        vault.forget("a").unwrap();
+        assert!(vault.read("a").unwrap().is_none());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing lies in a file");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_keyring_keeps_it_where_there_is_one() {
+        let home = tempfile::tempdir().unwrap();
+        let session = "echo | gnome-keyring-daemon --unlock --components=secrets > /dev/null \
+            && exec \"$0\" --ignored --exact vault::tests::in_this_sessions_keyring";
+        let done = std::process::Command::new("dbus-run-session")
+            .args(["--", "sh", "-c", session])
+            .arg(std::env::current_exe().unwrap())
+            .env("HOME", home.path())
+            .env("XDG_RUNTIME_DIR", home.path())
+            .env_remove("XDG_DATA_HOME")
+            .output()
+            .expect("dbus-run-session, which `cargo xtask setup` installs");
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(
+            done.status.success() && said.contains("1 passed"),
+            "{said}{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+
     #[test]
     fn without_a_keyring_a_file_keeps_it_unreadably() {
         let folder = tempfile::tempdir().unwrap();

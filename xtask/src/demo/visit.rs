@@ -407,10 +407,12 @@ async fn outage(
 
 /// The patient's app is killed and started again.
 async fn crash(report: &mut Report, out: &Path, doctor: &Person, patient: &mut Person) -> Result<()> {
+    let words = measure::speech(out, "en-us", "My camera is gone, but I hear you.")?;
     patient.world.kill_app()?;
     doctor.sees("reconnecting").await?;
     doctor.screenshot(out, &mut report.screens, "other-reconnecting").await?;
-    report.step("patient", "lost the app; the doctor sees “reconnecting”");
+    report.step("patient", "lost the app, and the camera with it; the doctor sees “reconnecting”");
+    patient.world.unplug_camera();
     patient.come_back().await?;
     patient.sees("Return to your visit").await?;
     patient.screenshot(out, &mut report.screens, "return").await?;
@@ -418,7 +420,14 @@ async fn crash(report: &mut Report, out: &Path, doctor: &Person, patient: &mut P
     patient.does("enter").await?;
     patient.until("the doctor's picture", "window.bedsideProbe.seen.length > 0").await?;
     doctor.until("the call to be back", "document.querySelector('.call-top .quality')").await?;
-    report.step("patient", "is back in the visit after a restart of the app");
+    // Nothing keeps anybody out for want of a camera: it is named on both sides, and they talk on.
+    patient.sees("Camera: ").await?;
+    doctor.sees("’s camera is off").await?;
+    patient.screenshot(out, &mut report.screens, "without-camera").await?;
+    // The app remembers the headset.
+    let heard = measure::sound((&patient.world, "boom-mouth"), (&doctor.world, "speaker"), &words, out)?;
+    is_heard("doctor", &heard)?;
+    report.step("patient", "is back in the visit after a restart of the app, without a camera, and is heard");
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(crate) driver: String,
     processes: Vec<Child>,
     driver_process: Option<Child>,
-    camera: PathBuf,
+    camera: Option<PathBuf>,
     look: &'static str,
     service: String,
     log: PathBuf,
@@ -75,7 +75,7 @@ impl World {
             driver: String::new(),
             processes: vec![],
             driver_process: None,
-            camera: camera.library.clone(),
+            camera: Some(camera.library.clone()),
             look,
             service: service.to_owned(),
             log: out.join(format!("{name}.log")),
@@ -211,7 +211,7 @@ impl World {
             .env("XDG_CACHE_HOME", home.join("cache"))
             .env("XDG_RUNTIME_DIR", self.folder.0.join("run"))
             .env("PULSE_SERVER", format!("unix:{}", self.pulse().display()))
-            .env("LD_PRELOAD", &self.camera)
+            .env("LD_PRELOAD", self.camera.as_deref().unwrap_or(Path::new("")))
             .env("BEDSIDE_FAKE_CAMERA", "/dev/video0")
             .env("BEDSIDE_FAKE_CAMERA_LOOK", self.look)
             .env("BEDSIDE_SERVICE", &self.service)
@@ -226,6 +226,11 @@ impl World {
         self.driver_process = Some(driver);
         self.driver = format!("http://127.0.0.1:{port}");
         wait_for("the driver", || TcpStream::connect(("127.0.0.1", port)).is_ok())
+    }
+
+    /// From the app's next start on there is no camera.
+    pub(crate) fn unplug_camera(&mut self) {
+        self.camera = None;
     }
 
     /// Ends the driver and with it the app, as a crash would.
