@@ -646,6 +646,18 @@ fn who_has_left_is_not_brought_back_by_a_late_answer() {
 }
 
 #[test]
+fn a_calling_in_that_was_refused_half_way_rings_for_nobody() {
+    let mut service = Service::new(ConsultationMode::Video);
+    let now = Duration::ZERO;
+    service.apply(Input::Enter { ready: true, device_check: None }, now);
+    let (mut stay, actions) = Stay::begin(service.latest(), Party::Doctor, 1, CHECK, now);
+    let [(id, _)] = asks(&actions).try_into().unwrap();
+    let actions = stay.handle(StayInput::JoinFailed(id, JoinFailure::Refused(problem())), now);
+    assert_eq!(actions.first(), Some(&StayAction::TellOfLeaving), "the admission may have been heard");
+    assert!(actions.contains(&StayAction::Forget));
+}
+
+#[test]
 fn a_media_token_is_renewed_before_it_ends_and_the_call_goes_on() {
     let (mut service, mut stay, actions) = called_in(ConsultationMode::Video);
     let [(id, request)] = asks(&actions).try_into().unwrap();
