@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import { useAsk, useBackend } from "../api/context";
 import type { Visit } from "../api/bindings";
 import { Notice } from "../parts/Notice";
-import { Message } from "./Message";
+import { Earlier, Message } from "./Message";
 
 /** How long a pause ends "is writing…". */
 const TYPING_PAUSE_MS = 3_000;
@@ -82,16 +82,7 @@ export function ChatPanel({
         )}
       </div>
       <div className="messages" role="log" ref={list}>
-        {chat.hasOlder && (
-          <Button
-            className="button"
-            onPress={() => {
-              ask({ ask: "olderMessages" });
-            }}
-          >
-            {t("chat.older")}
-          </Button>
-        )}
+        {chat.hasOlder && <Earlier />}
         {chat.messages.length === 0 && chat.pending.length === 0 && (
           <p className="quiet">{t("chat.empty")}</p>
         )}

@@ -2,9 +2,25 @@ import { useEffect, useState } from "react";
 import { Button } from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
-import { useBackend } from "../api/context";
+import { useAsk, useBackend } from "../api/context";
 import type { ChatMessage } from "../api/bindings";
 import { clock } from "../i18n";
+
+/** Fetches what was written before. */
+export function Earlier() {
+  const { t } = useTranslation();
+  const ask = useAsk();
+  return (
+    <Button
+      className="button"
+      onPress={() => {
+        ask({ ask: "olderMessages" });
+      }}
+    >
+      {t("chat.older")}
+    </Button>
+  );
+}
 
 /** One message: who, when, what, and of one's own how far it came. */
 export function Message({ message, isMine }: { message: ChatMessage; isMine: boolean }) {

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { useAsk } from "../api/context";
 import type { FeedbackRequest, PastVisit } from "../api/bindings";
 import { SummaryFacts } from "../after/SummaryFacts";
-import { Message } from "../chat/Message";
+import { Earlier, Message } from "../chat/Message";
 
 /** A past visit: what it came to, what was written, what was said of it. */
 export function Past({ past, isDoctor }: { past: PastVisit; isDoctor: boolean }) {
@@ -27,16 +27,7 @@ export function Past({ past, isDoctor }: { past: PastVisit; isDoctor: boolean })
           <p className="quiet">{t("past.noChat")}</p>
         ) : (
           <div className="card messages past-messages">
-            {chat.hasOlder && (
-              <Button
-                className="button"
-                onPress={() => {
-                  ask({ ask: "olderMessages" });
-                }}
-              >
-                {t("chat.older")}
-              </Button>
-            )}
+            {chat.hasOlder && <Earlier />}
             {chat.messages.map((message) => (
               <Message
                 key={message.messageId}

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::root;
 
+pub(crate) const NAME: &str = "Lindenhof Practice";
 pub(crate) const DOCTOR: &str = "amara.okafor@demo.example";
 pub(crate) const PATIENT: &str = "maria.keller@demo.example";
 pub(crate) const PASSWORD: &str = "only for the demo";
@@ -76,7 +77,8 @@ impl Clinic {
     fn command(&self) -> Command {
         let mut command = Command::new(root().join("target/debug/bedside-service"));
         command
-            .args(["--listen", &self.listen.to_string(), "--relay-listen", &self.relay.to_string(), "--data"])
+            .args(["--listen", &self.listen.to_string(), "--relay-listen", &self.relay.to_string()])
+            .args(["--clinic-name", NAME, "--data"])
             .arg(&self.data);
         command
     }

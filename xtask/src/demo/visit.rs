@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     camera::Camera,
-    clinic::{Clinic, DOCTOR, PASSWORD, PATIENT},
+    clinic::{Clinic, DOCTOR, NAME, PASSWORD, PATIENT},
     measure,
     person::Person,
     report::{Report, now_ms},
@@ -96,6 +96,7 @@ async fn visit(report: &mut Report, out: &Path) -> Result<()> {
 
 async fn sign_in(report: &mut Report, out: &Path, doctor: &Person, patient: &Person) -> Result<()> {
     patient.sees("Sign in").await?;
+    patient.sees(NAME).await?;
     patient.screenshot(out, &mut report.screens, "sign-in").await?;
     patient.signs_in(PATIENT, "not the password").await?;
     patient.sees("is not right").await?;

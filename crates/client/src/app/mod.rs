@@ -367,6 +367,9 @@ impl App {
         self.settings.service = Some(service.clone());
         self.settings.write(&self.config.folder);
         self.service.clone_from(&service);
+        if self.looking_up != service {
+            self.look_up(service.clone()); // Typed and sent at once: another clinic's name was shown.
+        }
         let (vault, tokens) = (self.vault.clone(), signed_in.clone());
         self.tasks.spawn(account::keep_tokens(vault, service, tokens));
         let mut backoff = Backoff::default();

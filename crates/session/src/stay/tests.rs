@@ -95,11 +95,6 @@ impl Service {
     ) -> Result<JoinResponse, JoinFailure> {
         if admit {
             self.apply(Input::Admit, now);
-            if !matches!(self.consultation.status, SessionStatus::Scheduled)
-                && self.consultation.status.is_final()
-            {
-                return Err(JoinFailure::Ended);
-            }
         }
         if self.consultation.status.is_final() {
             return Err(JoinFailure::Ended);
