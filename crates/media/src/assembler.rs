@@ -10,17 +10,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a missing packet is waited for: two or three retransmissions over a slow network. A
+/// How long a missing packet is waited for at the least: two or three repairs over a usual network. A
 /// key frame in place of a repair costs more than this wait.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(350);
-/// How often a key frame is asked for while none comes: a request may be lost too.
+/// And on a longer path two round trips and this: no repair can come sooner than after one.
+const REPAIR_TAKES: Duration = Duration::from_millis(100);
+/// However long the path is, a picture that stands still for longer is not waited for.
+const LONGEST_WAIT: Duration = Duration::from_millis(1_500);
+/// How often a key frame is asked for while none comes: a request may be lost too. On a longer path
+/// after a round trip, and a half of one for the frame.
 const ASK_EVERY: Duration = Duration::from_millis(400);
+/// A packet further from the newest than this, in packets, belongs to another stream or is a stray
+/// one: three seconds of the best picture.
+const MAX_JUMP: u16 = 1_000;
 /// Packets kept: about two seconds at 2.5 Mbit/s. The oldest are dropped beyond it.
 const MAX_PACKETS: usize = 512;
 
 /// One packet's share of a frame, out of its RTP and codec headers.
 #[derive(Clone, Debug)]
 pub struct VideoPacket {
+    /// RTP synchronisation source.
+    pub ssrc: u32,
     /// RTP sequence number.
     pub sequence: u16,
     /// RTP timestamp, 90 kHz.
@@ -57,6 +67,10 @@ pub struct FrameAssembler {
     stuck_since: Option<Instant>,
     needs_key: bool,
     asked_at: Option<Instant>,
+    ssrc: Option<u32>,
+    /// The number that would show that the stream goes on elsewhere (RFC 3550 A.1: two in a row).
+    awaited: Option<u16>,
+    rtt: Duration,
 }
 
 impl FrameAssembler {
@@ -67,7 +81,7 @@ impl FrameAssembler {
 
     /// Takes a packet; gives the frames that it completed, in order.
     pub fn push(&mut self, packet: VideoPacket, now: Instant) -> Vec<AssembledFrame> {
-        let number = self.unwrap(packet.sequence);
+        let Some(number) = self.locate(&packet) else { return vec![] };
         if self.next.is_some_and(|next| number < next) {
             return vec![];
         }
@@ -78,24 +92,41 @@ impl FrameAssembler {
             self.packets.pop_first();
         }
         let mut frames = vec![];
-        while let Some(frame) = if self.needs_key { self.take_key() } else { self.take_next() } {
+        loop {
+            let frame = if self.needs_key { self.take_key() } else { self.take_next() };
+            let Some(frame) = frame else { break };
             frames.push(frame);
         }
         let waits = !self.needs_key && self.next.is_some_and(|next| self.has_hole(next));
-        self.stuck_since =
-            if waits { self.stuck_since.filter(|_| frames.is_empty()).or(Some(now)) } else { None };
+        let is_stuck_still = self.stuck_since.is_some() && frames.is_empty();
+        if !waits {
+            self.stuck_since = None;
+        } else if !is_stuck_still {
+            self.stuck_since = Some(now);
+        }
         frames
+    }
+
+    /// How long a repair takes to be asked for and to come.
+    pub fn set_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt;
+    }
+
+    fn patience(&self) -> Duration {
+        GIVE_UP_AFTER.max(self.rtt * 2 + REPAIR_TAKES).min(LONGEST_WAIT)
     }
 
     /// Whether a key frame should be asked for now. To be called every few milliseconds.
     pub fn poll_key_request(&mut self, now: Instant) -> bool {
-        if self.stuck_since.is_some_and(|since| now.saturating_duration_since(since) > GIVE_UP_AFTER) {
+        if self.stuck_since.is_some_and(|since| now.saturating_duration_since(since) > self.patience()) {
             self.stuck_since = None;
             self.needs_key = true;
             self.asked_at = None;
         }
         // Before the first packet there is nobody to ask.
-        let due = self.asked_at.is_none_or(|at| now.saturating_duration_since(at) > ASK_EVERY);
+        let due = self
+            .asked_at
+            .is_none_or(|at| now.saturating_duration_since(at) > ASK_EVERY.max(self.rtt * 3 / 2));
         if self.needs_key && self.highest > 0 && due {
             self.asked_at = Some(now);
             return true;
@@ -110,7 +141,10 @@ impl FrameAssembler {
     }
 
     fn has_hole(&self, next: u64) -> bool {
-        self.highest >= next && self.packets.range(next..).count() as u64 != self.highest + 1 - next
+        let newest = self.packets.last_key_value().map(|(number, _)| *number);
+        newest.is_some_and(|newest| {
+            newest >= next && self.packets.range(next..).count() as u64 != newest + 1 - next
+        })
     }
 
     /// The frame that begins at `next`, if all of it is there.
@@ -161,11 +195,24 @@ impl FrameAssembler {
         frame
     }
 
-    fn unwrap(&self, sequence: u16) -> u64 {
-        if self.highest == 0 {
-            return (1 << 32) + u64::from(sequence);
+    /// The sequence number without its wrapping around at 65 536; none for a packet of no stream.
+    fn locate(&mut self, packet: &VideoPacket) -> Option<u64> {
+        let ahead = packet.sequence.wrapping_sub(self.highest as u16) as i16;
+        let is_same = self.ssrc == Some(packet.ssrc);
+        if is_same && ahead.unsigned_abs() <= MAX_JUMP {
+            self.awaited = None;
+            return Some(self.highest.saturating_add_signed(i64::from(ahead)));
         }
-        self.highest.saturating_add_signed(i64::from(sequence.wrapping_sub(self.highest as u16) as i16))
+        let is_confirmed = self.awaited == Some(packet.sequence);
+        self.awaited = Some(packet.sequence.wrapping_add(1));
+        if is_same && !is_confirmed {
+            return None;
+        }
+        // Another stream, or the same one that goes on elsewhere: nothing of before fits it.
+        *self = Self { ssrc: Some(packet.ssrc), rtt: self.rtt, asked_at: self.asked_at, ..Self::new() };
+        // Far from zero, so that earlier ones have a place.
+        self.highest = (1 << 32) + u64::from(packet.sequence);
+        Some(self.highest)
     }
 }
 
@@ -179,6 +226,7 @@ mod tests {
     fn packets(frames: u16, keys: u16, first: u16) -> Vec<VideoPacket> {
         (0..frames * 3)
             .map(|n| VideoPacket {
+                ssrc: 1,
                 sequence: first.wrapping_add(n),
                 timestamp: u32::from(n / 3) * 3000,
                 start: n % 3 == 0,
@@ -226,6 +274,41 @@ mod tests {
         let frames: Vec<_> = rest.into_iter().flat_map(|p| assembler.push(p, later)).collect();
         assert_eq!(frames.iter().map(|f| f.timestamp / 3000).collect::<Vec<_>>(), [5, 6, 7]);
         assert!(frames[0].key);
+    }
+
+    /// Frames of packets pushed at `now`.
+    fn timestamps(assembler: &mut FrameAssembler, packets: Vec<VideoPacket>, now: Instant) -> Vec<u32> {
+        let frames = packets.into_iter().flat_map(|packet| assembler.push(packet, now));
+        frames.map(|frame| frame.timestamp / 3000).collect()
+    }
+
+    #[test]
+    fn on_a_long_path_a_repair_is_waited_for() {
+        let mut assembler = FrameAssembler::new();
+        assembler.set_rtt(Duration::from_millis(500));
+        let now = Instant::now();
+        let mut all = packets(4, 99, 7);
+        let missing = all.remove(4);
+        assert_eq!(timestamps(&mut assembler, all, now), [0]);
+        let later = now + Duration::from_millis(600);
+        assert!(!assembler.poll_key_request(later), "a round trip has passed, no more");
+        assert_eq!(timestamps(&mut assembler, vec![missing], later), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_stray_packet_is_none_and_a_stream_that_goes_on_elsewhere_is_shown() {
+        let (mut assembler, now) = (FrameAssembler::new(), Instant::now());
+        assert_eq!(timestamps(&mut assembler, packets(2, 9, 7), now), [0, 1]);
+        let stray = packets(1, 9, 30_000).remove(0);
+        assert!(timestamps(&mut assembler, vec![stray], now).is_empty());
+        let following = packets(4, 9, 7).split_off(6);
+        assert_eq!(timestamps(&mut assembler, following, now), [2, 3]);
+        assert!(!assembler.poll_key_request(now + Duration::from_secs(1)), "nothing is missing");
+        // Elsewhere by number: the first packet shows that it does, with the second.
+        let shown = timestamps(&mut assembler, packets(8, 4, 40_000), now);
+        assert_eq!(shown, [4, 5, 6, 7], "from the next key frame on");
+        let other = packets(2, 9, 3).into_iter().map(|packet| VideoPacket { ssrc: 2, ..packet }).collect();
+        assert_eq!(timestamps(&mut assembler, other, now), [0, 1]);
     }
 
     proptest! {

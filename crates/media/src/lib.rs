@@ -1,22 +1,19 @@
-//! Sound and pictures: frames, codecs, audio processing, the jitter buffer, the frame assembler
-//! and the quality ladder.
+//! Sound and pictures: frames, codecs, audio processing, the jitter buffer and the frame assembler.
 //!
 //! Everything here is fed by its caller: no device, no socket, no clock. Sound is mono `f32` in
 //! ±1 at 48 kHz in frames of 10 ms; pictures are tight I420.
 
 pub mod assembler;
-pub mod jitter;
-pub mod ladder;
+pub mod jitter_buffer;
 pub mod level;
 pub mod opus;
 pub mod picture;
 pub mod processing;
-mod stretch;
+mod time_stretch;
 pub mod vp8;
 
 pub use assembler::{AssembledFrame, FrameAssembler, VideoPacket};
-pub use jitter::{JitterBuffer, JitterStats};
-pub use ladder::{Ladder, Step};
+pub use jitter_buffer::{JitterBuffer, JitterStats, OpusPacket};
 pub use picture::I420;
 pub use processing::{AudioProcessor, Processing};
 

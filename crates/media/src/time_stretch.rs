@@ -1,4 +1,4 @@
-//! Playing a little faster or slower without changing the pitch: one period of the sound is left
+//! Time stretching: playing a little faster or slower without changing the pitch: one period of the sound is left
 //! out or repeated, with a cross-fade (the idea of WSOLA, Verhelst & Roelands 1993).
 
 use crate::SAMPLE_RATE;
@@ -18,7 +18,7 @@ const QUIET: f32 = 1e-5;
 
 /// Leaves out one period at the start of `sound`; gives the samples left out, or 0 where that
 /// would be heard.
-pub(crate) fn shorten(sound: &mut Vec<f32>, hurry: bool) -> usize {
+pub(crate) fn accelerate(sound: &mut Vec<f32>, hurry: bool) -> usize {
     let Some(period) = period(sound, if hurry { ALIKE_IN_A_HURRY } else { ALIKE }) else { return 0 };
     for i in 0..FADE {
         let fade = i as f32 / FADE as f32;
@@ -30,7 +30,7 @@ pub(crate) fn shorten(sound: &mut Vec<f32>, hurry: bool) -> usize {
 
 /// Repeats one period at the start of `sound`; gives the samples put in, or 0 where that would
 /// be heard.
-pub(crate) fn lengthen(sound: &mut Vec<f32>, hurry: bool) -> usize {
+pub(crate) fn expand(sound: &mut Vec<f32>, hurry: bool) -> usize {
     let Some(period) = period(sound, if hurry { ALIKE_IN_A_HURRY } else { ALIKE }) else { return 0 };
     // After the first period comes, faded into it, the start again.
     let seam: Vec<f32> = (0..FADE)
@@ -91,11 +91,11 @@ mod tests {
         for hz in [90.0, 150.0, 210.0, 333.0] {
             let before = tone(hz, 1_920);
             let mut shorter = before.clone();
-            let out = shorten(&mut shorter, true);
+            let out = accelerate(&mut shorter, true);
             assert!(out > 0, "{hz} Hz");
             assert_eq!(shorter.len(), before.len() - out);
             let mut longer = before.clone();
-            let put = lengthen(&mut longer, true);
+            let put = expand(&mut longer, true);
             assert_eq!(longer.len(), before.len() + put);
             for changed in [&shorter, &longer] {
                 assert!(roughest(changed) < roughest(&before) * 1.6, "{hz} Hz: {}", roughest(changed));
@@ -112,8 +112,8 @@ mod tests {
                 (state >> 8) as f32 / (1 << 24) as f32 - 0.5
             })
             .collect();
-        assert_eq!(shorten(&mut noise, true), 0);
-        assert!(shorten(&mut vec![0.0; 1_920], false) > 0);
-        assert_eq!(lengthen(&mut vec![0.0; 100], true), 0, "too little to look at");
+        assert_eq!(accelerate(&mut noise, true), 0);
+        assert!(accelerate(&mut vec![0.0; 1_920], false) > 0);
+        assert_eq!(expand(&mut vec![0.0; 100], true), 0, "too little to look at");
     }
 }
