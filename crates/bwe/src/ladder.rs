@@ -1,118 +1,164 @@
-//! The quality ladder: which picture a bitrate affords. Sound comes first, always.
+//! The quality ladder: which picture a rate affords.
 
 use std::time::{Duration, Instant};
 
-/// What the sound and everybody's headers are left, in bits a second.
-const AUDIO: u32 = 50_000;
-/// How long a larger picture must have been affordable before it is sent: going up and down
-/// again looks worse than staying.
-const UP_AFTER: Duration = Duration::from_secs(3);
-/// By how much the estimate must exceed a step's need before it is climbed.
-const UP_MARGIN: f32 = 1.15;
+use crate::Bitrate;
+
+/// How long a larger picture must have been affordable before it is sent: going up and down again
+/// looks worse than staying.
+const UP_AFTER: Duration = Duration::from_secs(2);
+/// By how much the rate must exceed a step's need before it is climbed.
+const UP_MARGIN: f64 = 1.15;
+/// How much less than its need a step is kept with: a rate that swings moves nothing.
+const KEPT_DOWN_TO: f64 = 0.85;
 /// Share of a frame's time that encoding may take; beyond it this machine can't afford the step.
-/// Decoding, drawing and sound need as much again, and a machine at its limit makes all of them late.
-const BUSY: f32 = 0.25;
+/// Decoding, drawing and audio need as much again, and a machine at its limit makes all of them late.
+const BUSY: f64 = 0.25;
 /// How long a step that this machine could not afford is not tried again.
-const REST: Duration = Duration::from_secs(60);
+const MACHINE_REST: Duration = Duration::from_secs(60);
+/// A step that was lost again so soon after it was climbed was refused by the network. It rests this
+/// long, and twice as long each time.
+const REFUSED_WITHIN: Duration = Duration::from_secs(20);
+const NETWORK_REST: Duration = Duration::from_secs(30);
+const LONGEST_REST: Duration = Duration::from_secs(240);
 
 /// One rung: a picture and what it needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// Largest width.
+    /// Largest width, pixels.
     pub width: usize,
-    /// Largest height.
+    /// Largest height, pixels.
     pub height: usize,
-    /// Pictures a second.
+    /// Frames a second.
     pub fps: u32,
-    /// Bits a second from which it looks better than the step below.
-    pub needs: u32,
-    /// Bits a second beyond which it looks no better.
-    pub enough: u32,
+    /// The rate from which it looks better than the step below.
+    pub needs: Bitrate,
+    /// The rate beyond which it looks no better.
+    pub enough: Bitrate,
 }
 
-const fn step(width: usize, height: usize, fps: u32, needs: u32, enough: u32) -> Step {
-    Step { width, height, fps, needs, enough }
+const fn step(width: usize, height: usize, fps: u32, needs: u64, enough: u64) -> Step {
+    Step { width, height, fps, needs: Bitrate::kbps(needs), enough: Bitrate::kbps(enough) }
 }
 
-/// From the smallest to the largest. Fifteen pictures a second is the least that movement can be
-/// judged by; below the first step there is sound only.
+/// From the smallest to the largest. Fifteen frames a second is the least that movement can be judged
+/// by; below the first step there is audio only.
 pub const STEPS: [Step; 6] = [
-    step(320, 180, 15, 60_000, 180_000),
-    step(480, 270, 20, 150_000, 350_000),
-    step(640, 360, 24, 250_000, 500_000),
-    step(640, 360, 30, 350_000, 900_000),
-    step(960, 540, 30, 900_000, 1_500_000),
-    step(1280, 720, 30, 1_400_000, 2_500_000),
+    step(320, 180, 15, 50, 180),
+    step(480, 270, 20, 150, 350),
+    step(640, 360, 24, 250, 500),
+    step(640, 360, 30, 350, 900),
+    step(960, 540, 30, 800, 1_500),
+    step(1280, 720, 30, 1_300, 2_500),
 ];
 
 /// Where a call begins: looks right at once and fits most networks.
-const FIRST: usize = 3;
+const FIRST: usize = 2;
 
 /// Chooses the step.
 #[derive(Debug)]
 pub struct Ladder {
     at: Option<usize>,
-    up_since: Option<Instant>,
-    no_higher_than: Option<(usize, Instant)>,
+    up_since: Option<(usize, Instant)>,
+    climbed_at: Option<Instant>,
+    /// The highest step allowed, and until when no higher.
+    ceiling: Option<(usize, Instant)>,
+    /// How long the next step that the network refuses rests.
+    next_rest: Duration,
 }
 
 impl Default for Ladder {
     fn default() -> Self {
-        Self { at: Some(FIRST), up_since: None, no_higher_than: None }
+        Self { at: Some(FIRST), up_since: None, climbed_at: None, ceiling: None, next_rest: NETWORK_REST }
     }
+}
+
+/// What the ladder goes by.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Means {
+    /// What the picture is given.
+    pub rate: Bitrate,
+    /// What the network was seen to carry of it: nothing is climbed on a guess.
+    pub proven: Bitrate,
+    /// The mean time that a frame has lately taken to encode.
+    pub encoding: Duration,
 }
 
 /// What to send now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Choice {
-    /// The picture; none when only sound is affordable.
+    /// The picture; none when only audio is affordable.
     pub step: Option<Step>,
-    /// Bits a second for it.
-    pub bitrate: u32,
+    /// The rate for it.
+    pub bitrate: Bitrate,
 }
 
 impl Ladder {
-    /// The choice for an estimate of `available` bits a second. `encoding` is the mean time that
-    /// a picture has lately taken to encode.
-    pub fn choose(&mut self, available: u32, encoding: Duration, now: Instant) -> Choice {
-        let video = available.saturating_sub(AUDIO);
-        let affordable = STEPS.iter().rposition(|step| video >= step.needs);
-        let busy = self.at.is_some_and(|at| encoding.as_secs_f32() * STEPS[at].fps as f32 > BUSY);
-        // Where a call begins every machine can keep up; below it only the network leads.
-        if let Some(at) = self.at.filter(|at| busy && *at > FIRST) {
-            self.no_higher_than = Some((at - 1, now));
-            self.at = Some(at - 1);
-        }
-        if self.no_higher_than.is_some_and(|(_, since)| now.saturating_duration_since(since) > REST) {
-            self.no_higher_than = None;
-        }
-        let top = self.no_higher_than.map_or(STEPS.len() - 1, |(top, _)| top);
-        match (self.at, affordable) {
-            (Some(at), Some(can)) if can >= at => {
-                let next = (at + 1).min(top);
-                let wants = next > at && video as f32 > STEPS[next].needs as f32 * UP_MARGIN;
-                self.climb(wants, next, now);
-            }
-            // Down at once: what can't be sent in time is of no use.
-            (Some(_), lower) => {
-                self.at = lower;
-                self.up_since = None;
-            }
-            (None, Some(_)) => self.climb(video as f32 > STEPS[0].needs as f32 * UP_MARGIN, 0, now),
-            (None, None) => self.up_since = None,
-        }
-        let step = self.at.map(|at| STEPS[at]);
-        Choice { step, bitrate: step.map_or(0, |step| video.clamp(step.needs.min(video), step.enough)) }
+    /// The least that a picture is of use with: more while there is none, so that it does not come
+    /// and go.
+    pub fn least(&self) -> Bitrate {
+        STEPS[0].needs.scaled(if self.at.is_none() { UP_MARGIN } else { KEPT_DOWN_TO })
     }
 
-    fn climb(&mut self, wants: bool, to: usize, now: Instant) {
-        if !wants {
+    /// The choice for these means.
+    pub fn choose(&mut self, means: &Means, now: Instant) -> Choice {
+        self.ceiling = self.ceiling.filter(|(_, until)| now < *until);
+        self.heed_machine(means.encoding, now);
+        let kept = self.at.and_then(|at| {
+            let keeps = |step: &Step| means.rate.as_f64() >= step.needs.as_f64() * KEPT_DOWN_TO;
+            STEPS[..=at].iter().rposition(keeps)
+        });
+        if kept < self.at {
+            // Down at once: what can't be sent in time is of no use.
+            self.fall(kept, now);
+        } else {
+            self.climb(means, now);
+        }
+        let step = self.at.map(|at| STEPS[at]);
+        Choice { step, bitrate: step.map_or(Bitrate::ZERO, |step| means.rate.min(step.enough)) }
+    }
+
+    fn heed_machine(&mut self, encoding: Duration, now: Instant) {
+        // Where a call begins every machine can keep up; below it only the network leads.
+        if let Some(at) = self.at.filter(|at| *at > FIRST)
+            && encoding.as_secs_f64() * f64::from(STEPS[at].fps) > BUSY
+        {
+            self.ceiling = Some((at - 1, now + MACHINE_REST));
+            self.at = Some(at - 1);
+        }
+    }
+
+    fn fall(&mut self, to: Option<usize>, now: Instant) {
+        if let Some(at) = self.at
+            && self
+                .climbed_at
+                .take()
+                .is_some_and(|since| now.saturating_duration_since(since) < REFUSED_WITHIN)
+            && at > 0
+        {
+            self.ceiling = Some((at - 1, now + self.next_rest));
+            self.next_rest = (self.next_rest * 2).min(LONGEST_REST);
+        }
+        self.at = to;
+        self.up_since = None;
+    }
+
+    fn climb(&mut self, means: &Means, now: Instant) {
+        let top = self.ceiling.map_or(STEPS.len() - 1, |(top, _)| top);
+        let affordable = |step: &Step| {
+            // Audio alone can't show that there is room for the first picture.
+            let is_proven = means.proven >= step.needs || *step == STEPS[0];
+            means.rate >= step.needs.scaled(UP_MARGIN) && is_proven
+        };
+        let Some(to) = STEPS[..=top].iter().rposition(affordable).filter(|to| Some(*to) > self.at) else {
             self.up_since = None;
             return;
-        }
-        let since = *self.up_since.get_or_insert(now);
+        };
+        let (_, since) = *self.up_since.get_or_insert((to, now));
+        self.up_since = Some((to, since));
         if now.saturating_duration_since(since) >= UP_AFTER {
             self.at = Some(to);
+            self.climbed_at = Some(now);
             self.up_since = None;
         }
     }
@@ -122,53 +168,72 @@ impl Ladder {
 mod tests {
     use super::*;
 
-    fn settle(
-        ladder: &mut Ladder,
-        available: u32,
-        encoding: Duration,
-        start: Instant,
-        seconds: u64,
-    ) -> Choice {
-        let mut choice = ladder.choose(available, encoding, start);
+    const QUICK: Duration = Duration::from_millis(2);
+
+    fn means(rate: u64, encoding: Duration) -> Means {
+        Means { rate: Bitrate::kbps(rate), proven: Bitrate::kbps(rate), encoding }
+    }
+
+    fn settle(ladder: &mut Ladder, means: &Means, start: Instant, seconds: u64) -> Choice {
+        let mut choice = ladder.choose(means, start);
         for tenth in 1..=seconds * 10 {
-            choice = ladder.choose(available, encoding, start + Duration::from_millis(tenth * 100));
+            choice = ladder.choose(means, start + Duration::from_millis(tenth * 100));
         }
         choice
     }
 
-    const QUICK: Duration = Duration::from_millis(2);
-
     #[test]
-    fn starts_in_the_middle_and_climbs() {
+    fn starts_in_the_middle_and_climbs_to_what_was_shown_to_be_carried() {
         let start = Instant::now();
         let mut ladder = Ladder::default();
-        assert_eq!(ladder.choose(500_000, QUICK, start).step.unwrap().height, 360);
-        let top = settle(&mut ladder, 4_000_000, QUICK, start, 15);
-        assert_eq!((top.step.unwrap().height, top.bitrate), (720, 2_500_000));
+        assert_eq!(ladder.choose(&means(400, QUICK), start).step.unwrap().height, 360);
+        let guessed = Means { proven: Bitrate::kbps(500), ..means(4_000, QUICK) };
+        assert_eq!(settle(&mut ladder, &guessed, start, 10).step.unwrap().height, 360);
+        let later = start + Duration::from_secs(11);
+        let top = settle(&mut ladder, &means(4_000, QUICK), later, 3);
+        assert_eq!((top.step.unwrap().height, top.bitrate), (720, Bitrate::kbps(2_500)));
     }
 
     #[test]
-    fn falls_at_once_and_leaves_the_sound_its_share() {
+    fn falls_at_once_and_down_to_audio_only() {
         let start = Instant::now();
         let mut ladder = Ladder::default();
-        settle(&mut ladder, 4_000_000, QUICK, start, 15);
-        let later = start + Duration::from_secs(20);
-        let low = ladder.choose(300_000, QUICK, later);
-        assert_eq!((low.step.unwrap().height, low.bitrate), (360, 250_000));
-        let none = ladder.choose(100_000, QUICK, later);
-        assert_eq!(none, Choice { step: None, bitrate: 0 }, "only sound");
+        settle(&mut ladder, &means(4_000, QUICK), start, 15);
+        let later = start + Duration::from_secs(60);
+        let low = ladder.choose(&means(250, QUICK), later);
+        assert_eq!((low.step.unwrap().height, low.bitrate), (360, Bitrate::kbps(250)));
+        assert_eq!(ladder.choose(&means(35, QUICK), later), Choice { step: None, bitrate: Bitrate::ZERO });
     }
 
     #[test]
     fn a_slow_machine_stays_where_it_can_keep_up() {
         let start = Instant::now();
         let mut ladder = Ladder::default();
-        settle(&mut ladder, 4_000_000, QUICK, start, 15);
+        settle(&mut ladder, &means(4_000, QUICK), start, 15);
         let at = start + Duration::from_secs(20);
-        let lower = ladder.choose(4_000_000, Duration::from_millis(25), at);
+        let lower = ladder.choose(&means(4_000, Duration::from_millis(25)), at);
         assert_eq!(lower.step.unwrap().height, 540);
-        let still = settle(&mut ladder, 4_000_000, Duration::from_millis(6), at, 30);
+        let still = settle(&mut ladder, &means(4_000, Duration::from_millis(6)), at, 30);
         assert_eq!(still.step.unwrap().height, 540, "not tried again so soon");
+    }
+
+    #[test]
+    fn a_step_that_the_network_refused_rests_longer_each_time() {
+        let start = Instant::now();
+        let mut ladder = Ladder::default();
+        let mut climbs = vec![];
+        let mut last = ladder.choose(&means(400, QUICK), start).step;
+        for tenth in 0..3_000_u64 {
+            let is_up = last.is_some_and(|step| step.height >= 540);
+            let rate = if is_up { 400 } else { 1_000 };
+            let step = ladder.choose(&means(rate, QUICK), start + Duration::from_millis(tenth * 100)).step;
+            if step.is_some_and(|step| step.height >= 540) && !is_up {
+                climbs.push(tenth / 10);
+            }
+            last = step;
+        }
+        let waits: Vec<u64> = climbs.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(climbs.len() <= 5 && waits.is_sorted() && waits[0] >= 30, "{climbs:?}");
     }
 
     #[test]
@@ -176,10 +241,10 @@ mod tests {
         let start = Instant::now();
         let mut ladder = Ladder::default();
         let mut changes = 0;
-        let mut last = ladder.choose(500_000, QUICK, start).step;
+        let mut last = ladder.choose(&means(400, QUICK), start).step;
         for tenth in 0..600_u64 {
-            let available = if (tenth / 10) % 2 == 0 { 1_300_000 } else { 700_000 };
-            let step = ladder.choose(available, QUICK, start + Duration::from_millis(tenth * 100)).step;
+            let rate = if (tenth / 10) % 2 == 0 { 1_300 } else { 360 };
+            let step = ladder.choose(&means(rate, QUICK), start + Duration::from_millis(tenth * 100)).step;
             changes += u32::from(step != last);
             last = step;
         }

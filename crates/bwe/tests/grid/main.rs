@@ -1,0 +1,140 @@
+//! Whole calls over paths of all widths, queues, losses and lengths: how much is used, what is lost by
+//! it, how long packets wait, and how often the picture changes its size.
+
+mod path;
+
+use std::time::Duration;
+
+use bedside_bwe::Bitrate;
+use path::{Path, call};
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+const fn path(kbps: u64, queue_ms: u64) -> Path {
+    Path { width: Bitrate::kbps(kbps), queue: ms(queue_ms), loss: 0.0, jitter: ms(0), rtt: ms(80) }
+}
+
+/// What a call uses at the most: the best picture and audio.
+const MOST: Bitrate = Bitrate::kbps(2_556);
+
+#[test]
+fn a_path_of_any_kind_is_used_and_not_flooded() {
+    let mut paths = vec![];
+    for kbps in [200, 300, 450, 800, 1_400, 2_200, 5_000] {
+        for queue_ms in [60, 80, 100, 120, 300] {
+            for loss in [0.0, 0.02, 0.05] {
+                for jitter in [0, 20] {
+                    for rtt in [10, 80, 300] {
+                        paths.push(Path { loss, jitter: ms(jitter), rtt: ms(rtt), ..path(kbps, queue_ms) });
+                    }
+                }
+            }
+        }
+    }
+    // Every fifth: all axes are met, in a fifth of the time.
+    let (mut tried, mut missed) = (0, vec![]);
+    for path in paths.into_iter().step_by(5) {
+        let outcome = call(path, 30, path.width.as_bps() / 1_000 + path.queue.as_millis() as u64, |_, _| {});
+        let used = outcome.rate(15, 30).ratio(path.width.scaled(1.0 - path.loss).min(MOST));
+        let (own_loss, queue_p95) = (outcome.own_loss(20, 30), outcome.queue_p95(15, 30));
+        tried += 1;
+        assert!(used > 0.5 && own_loss < 0.06, "{used:.2} used, {own_loss:.3} lost: {path:?}");
+        assert!(
+            queue_p95 < 300.0 && outcome.changes.len() <= 6,
+            "{queue_p95}, {:?}: {path:?}",
+            outcome.changes
+        );
+        if used < 0.7 || own_loss > 0.03 || queue_p95 > 100.0 {
+            missed.push(format!("{used:.2} used, {own_loss:.3} lost, {queue_p95:.0} ms of queue: {path:?}"));
+        }
+    }
+    assert!(missed.len() * 20 <= tried, "{} of {tried}:\n{}", missed.len(), missed.join("\n"));
+}
+
+#[test]
+fn a_short_queue_that_overflows_is_no_stalemate() {
+    // Both halves once waited for one another here, and half of everything was lost for ever.
+    for kbps in [200, 250, 300, 450] {
+        for queue_ms in [80, 100, 120] {
+            let outcome = call(path(kbps, queue_ms), 25, 3, |_, _| {});
+            let lost = outcome.own_loss(10, 25);
+            assert!(lost < 0.03, "{lost:.3} lost at {kbps} kbit/s with {queue_ms} ms");
+        }
+    }
+}
+
+#[test]
+fn more_loss_never_allows_more() {
+    let rates: Vec<u64> = [0.0, 0.02, 0.05, 0.08, 0.12, 0.15, 0.2]
+        .into_iter()
+        .map(|loss| {
+            let path = Path { loss, ..path(50_000, 300) };
+            call(path, 40, 5, |_, _| {}).target[30..].iter().map(|rate| rate.as_bps()).sum::<u64>() / 10_000
+        })
+        .collect();
+    assert!(rates.windows(2).all(|two| two[1] as f64 <= two[0] as f64 * 1.3), "{rates:?}");
+    assert!(rates[2] > 2_000, "at 5 % the picture stays: {rates:?}");
+    assert!(rates[5] > 600, "and at 15 % there is one: {rates:?}");
+}
+
+#[test]
+fn a_path_that_carries_little_more_than_a_picture_makes_no_flutter() {
+    for kbps in [1_000, 1_200, 1_400, 1_600, 1_800, 2_200] {
+        let outcome = call(path(kbps, 200), 90, 7, |_, _| {});
+        let late = outcome.changes.iter().filter(|at| **at > Duration::from_secs(30)).count();
+        assert!(late <= 4, "{kbps} kbit/s: {:?}", outcome.changes);
+    }
+}
+
+#[test]
+fn a_path_that_becomes_narrow_is_followed_within_seconds() {
+    for (from, to, queue_ms) in [(2_000, 500, 100), (1_000, 300, 80), (2_000, 300, 300)] {
+        let outcome = call(path(from, queue_ms), 30, 9, |second, path| {
+            if second == 15 {
+                path.width = Bitrate::kbps(to);
+            }
+        });
+        let lost = outcome.own_loss(18, 30);
+        assert!(lost < 0.03, "{lost:.3} lost three seconds after {from} became {to}");
+        let used = outcome.rate(25, 30).ratio(Bitrate::kbps(to));
+        assert!(used > 0.6, "{used:.2} of {to} kbit/s used");
+    }
+}
+
+#[test]
+fn a_path_that_becomes_wide_is_found_out() {
+    let outcome = call(path(200, 200), 50, 11, |second, path| {
+        if second == 20 {
+            path.width = Bitrate::kbps(5_000);
+        }
+    });
+    assert!(outcome.height[49] == 720, "{:?} {:?}", outcome.height, outcome.target);
+}
+
+#[test]
+fn a_free_path_has_the_best_picture_soon() {
+    let outcome = call(path(20_000, 300), 12, 13, |_, _| {});
+    let at = outcome.height.iter().position(|height| *height == 720);
+    assert!(at.is_some_and(|second| second < 9), "{:?}", outcome.height);
+}
+
+#[test]
+fn a_longer_path_is_not_a_queue() {
+    let outcome = call(path(20_000, 300), 50, 15, |second, path| {
+        if second == 15 {
+            path.rtt = ms(800);
+        }
+    });
+    assert!(outcome.height[49] >= 540, "{:?} {:?}", outcome.height, outcome.target);
+}
+
+#[test]
+fn little_is_sent_into_silence_and_much_again_after_it() {
+    let outcome = call(path(5_000, 200), 30, 17, |second, path| {
+        path.loss = if (12..17).contains(&second) { 1.0 } else { 0.0 };
+    });
+    assert!(outcome.target[16] < Bitrate::kbps(200), "{:?}", outcome.target);
+    assert!(outcome.rate(22, 26) > Bitrate::kbps(800), "{:?} {:?}", outcome.target, outcome.arrived);
+}
