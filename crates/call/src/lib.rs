@@ -1,0 +1,26 @@
+//! The media of a call: what is sent and what is received. No devices, no network, no threads, no
+//! clock: time is an argument. The app drives it from its media threads, the tests in virtual time;
+//! both run this and nothing else.
+//!
+//! ```text
+//!  microphone ─▶ LocalAudio ─▶ packet        packet ─▶ RemoteAudio ─▶ speaker
+//!  camera ─────▶ LocalVideo ─▶ frame         packet ─▶ RemoteVideo ─▶ page
+//!                    ▲
+//!      LinkStatus ─ share
+//! ```
+
+mod freezes;
+mod key_frames;
+mod local_audio;
+mod local_video;
+mod remote_audio;
+mod remote_video;
+mod share;
+
+pub use freezes::FreezeMeter;
+pub use key_frames::KeyFrameThrottle;
+pub use local_audio::{EncodedAudio, LocalAudio};
+pub use local_video::{EncodedVideo, LocalVideo, SentVideo};
+pub use remote_audio::RemoteAudio;
+pub use remote_video::RemoteVideo;
+pub use share::{Share, share};

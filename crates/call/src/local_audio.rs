@@ -1,0 +1,100 @@
+//! One's own voice: frames of 10 ms in, packets out.
+
+use std::time::{Duration, Instant};
+
+use bedside_bwe::Bitrate;
+use bedside_media::{
+    AudioFrame, MediaError, SAMPLE_RATE,
+    opus::{PACKET_SAMPLES, VoiceEncoder},
+};
+
+/// The RTP clock follows time, not samples, once they are so far apart: a microphone was changed.
+const SLIPPED: Duration = Duration::from_millis(200);
+
+/// A packet of Opus.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EncodedAudio {
+    /// RTP timestamp of its first sample, 48 kHz.
+    pub timestamp: u32,
+    /// The payload.
+    pub data: Vec<u8>,
+}
+
+/// Encodes what the microphone gives.
+pub struct LocalAudio {
+    encoder: VoiceEncoder,
+    pcm: Vec<f32>,
+    /// RTP timestamp of the first sample.
+    first: u32,
+    began: Option<Instant>,
+    /// Samples since then.
+    samples: u64,
+    rate: Bitrate,
+}
+
+impl LocalAudio {
+    /// An encoder whose RTP clock begins at `first` (RFC 3550 §5.1: a random number).
+    pub fn new(first: u32) -> Result<Self, MediaError> {
+        let encoder = VoiceEncoder::new()?;
+        let pcm = Vec::with_capacity(PACKET_SAMPLES);
+        Ok(Self { encoder, pcm, first, began: None, samples: 0, rate: Bitrate::ZERO })
+    }
+
+    /// What may be sent, headers not counted, and the share that is lost of it.
+    pub fn set_link(&mut self, rate: Bitrate, loss: f32) -> Result<(), MediaError> {
+        if rate != self.rate {
+            self.rate = rate;
+            self.encoder.set_bitrate(rate.as_bps() as u32)?;
+        }
+        self.encoder.set_loss(loss)
+    }
+
+    /// Takes 10 ms captured at `now`; gives a packet with every second.
+    pub fn capture(&mut self, frame: &AudioFrame, now: Instant) -> Result<Option<EncodedAudio>, MediaError> {
+        self.follow(now);
+        self.pcm.extend_from_slice(frame);
+        if self.pcm.len() < PACKET_SAMPLES {
+            return Ok(None);
+        }
+        let timestamp = self.first.wrapping_add(self.samples as u32);
+        self.samples += PACKET_SAMPLES as u64;
+        let encoded =
+            self.encoder.encode(&self.pcm).map(|data| EncodedAudio { timestamp, data: data.to_vec() });
+        self.pcm.clear();
+        encoded.map(Some)
+    }
+
+    /// Without a microphone the clock goes on: the other end would take what follows for old.
+    fn follow(&mut self, now: Instant) {
+        let began = *self.began.get_or_insert(now);
+        let passed = now.saturating_duration_since(began);
+        let captured = Duration::from_micros(self.samples * 1_000_000 / u64::from(SAMPLE_RATE));
+        if passed > captured + SLIPPED {
+            self.pcm.clear();
+            let packets = (passed - captured).as_millis() as u64 / 20;
+            self.samples += packets * PACKET_SAMPLES as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_media::FRAME;
+
+    use super::*;
+
+    #[test]
+    fn the_clock_goes_on_without_a_microphone() {
+        let mut audio = LocalAudio::new(u32::MAX - 100).unwrap();
+        let began = Instant::now();
+        let mut timestamps = vec![];
+        for n in 0..200_u64 {
+            // Two seconds are missing in the middle.
+            let at = began + Duration::from_millis(n * 10 + if n >= 100 { 2_000 } else { 0 });
+            timestamps.extend(audio.capture(&[0.1; FRAME], at).unwrap().map(|packet| packet.timestamp));
+        }
+        assert_eq!((timestamps.len(), timestamps[0]), (100, u32::MAX - 100));
+        let steps: Vec<u32> = timestamps.windows(2).map(|two| two[1].wrapping_sub(two[0])).collect();
+        assert_eq!(steps.iter().filter(|step| **step != 960).collect::<Vec<_>>(), [&(960 + 96_000)]);
+    }
+}
