@@ -1,11 +1,11 @@
 //! What the stack tells of: candidates, states, tracks.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use bedside_media::VideoPacket;
+use bedside_media::{OpusPacket, VideoPacket};
 use rtc::{
     rtp::{codec::vp8::Vp8Packet, packetizer::Depacketizer},
     rtp_transceiver::rtp_sender::RtpCodecKind,
@@ -20,9 +20,10 @@ use webrtc::{
     peer_connection::{
         PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionIceEvent, RTCPeerConnectionState,
     },
+    runtime::Runtime,
 };
 
-use crate::{Candidate, Inbound, PeerEvent, PeerState};
+use crate::{Candidate, PeerEvent, PeerState, RemoteMedia, sdp};
 
 /// The picture track of the other end, once it is there.
 #[derive(Default)]
@@ -31,13 +32,30 @@ pub(crate) struct RemoteVideo {
     pub(crate) ssrc: AtomicU32,
 }
 
+/// The media section that candidates are trickled for: all are bundled into the first.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub(crate) mid: String,
+    pub(crate) m_line_index: u16,
+}
+
+impl Default for Section {
+    /// As the stack numbers its own.
+    fn default() -> Self {
+        Self { mid: "0".into(), m_line_index: 0 }
+    }
+}
+
 pub(crate) struct Handler {
     pub(crate) events: mpsc::Sender<PeerEvent>,
-    pub(crate) inbound: Arc<dyn Inbound>,
+    pub(crate) remote: Arc<dyn RemoteMedia>,
+    pub(crate) section: Arc<Mutex<Section>>,
     pub(crate) readers: TaskTracker,
+    pub(crate) has_audio: Arc<AtomicBool>,
     pub(crate) remote_video: Arc<RemoteVideo>,
     pub(crate) gathered: watch::Sender<bool>,
     pub(crate) runtime: Handle,
+    pub(crate) clock: Arc<dyn Runtime>,
 }
 
 impl Handler {
@@ -54,12 +72,16 @@ impl Handler {
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         match event.candidate.to_json() {
-            Ok(init) => self.tell(PeerEvent::Candidate(Candidate {
-                candidate: init.candidate,
-                // The stack leaves it empty; everything is bundled into the first section.
-                sdp_mid: Some("0".to_owned()),
-                sdp_m_line_index: Some(0),
-            })),
+            // Where a family has no address, the stack offers its wildcard (0.21.1).
+            Ok(init) if !sdp::is_readable(&init.candidate) => {}
+            Ok(init) => {
+                let section = self.section.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                self.tell(PeerEvent::Candidate(Candidate {
+                    candidate: init.candidate,
+                    sdp_mid: Some(section.mid),
+                    sdp_m_line_index: Some(section.m_line_index),
+                }));
+            }
             Err(error) => tracing::warn!(%error, "a candidate can't be written"),
         }
     }
@@ -83,44 +105,48 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        let (inbound, remote_video) = (self.inbound.clone(), self.remote_video.clone());
+        let (remote, remote_video) = (self.remote.clone(), self.remote_video.clone());
+        let (has_audio, clock) = (self.has_audio.clone(), self.clock.clone());
         let task = self.readers.track_future(async move {
             if track.kind().await == RtpCodecKind::Audio {
-                read_audio(&track, &*inbound).await;
+                let is_first = !has_audio.swap(true, Ordering::Relaxed);
+                read(&track, |packet| {
+                    // An empty one is a bandwidth probe. A second track is none of a visit between two.
+                    if is_first && !packet.payload.is_empty() {
+                        let rtc::rtp::Header { ssrc, sequence_number: sequence, timestamp, .. } =
+                            packet.header;
+                        remote.audio(&OpusPacket { ssrc, sequence, timestamp, data: &packet.payload });
+                    }
+                })
+                .await;
             } else {
-                if let Some(ssrc) = track.ssrcs().await.first() {
+                let is_first = remote_video.track.set(track.clone()).is_ok();
+                if is_first && let Some(ssrc) = track.ssrcs().await.first() {
                     remote_video.ssrc.store(*ssrc, Ordering::Relaxed);
                 }
-                // A second picture track is not part of a visit between two.
-                let _ = remote_video.track.set(track.clone());
-                read_video(&track, &*inbound).await;
+                read(&track, |packet| {
+                    if is_first {
+                        remote.video(unpack(packet), clock.now());
+                    }
+                })
+                .await;
             }
         });
         self.runtime.spawn(task);
     }
 }
 
-async fn read_audio(track: &Arc<dyn TrackRemote>, inbound: &dyn Inbound) {
-    while let Some(event) = track.poll().await {
-        // An empty one is a bandwidth probe.
-        if let TrackRemoteEvent::OnRtpPacket(packet) = event
-            && !packet.payload.is_empty()
-        {
-            inbound.audio(packet.header.sequence_number, &packet.payload);
-        }
-    }
-}
-
-async fn read_video(track: &Arc<dyn TrackRemote>, inbound: &dyn Inbound) {
+async fn read(track: &Arc<dyn TrackRemote>, take: impl Fn(&rtc::rtp::Packet) + Send) {
     while let Some(event) = track.poll().await {
         if let TrackRemoteEvent::OnRtpPacket(packet) = event {
-            inbound.video(unpack(&packet));
+            take(&packet);
         }
     }
 }
 
 fn unpack(packet: &rtc::rtp::Packet) -> VideoPacket {
     let mut unpacked = VideoPacket {
+        ssrc: packet.header.ssrc,
         sequence: packet.header.sequence_number,
         timestamp: packet.header.timestamp,
         start: false,

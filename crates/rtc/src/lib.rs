@@ -1,32 +1,54 @@
 //! The peer connection: ICE, DTLS-SRTP, RTP over the crate `webrtc`, which nothing else names.
 //!
-//! One [`Peer`] is one end of one call. It always has a sound and a picture track in both
-//! directions, so that a camera that comes later needs no new negotiation. Received packets go to
-//! an [`Inbound`] as they come; what is sent goes through bounded queues, sound first.
+//! One [`Peer`] is one end of one call. It always has an audio and a video track in both directions,
+//! so that a camera that comes later needs no new negotiation. Received packets go to a
+//! [`RemoteMedia`] as they come; what is sent goes through bounded queues, audio first.
 
-mod congestion;
-mod estimate;
-mod feedback;
 mod handler;
 mod peer;
+mod sdp;
 mod sender;
+mod servers;
+mod transport;
 
-pub use peer::{Candidate, IceServer, Peer, PeerConfig, PeerEvent, PeerState, PeerStats};
+pub use peer::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats};
 pub use sender::{AudioPacket, MediaSender, VideoFrame};
+pub use servers::{IceServer, resolve};
 
-use bedside_media::VideoPacket;
+use std::time::{Duration, Instant};
+
+use bedside_media::{OpusPacket, VideoPacket};
 
 /// Where received media goes. Called from the connection's own tasks: take it and return.
-pub trait Inbound: Send + Sync + 'static {
-    /// An Opus packet of 20 ms with its RTP sequence number.
-    fn audio(&self, sequence: u16, packet: &[u8]);
-    /// A VP8 packet out of its headers.
-    fn video(&self, packet: VideoPacket);
-    /// The other end can't go on without a key frame.
+pub trait RemoteMedia: Send + Sync + 'static {
+    /// An Opus packet.
+    fn audio(&self, packet: &OpusPacket<'_>);
+    /// A VP8 packet out of its headers, and when it was read.
+    fn video(&self, packet: VideoPacket, now: Instant);
+    /// Whether a key frame is to be asked for now; looked at every few milliseconds. A repair takes
+    /// `rtt` and more.
+    fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool;
+}
+
+/// What the other end says of what this one sends. Called from the connection's own tasks.
+pub trait SendFeedback: Send + Sync + 'static {
+    /// It can't go on without a key frame.
     fn key_frame_wanted(&self);
-    /// What the other end says of what it receives: the share of packets lost since its last
-    /// report, 0 to 1, for sound (`true`) or picture.
-    fn loss(&self, of_audio: bool, fraction: f32);
+    /// How it receives a stream, about once a second.
+    fn report(&self, report: ReportBlock);
+}
+
+/// How the other end receives one stream (RFC 3550 §6.4.1).
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ReportBlock {
+    /// Of audio; of video otherwise.
+    pub is_audio: bool,
+    /// Share of packets lost since the report before, 0 to 1.
+    pub loss: f32,
+    /// Interarrival jitter, in units of the stream's clock.
+    pub jitter: u32,
+    /// From sending a report to hearing of it; none when that is not known.
+    pub rtt: Option<Duration>,
 }
 
 /// What can go wrong with a peer connection.
@@ -35,7 +57,7 @@ pub enum RtcError {
     /// The stack refused.
     #[error("the peer connection failed: {0}")]
     Stack(#[from] webrtc::error::Error),
-    /// The address of a relay can't be found.
-    #[error("the relay's address can't be looked up: {0}")]
-    Lookup(#[from] std::io::Error),
+    /// What the other end describes has nothing that this one can do.
+    #[error("the other end can't be understood: {0}")]
+    Incompatible(&'static str),
 }

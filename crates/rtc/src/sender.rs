@@ -1,25 +1,34 @@
-//! Sending: packets from queues to tracks, sound first.
+//! Sending: packets from queues to tracks, audio first.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
+use bedside_bwe::{Bitrate, LinkStatus};
 use bytes::Bytes;
-use rtc::rtp::{Header, Packet, codec::vp8::Vp8Payloader, packetizer::Payloader};
+use rtc::{
+    rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
+    rtp::{Header, Packet, codec::vp8::Vp8Payloader, packetizer::Payloader},
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use webrtc::media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP};
+use webrtc::{
+    media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
+    runtime::Runtime,
+};
 
-/// Sound waiting to be sent, in packets of 20 ms. When it is full the newest is dropped.
+use crate::{RemoteMedia, handler::RemoteVideo, transport};
+
+/// Audio waiting to be sent, in packets of 20 ms. When it is full the newest is dropped.
 const AUDIO_QUEUE: usize = 25;
 /// Pictures waiting to be sent. When it is full the newest is dropped and a key frame follows.
 const VIDEO_QUEUE: usize = 4;
 /// Payload of a packet: under 1200 bytes with all its headers, which every network carries whole.
 const MAX_PAYLOAD: usize = 1_120;
-/// Packets waiting in the pacer from which no further picture is encoded.
-const PACER_FULL: usize = 40;
-
 /// 20 ms of Opus.
 #[derive(Debug)]
 pub struct AudioPacket {
@@ -51,10 +60,7 @@ pub(crate) struct Shared {
     pub(crate) connected: AtomicBool,
     pub(crate) audio_payload_type: AtomicU8,
     pub(crate) video_payload_type: AtomicU8,
-    pub(crate) target: Arc<AtomicU64>,
-    pub(crate) queued: Arc<AtomicUsize>,
-    pub(crate) round_trip: Arc<AtomicU64>,
-    pub(crate) repairing: Arc<AtomicU64>,
+    pub(crate) link: Arc<transport::Shared>,
 }
 
 impl MediaSender {
@@ -75,20 +81,29 @@ impl MediaSender {
         self.is_connected() && self.video.try_send(frame).is_ok()
     }
 
-    /// Whether so much waits already that the next picture is better left out.
-    pub fn is_congested(&self) -> bool {
-        self.shared.queued.load(Ordering::Relaxed) > PACER_FULL || self.video.capacity() == 0
+    /// How the network is.
+    pub fn link(&self) -> LinkStatus {
+        self.shared.link.status()
     }
 
-    /// What the network is estimated to carry, less what goes into repairing losses, bits a second.
-    pub fn available_bitrate(&self) -> u32 {
-        let target = self.shared.target.load(Ordering::Relaxed);
-        let left = target.saturating_sub(self.shared.repairing.load(Ordering::Relaxed));
-        u32::try_from(left).unwrap_or(u32::MAX)
+    /// Whether so much waits already that the next frame is better left out.
+    pub fn is_congested(&self) -> bool {
+        self.link().is_congested || self.video.capacity() == 0
+    }
+
+    /// Says what there is a use for: more is not tried.
+    pub fn set_wanted(&self, wanted: Bitrate) {
+        self.shared.link.set_wanted(wanted);
     }
 }
 
+/// How often it is looked whether a key frame is to be asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
 pub(crate) struct Sending {
+    runtime: Arc<dyn Runtime>,
+    remote: Arc<dyn RemoteMedia>,
+    remote_video: Arc<RemoteVideo>,
     audio: mpsc::Receiver<AudioPacket>,
     video: mpsc::Receiver<VideoFrame>,
     shared: Arc<Shared>,
@@ -102,12 +117,18 @@ pub(crate) fn sender(
     shared: Arc<Shared>,
     (audio_track, audio_ssrc): (Arc<TrackLocalStaticRTP>, u32),
     (video_track, video_ssrc): (Arc<TrackLocalStaticRTP>, u32),
+    runtime: Arc<dyn Runtime>,
+    remote: Arc<dyn RemoteMedia>,
+    remote_video: Arc<RemoteVideo>,
 ) -> (MediaSender, Sending) {
     let (audio, audio_queue) = mpsc::channel(AUDIO_QUEUE);
     let (video, video_queue) = mpsc::channel(VIDEO_QUEUE);
     (
         MediaSender { audio, video, shared: shared.clone() },
         Sending {
+            runtime,
+            remote,
+            remote_video,
             audio: audio_queue,
             video: video_queue,
             shared,
@@ -121,8 +142,7 @@ pub(crate) fn sender(
 
 impl Sending {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut audio_sequence: u16 = rand::random();
-        let mut video_sequence: u16 = rand::random();
+        let mut tick = self.runtime.interval(LOOK_EVERY);
         let mut payloader = Vp8Payloader::default();
         // Without a picture id short packets can't be told from broken ones by the receiver.
         payloader.enable_picture_id = true;
@@ -130,16 +150,16 @@ impl Sending {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
+                () = tick.tick() => self.look_for_key_request().await,
                 Some(packet) = self.audio.recv() => {
+                    // Numbered when it leaves.
                     let header = Header {
                         version: 2,
                         payload_type: self.shared.audio_payload_type.load(Ordering::Relaxed),
-                        sequence_number: audio_sequence,
                         timestamp: packet.timestamp,
                         ssrc: self.audio_ssrc,
                         ..Header::default()
                     };
-                    audio_sequence = audio_sequence.wrapping_add(1);
                     write(&self.audio_track, Packet { header, payload: packet.data }).await;
                 }
                 Some(frame) = self.video.recv() => {
@@ -156,17 +176,31 @@ impl Sending {
                             version: 2,
                             marker: n == last,
                             payload_type: self.shared.video_payload_type.load(Ordering::Relaxed),
-                            sequence_number: video_sequence,
                             timestamp: frame.timestamp,
                             ssrc: self.video_ssrc,
                             ..Header::default()
                         };
-                        video_sequence = video_sequence.wrapping_add(1);
                         write(&self.video_track, Packet { header, payload }).await;
                     }
                 }
                 else => return,
             }
+        }
+    }
+}
+
+impl Sending {
+    async fn look_for_key_request(&self) {
+        let rtt = self.shared.link.status().estimate.rtt;
+        if !self.remote.key_frame_due(self.runtime.now(), rtt) {
+            return;
+        }
+        let Some(track) = self.remote_video.track.get() else { return };
+        let media_ssrc = self.remote_video.ssrc.load(Ordering::Relaxed);
+        let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
+        // Closed: there is nothing to ask for any more.
+        if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
+            tracing::debug!(%error, "a key frame could not be asked for");
         }
     }
 }

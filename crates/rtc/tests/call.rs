@@ -3,38 +3,51 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use bedside_media::{AssembledFrame, FrameAssembler, I420, VideoPacket, opus::VoiceEncoder, vp8::Encoder};
-use bedside_rtc::{AudioPacket, Inbound, Peer, PeerConfig, PeerEvent, PeerState, VideoFrame};
+use bedside_media::{
+    AssembledFrame, FrameAssembler, I420, OpusPacket, VideoPacket, opus::VoiceEncoder, vp8::Encoder,
+};
+use bedside_rtc::{
+    AudioPacket, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback, VideoFrame,
+};
 use tokio::sync::mpsc;
 
 #[derive(Default)]
 struct Received {
     audio: AtomicU32,
     key_frames_wanted: AtomicU32,
+    reports: AtomicU32,
+    asks: AtomicBool,
     assembler: Mutex<Option<FrameAssembler>>,
     frames: Mutex<Vec<AssembledFrame>>,
 }
 
-impl Inbound for Received {
-    fn audio(&self, _: u16, packet: &[u8]) {
-        assert!(!packet.is_empty());
+impl RemoteMedia for Received {
+    fn audio(&self, packet: &OpusPacket<'_>) {
+        assert!(!packet.data.is_empty());
         self.audio.fetch_add(1, Ordering::Relaxed);
     }
-    fn video(&self, packet: VideoPacket) {
+    fn video(&self, packet: VideoPacket, now: Instant) {
         let mut assembler = self.assembler.lock().unwrap();
-        let frames = assembler.get_or_insert_with(FrameAssembler::new).push(packet, Instant::now());
+        let frames = assembler.get_or_insert_with(FrameAssembler::new).push(packet, now);
         self.frames.lock().unwrap().extend(frames);
     }
+    fn key_frame_due(&self, _: Instant, _: Duration) -> bool {
+        self.asks.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl SendFeedback for Received {
     fn key_frame_wanted(&self) {
         self.key_frames_wanted.fetch_add(1, Ordering::Relaxed);
     }
-    fn loss(&self, _: bool, fraction: f32) {
-        assert!((0.0..=1.0).contains(&fraction));
+    fn report(&self, report: ReportBlock) {
+        assert!((0.0..=1.0).contains(&report.loss));
+        self.reports.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -47,7 +60,7 @@ struct End {
 async fn end() -> End {
     let received = Arc::new(Received::default());
     let config = PeerConfig { loopback: true, ..PeerConfig::default() };
-    let (peer, events) = Peer::open(&config, received.clone()).await.unwrap();
+    let (peer, events) = Peer::open(&config, received.clone(), received.clone()).await.unwrap();
     End { peer, events, received }
 }
 
@@ -130,7 +143,7 @@ async fn a_call_from_beginning_to_end() {
     talk(&b, &a).await;
     assert!(b.received.frames.lock().unwrap()[0].key, "the first frame is a key frame");
 
-    b.peer.request_key_frame().await;
+    b.received.asks.store(true, Ordering::Relaxed);
     tokio::time::timeout(Duration::from_secs(5), async {
         while a.received.key_frames_wanted.load(Ordering::Relaxed) == 0 {
             talk(&a, &b).await;
@@ -140,7 +153,7 @@ async fn a_call_from_beginning_to_end() {
     .expect("the request arrives");
     let stats = a.peer.stats().await;
     assert_eq!(stats.relayed, Some(false));
-    assert!(stats.bytes_sent > 0 && stats.available > 0, "{stats:?}");
+    assert!(stats.bytes_sent > 0 && stats.available > bedside_bwe::Bitrate::ZERO, "{stats:?}");
 
     negotiate(&mut a, &mut b, true).await;
     connect(&mut a, &mut b).await;

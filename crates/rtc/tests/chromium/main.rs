@@ -9,13 +9,14 @@ use std::{
 };
 
 use bedside_media::{
-    FrameAssembler, I420, VideoPacket,
+    FrameAssembler, I420, OpusPacket, VideoPacket,
     opus::{VoiceDecoder, VoiceEncoder},
     vp8::{Decoder, Encoder},
 };
 use bedside_redact::Secret;
 use bedside_rtc::{
-    AudioPacket, Candidate, IceServer, Inbound, Peer, PeerConfig, PeerEvent, PeerState, VideoFrame,
+    AudioPacket, Candidate, IceServer, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock,
+    SendFeedback, VideoFrame,
 };
 use bedside_service::{config::RelayConfig, relay::Relay};
 use browser::Page;
@@ -42,15 +43,15 @@ struct Received {
 
 struct Sink(Mutex<Received>);
 
-impl Inbound for Sink {
-    fn audio(&self, _: u16, packet: &[u8]) {
+impl RemoteMedia for Sink {
+    fn audio(&self, packet: &OpusPacket<'_>) {
         let mut received = self.0.lock().unwrap();
-        let loudest = received.sound.decode(packet).unwrap().iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        let loudest = received.sound.decode(packet.data).unwrap().iter().fold(0.0_f32, |a, b| a.max(b.abs()));
         received.loudest = received.loudest.max(loudest);
     }
-    fn video(&self, packet: VideoPacket) {
+    fn video(&self, packet: VideoPacket, now: Instant) {
         let mut received = self.0.lock().unwrap();
-        for frame in received.assembler.push(packet, Instant::now()) {
+        for frame in received.assembler.push(packet, now) {
             let Some(picture) = received.pictures.decode(&frame.data).unwrap() else { continue };
             let (luma, ..) = picture.planes();
             received.contrast = luma.iter().max().unwrap() - luma.iter().min().unwrap();
@@ -58,8 +59,16 @@ impl Inbound for Sink {
             received.frames += 1;
         }
     }
+    fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool {
+        let mut received = self.0.lock().unwrap();
+        received.assembler.set_rtt(rtt);
+        received.assembler.poll_key_request(now)
+    }
+}
+
+impl SendFeedback for Sink {
     fn key_frame_wanted(&self) {}
-    fn loss(&self, _: bool, _: f32) {}
+    fn report(&self, _: ReportBlock) {}
 }
 
 struct Call {
@@ -92,7 +101,7 @@ impl Call {
             contrast: 0,
             loudest: 0.0,
         })));
-        let (peer, events) = Peer::open(&config, received.clone()).await.unwrap();
+        let (peer, events) = Peer::open(&config, received.clone(), received.clone()).await.unwrap();
         Self { page, peer, events, received }
     }
 
@@ -171,10 +180,6 @@ impl Call {
             {
                 let data = encoded.data.to_vec().into();
                 self.peer.media().video(VideoFrame { timestamp: n * 1800, data });
-            }
-            let wanted = self.received.0.lock().unwrap().assembler.poll_key_request(Instant::now());
-            if wanted {
-                self.peer.request_key_frame().await;
             }
             if n % 25 != 24 {
                 continue;

@@ -94,7 +94,7 @@ async fn leave(world: &Arc<World>, people: [Person; 2]) {
 fn a_good_line_carries_a_growing_picture() {
     for had in call_over(Way::GOOD, seconds(15)) {
         assert!(had.fps > 29.0 && had.longest_freeze < Duration::from_millis(200), "{had:?}");
-        assert!(had.width >= 960, "it climbs: {had:?}");
+        assert!(had.width == 1280, "it climbs all the way: {had:?}");
         assert!(had.hearing.likeness > 0.97 && had.hearing.recognised == 1.0, "{had:?}");
         assert!(had.hearing.latency < Duration::from_millis(120), "{had:?}");
         assert_eq!(had.concealed, 0.0);
@@ -120,7 +120,8 @@ fn a_line_that_loses_one_in_seven_is_still_of_use() {
     for had in call_over(Way { loss: 0.15, ..WIRELESS }, seconds(30)) {
         assert!(had.fps > 12.0 && had.longest_freeze < seconds(3), "{had:?}");
         assert!(had.hearing.likeness > 0.9 && had.hearing.recognised > 0.9, "{had:?}");
-        assert!(had.concealed < 0.06, "{had:?}");
+        // What libopus has no redundancy for is counted as made up, as it is.
+        assert!(had.concealed < 0.08, "{had:?}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! One end of a call as the client has it: the machine, the peer, a voice and a camera.
+//! One end of a call as the client has it: the machine, the peer, and the engine of `bedside-call`;
+//! a voice, a camera and a screen that are made up.
 
 use std::{
     collections::VecDeque,
@@ -6,16 +7,17 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use bedside_media::{
-    FRAME, FrameAssembler, JitterBuffer, JitterStats, Ladder, SAMPLE_RATE, Step, VideoPacket,
-    opus::{PACKET_SAMPLES, VoiceEncoder},
-    vp8::{Decoder, Encoder},
-};
+use bedside_bwe::ladder;
+use bedside_call::{LocalAudio, LocalVideo, RemoteAudio, RemoteVideo, share};
+use bedside_media::{FRAME, JitterStats, OpusPacket, SAMPLE_RATE, VideoPacket, vp8::Decoder};
 use bedside_protocol::{Party, PeerId, SessionId, Signal};
-use bedside_rtc::{AudioPacket, Candidate, Inbound, Peer, PeerConfig, PeerEvent, PeerState, VideoFrame};
+use bedside_rtc::{
+    AudioPacket, Candidate, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback,
+    VideoFrame,
+};
 use bedside_session::{Call, CallAction, CallInput, CallPhase};
 use tokio::sync::mpsc;
 
@@ -49,8 +51,8 @@ pub(crate) struct Shown {
 /// What comes in.
 struct Remote {
     world: Arc<World>,
-    jitter: Mutex<JitterBuffer>,
-    assembler: Mutex<FrameAssembler>,
+    audio: Mutex<RemoteAudio>,
+    video: Mutex<RemoteVideo>,
     decoder: Mutex<Decoder>,
     seen: Arc<Mutex<Seen>>,
     /// When the other end took the picture of each number.
@@ -59,13 +61,13 @@ struct Remote {
     lost: AtomicU32,
 }
 
-impl Inbound for Remote {
-    fn audio(&self, sequence: u16, packet: &[u8]) {
-        self.jitter.lock().unwrap().push(sequence, packet);
+impl RemoteMedia for Remote {
+    fn audio(&self, packet: &OpusPacket<'_>) {
+        self.audio.lock().unwrap().push(packet);
     }
-    fn video(&self, packet: VideoPacket) {
-        let mut assembler = self.assembler.lock().unwrap();
-        for frame in assembler.push(packet, self.world.instant()) {
+    fn video(&self, packet: VideoPacket, now: Instant) {
+        let mut video = self.video.lock().unwrap();
+        for frame in video.push(packet, now) {
             match self.decoder.lock().unwrap().decode(&frame.data) {
                 Ok(Some(picture)) => {
                     let shown = Shown { at: self.world.now(), width: picture.width() };
@@ -74,16 +76,24 @@ impl Inbound for Remote {
                     self.seen.lock().unwrap().pictures.push(shown);
                 }
                 Ok(None) => {}
-                Err(_) => assembler.restart_at_key(),
+                Err(_) => video.restart_at_key(),
             }
         }
     }
+    fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool {
+        let mut video = self.video.lock().unwrap();
+        video.set_rtt(rtt);
+        video.poll_key_request(now)
+    }
+}
+
+impl SendFeedback for Remote {
     fn key_frame_wanted(&self) {
         self.key_frame_wanted.store(true, Ordering::Relaxed);
     }
-    fn loss(&self, of_audio: bool, fraction: f32) {
-        if of_audio {
-            self.lost.store((fraction * 1e3) as u32, Ordering::Relaxed);
+    fn report(&self, report: ReportBlock) {
+        if report.is_audio {
+            self.lost.store((report.loss * 1e3) as u32, Ordering::Relaxed);
         }
     }
 }
@@ -151,12 +161,9 @@ pub(crate) fn visit(world: &Arc<World>) -> [Person; 2] {
             coming: VecDeque::new(),
             taken: taken[at].clone(),
             others_taken: taken[1 - at].clone(),
-            ladder: Ladder::default(),
-            step: None,
+            local_audio: LocalAudio::new(0).unwrap(),
+            local_video: LocalVideo::new(0, world.instant()),
             next_picture: Duration::ZERO,
-            encoder: None,
-            voice: VoiceEncoder::new().unwrap(),
-            packet: vec![],
             ticks: 0,
         };
         Person { seen, deeds, task: tokio::spawn(running.run(actions, doing)) }
@@ -175,12 +182,9 @@ struct Running {
     coming: VecDeque<(Duration, Signal)>,
     taken: Arc<Mutex<Vec<Duration>>>,
     others_taken: Arc<Mutex<Vec<Duration>>>,
-    ladder: Ladder,
-    step: Option<Step>,
+    local_audio: LocalAudio,
+    local_video: LocalVideo,
     next_picture: Duration,
-    encoder: Option<Encoder>,
-    voice: VoiceEncoder,
-    packet: Vec<f32>,
     ticks: u32,
 }
 
@@ -256,8 +260,8 @@ impl Running {
     async fn open_peer(&mut self) {
         let remote = Arc::new(Remote {
             world: self.world.clone(),
-            jitter: Mutex::new(JitterBuffer::new().unwrap()),
-            assembler: Mutex::new(FrameAssembler::new()),
+            audio: Mutex::new(RemoteAudio::new().unwrap()),
+            video: Mutex::new(RemoteVideo::default()),
             decoder: Mutex::new(Decoder::new().unwrap()),
             seen: self.seen.clone(),
             taken: self.others_taken.clone(),
@@ -265,9 +269,10 @@ impl Running {
             lost: AtomicU32::new(0),
         });
         let config = PeerConfig { loopback: true, ..PeerConfig::default() };
-        let (peer, events) = Peer::open_on(self.end.clone(), &config, remote.clone()).await.unwrap();
+        let opened = Peer::open_on(self.end.clone(), &config, remote.clone(), remote.clone()).await;
+        let (peer, events) = opened.unwrap();
         self.peer = Some((peer, events, remote));
-        (self.encoder, self.ladder, self.step) = (None, Ladder::default(), None);
+        self.local_video = LocalVideo::new(0, self.world.instant());
     }
 
     async fn close_peer(&mut self) {
@@ -307,7 +312,7 @@ impl Running {
             self.input(CallInput::Tick).await;
         }
         self.speak();
-        self.listen().await;
+        self.listen();
         if self.world.now() >= self.next_picture {
             self.show();
         }
@@ -315,73 +320,53 @@ impl Running {
 
     fn speak(&mut self) {
         let first = u64::from(self.ticks - 1) * FRAME as u64;
-        let sound = (0..FRAME as u64).map(|n| scene::voice((first + n) as f64 / f64::from(SAMPLE_RATE)));
-        self.packet.extend(sound);
-        if self.packet.len() < PACKET_SAMPLES {
-            return;
-        }
-        if let Some((peer, _, remote)) = &self.peer {
-            let lost = remote.lost.load(Ordering::Relaxed) as f32 / 1e3;
-            self.voice.set_loss(lost).unwrap();
-            let data = self.voice.encode(&self.packet).unwrap().to_vec().into();
-            peer.media().audio(AudioPacket { timestamp: first as u32, data });
-        }
-        self.packet.clear();
+        let said: [f32; FRAME] =
+            std::array::from_fn(|n| scene::voice((first + n as u64) as f64 / f64::from(SAMPLE_RATE)));
+        let encoded = self.local_audio.capture(&said, self.world.instant()).unwrap();
+        let (Some(encoded), Some((peer, _, remote))) = (encoded, &self.peer) else { return };
+        let link = peer.media().link();
+        let least_video = self.local_video.sent().map(|_| ladder::STEPS[0].needs);
+        let lost = remote.lost.load(Ordering::Relaxed) as f32 / 1e3;
+        self.local_audio.set_link(share(&link, least_video).audio, lost).unwrap();
+        peer.media().audio(AudioPacket { timestamp: encoded.timestamp, data: encoded.data.into() });
     }
 
-    async fn listen(&mut self) {
-        let Some((peer, _, remote)) = &self.peer else {
-            self.seen.lock().unwrap().heard.extend([0.0; FRAME]);
-            return;
-        };
-        {
-            let mut seen = self.seen.lock().unwrap();
-            let mut jitter = remote.jitter.lock().unwrap();
-            seen.heard.extend(jitter.pull().unwrap());
-            seen.sound = jitter.stats();
-        }
-        let wanted = remote.assembler.lock().unwrap().poll_key_request(self.world.instant());
-        if wanted {
-            peer.request_key_frame().await;
-        }
+    fn listen(&mut self) {
+        let mut seen = self.seen.lock().unwrap();
+        let Some((_, _, remote)) = &self.peer else { return seen.heard.extend([0.0; FRAME]) };
+        let mut audio = remote.audio.lock().unwrap();
+        seen.heard.extend(audio.pull().unwrap());
+        seen.sound = audio.stats();
     }
 
+    /// The camera gives a picture, thirty times a second.
     fn show(&mut self) {
-        let now = self.world.now();
+        let (now, at) = (self.world.now(), self.world.instant());
+        self.next_picture = (self.next_picture + Duration::from_secs(1) / 30).max(now);
         let Some((peer, _, remote)) = &self.peer else { return };
         let media = peer.media();
-        let choice = self.ladder.choose(media.available_bitrate(), ENCODING, self.world.instant());
-        let Some(step) = choice.step else {
-            self.next_picture = now + Duration::from_millis(100);
-            return;
-        };
-        self.next_picture += Duration::from_secs(1) / step.fps;
-        self.next_picture = self.next_picture.max(now);
-        if !media.is_connected() || media.is_congested() {
+        if !media.is_connected() {
             return;
         }
-        if self.step != Some(step) {
-            self.step = Some(step);
-            self.encoder = None;
+        if remote.key_frame_wanted.swap(false, Ordering::Relaxed) {
+            self.local_video.request_key_frame();
         }
+        let link = media.link();
+        media.set_wanted(LocalVideo::wanted(&link, true));
+        self.local_video.note_encoding(ENCODING);
+        let Some(step) = self.local_video.wants(&link, at).unwrap() else { return };
         let number = {
             let mut taken = self.taken.lock().unwrap();
             taken.push(now);
             u16::try_from(taken.len() - 1).expect("a visit of under half an hour")
         };
-        let bitrate = choice.bitrate / 1_000;
-        let encoder =
-            self.encoder.get_or_insert_with(|| Encoder::new(step.width, step.height, bitrate).unwrap());
-        encoder.set_bitrate(bitrate).unwrap();
-        let key = remote.key_frame_wanted.swap(false, Ordering::Relaxed);
-        let timestamp = (now.as_micros() * 9 / 100) as i64;
         let picture = scene::picture(number, step.width, step.height);
-        let encoded = encoder.encode(&picture, timestamp, 90_000 / step.fps, key).unwrap();
-        let sent = encoded.is_some_and(|encoded| {
-            media.video(VideoFrame { timestamp: timestamp as u32, data: encoded.data.to_vec().into() })
+        let encoded = self.local_video.encode(&picture, step, at).unwrap();
+        let is_sent = encoded.is_some_and(|encoded| {
+            media.video(VideoFrame { timestamp: encoded.timestamp, data: encoded.data.into() })
         });
-        if !sent {
-            remote.key_frame_wanted.store(true, Ordering::Relaxed);
+        if !is_sent {
+            self.local_video.request_key_frame();
         }
     }
 }

@@ -247,9 +247,12 @@ struct Interval {
 
 impl AsyncInterval for Interval {
     fn tick(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let wait = self.next.saturating_sub(self.world.now());
-        self.next += self.period;
-        Box::pin(self.world.sleep(wait))
+        // Whoever gives up waiting loses no tick.
+        Box::pin(async move {
+            let wait = self.next.saturating_sub(self.world.now());
+            self.world.sleep(wait).await;
+            self.next += self.period;
+        })
     }
 }
 

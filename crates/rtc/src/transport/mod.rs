@@ -1,0 +1,334 @@
+//! What leaves, in which order and how fast; and what the other end says of it. One interceptor of
+//! the stack in place of its pacer, its numbering, its history and its repairs, which know nothing
+//! of one another (0.21.1).
+
+mod history;
+mod stream;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bedside_bwe::{Bitrate, Config, DataSize, Estimator, LinkStatus, Pacer, Priority, Release};
+use rtc::{
+    interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket},
+    rtcp::{
+        payload_feedbacks::{
+            full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
+        },
+        receiver_report::ReceiverReport,
+        reception_report::ReceptionReport,
+        sender_report::SenderReport,
+        transport_feedbacks::{
+            transport_layer_cc::TransportLayerCc, transport_layer_nack::TransportLayerNack,
+        },
+    },
+    rtp,
+    sansio::Protocol,
+    shared::{TransportContext, error::Error, marshal::MarshalSize},
+};
+
+use crate::{ReportBlock, SendFeedback};
+use history::History;
+use stream::Stream;
+
+/// Where the estimate begins, and its bounds: 360p and audio, which most networks carry at once;
+/// audio and its headers; 720p at its best, audio and some repairs.
+pub(crate) const CONFIG: Config =
+    Config { start: Bitrate::kbps(500), min: Bitrate::kbps(36), max: Bitrate::kbps(3_000) };
+/// Bytes around an RTP packet: IPv4, UDP and the tag of SRTP.
+const OVERHEAD: DataSize = DataSize::bytes(44);
+/// How often it is looked at without anything coming or going.
+const TICK: Duration = Duration::from_millis(25);
+/// Packets leave in slots of this length: a timer of the runtime is as late as that anyway.
+const SLOT: Duration = Duration::from_millis(2);
+/// What is sent again is summed up over this time.
+const REPAIRS_OVER: Duration = Duration::from_secs(1);
+/// Repairs remembered for it: a second of the best picture, all of it lost.
+const MOST_REPAIRS: usize = 400;
+/// Packets that one request may ask for: a whole second of the best picture.
+const MOST_ASKED: usize = 300;
+/// Sender reports remembered for the round trip: ten seconds of both streams.
+const MOST_REPORTS: usize = 20;
+
+/// What the interceptor shares with the rest.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    status: Mutex<LinkStatus>,
+    wanted: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { status: Mutex::new(LinkStatus::unknown(CONFIG)), wanted: AtomicU64::new(CONFIG.max.as_bps()) }
+    }
+}
+
+impl Shared {
+    pub(crate) fn status(&self) -> LinkStatus {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_wanted(&self, wanted: Bitrate) {
+        self.wanted.store(wanted.as_bps(), Ordering::Relaxed);
+    }
+}
+
+struct Outgoing {
+    ssrc: u32,
+    packet: rtp::Packet,
+    transport: TransportContext,
+    is_repair: bool,
+}
+
+/// The interceptor; to be held in the pacer's slot.
+pub(crate) struct Transport {
+    shared: Arc<Shared>,
+    feedback: Arc<dyn SendFeedback>,
+    estimator: Estimator,
+    pacer: Pacer<Outgoing>,
+    streams: HashMap<u32, Stream>,
+    history: History,
+    read: VecDeque<TaggedPacket>,
+    written: VecDeque<TaggedPacket>,
+    /// What was sent again in the last second.
+    repairs: VecDeque<(Instant, DataSize)>,
+    /// The middle of each own sender report's time (RFC 3550 §6.4.1), and when it left.
+    reports: VecDeque<(u32, Instant)>,
+    now: Option<Instant>,
+    transport: TransportContext,
+}
+
+impl Transport {
+    pub(crate) fn new(shared: Arc<Shared>, feedback: Arc<dyn SendFeedback>) -> Self {
+        Self {
+            shared,
+            feedback,
+            estimator: Estimator::new(CONFIG),
+            pacer: Pacer::new(CONFIG.start),
+            streams: HashMap::new(),
+            history: History::default(),
+            read: VecDeque::new(),
+            written: VecDeque::new(),
+            repairs: VecDeque::new(),
+            reports: VecDeque::new(),
+            now: None,
+            transport: TransportContext::default(),
+        }
+    }
+
+    fn on_rtcp(&mut self, packets: &[Box<dyn rtc::rtcp::Packet>], now: Instant) {
+        for packet in packets {
+            let packet = packet.as_any();
+            if let Some(feedback) = packet.downcast_ref::<TransportLayerCc>() {
+                let results = self.history.take(feedback);
+                self.estimator.on_feedback(now, &results);
+            } else if let Some(nack) = packet.downcast_ref::<TransportLayerNack>() {
+                self.on_nack(nack, now);
+            } else if packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>() {
+                self.feedback.key_frame_wanted();
+            } else if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
+                self.on_report_blocks(&report.reports, now);
+            } else if let Some(report) = packet.downcast_ref::<SenderReport>() {
+                // Whoever sends as well puts them here.
+                self.on_report_blocks(&report.reports, now);
+            }
+        }
+    }
+
+    fn on_report_blocks(&self, blocks: &[ReceptionReport], now: Instant) {
+        for block in blocks {
+            let Some(stream) = self.streams.get(&block.ssrc) else { continue };
+            let sent = self.reports.iter().rev().find(|(ntp, _)| *ntp == block.last_sender_report);
+            let held = Duration::from_secs_f64(f64::from(block.delay) / 65_536.0);
+            let rtt = sent.map(|(_, at)| now.saturating_duration_since(*at).saturating_sub(held));
+            self.feedback.report(ReportBlock {
+                is_audio: stream.is_audio,
+                // Q8, RFC 3550 §6.4.1.
+                loss: f32::from(block.fraction_lost) / 256.0,
+                jitter: block.jitter,
+                rtt,
+            });
+        }
+    }
+
+    fn on_nack(&mut self, nack: &TransportLayerNack, now: Instant) {
+        let rtt = self.estimator.estimate().rtt;
+        let Some(stream) = self.streams.get_mut(&nack.media_ssrc) else { return };
+        let asked = nack
+            .nacks
+            .iter()
+            .flat_map(rtc::rtcp::transport_feedbacks::transport_layer_nack::NackPair::packet_list);
+        for sequence in asked.take(MOST_ASKED) {
+            let Some(packet) = stream.repair(sequence, rtt, now) else { continue };
+            let size = size_of(&packet);
+            self.repairs.push_back((now, size));
+            let outgoing =
+                Outgoing { ssrc: nack.media_ssrc, packet, transport: self.transport, is_repair: true };
+            // Full: the next request comes.
+            self.pacer.push(Priority::Repair, size, outgoing, now);
+        }
+    }
+
+    /// Lets leave what may.
+    fn pump(&mut self, now: Instant) {
+        self.now = Some(self.now.map_or(now, |before| before.max(now)));
+        self.estimator.set_wanted(Bitrate::bps(self.shared.wanted.load(Ordering::Relaxed)));
+        self.estimator.on_timeout(now);
+        self.pacer.set_target(self.estimator.target(), now);
+        let can_pad = self.streams.values().any(|stream| !stream.is_audio && stream.is_between_frames());
+        if can_pad && let Some(plan) = self.estimator.poll_probe(now) {
+            self.pacer.probe(plan, now);
+        }
+        while let Some(released) = self.pacer.poll(now) {
+            match released {
+                Release::Packet(outgoing) => self.release(outgoing, now),
+                Release::Padding(_) => self.pad(now),
+            }
+        }
+        if let Some(cluster) = self.pacer.take_finished_probe() {
+            self.estimator.on_probe_sent(cluster);
+        }
+        self.note_status(now);
+    }
+
+    fn release(&mut self, outgoing: Outgoing, now: Instant) {
+        let Outgoing { ssrc, mut packet, transport, is_repair } = outgoing;
+        if let Some(stream) = self.streams.get_mut(&ssrc) {
+            if !is_repair {
+                stream.number(&mut packet);
+            }
+            if stream.has_feedback() {
+                stream.tag(&mut packet, self.history.next_number());
+                self.history.push(now, size_of(&packet));
+                self.estimator.on_sent(now);
+            }
+        }
+        let message = AttributedPacket::new(Packet::Rtp(packet));
+        self.written.push_back(TaggedPacket { now, transport, message });
+    }
+
+    fn pad(&mut self, now: Instant) {
+        let padded =
+            self.streams.iter_mut().find(|(_, stream)| !stream.is_audio && stream.is_between_frames());
+        if let Some((ssrc, stream)) = padded
+            && let Some(packet) = stream.padding()
+        {
+            let outgoing = Outgoing { ssrc: *ssrc, packet, transport: self.transport, is_repair: true };
+            self.release(outgoing, now);
+        }
+    }
+
+    fn note_status(&mut self, now: Instant) {
+        let is_old = |(at, _): &(Instant, DataSize)| now.saturating_duration_since(*at) > REPAIRS_OVER;
+        while self.repairs.front().is_some_and(is_old) || self.repairs.len() > MOST_REPAIRS {
+            self.repairs.pop_front();
+        }
+        let repair: DataSize = self.repairs.iter().map(|(_, size)| *size).sum();
+        *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner) = LinkStatus {
+            estimate: self.estimator.estimate(),
+            repair: repair.over(REPAIRS_OVER).unwrap_or_default(),
+            queue_time: self.pacer.queue_time(),
+            is_congested: self.pacer.is_congested(),
+        };
+    }
+}
+
+/// Bytes of a packet on the wire, with the transport-wide number that it has or will have.
+fn size_of(packet: &rtp::Packet) -> DataSize {
+    DataSize::bytes(packet.marshal_size() as u64) + OVERHEAD
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for Transport {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = Error;
+    type Time = Instant;
+
+    fn handle_read(&mut self, message: TaggedPacket) -> Result<(), Error> {
+        let now = message.now;
+        if let Packet::Rtcp(packets) = &message.message.packet {
+            self.on_rtcp(packets, now);
+            self.pump(now);
+        }
+        self.read.push_back(message);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.read.pop_front()
+    }
+
+    fn handle_write(&mut self, message: TaggedPacket) -> Result<(), Error> {
+        let TaggedPacket { now, transport, message } = message;
+        match message.packet {
+            Packet::Rtp(packet) => {
+                self.transport = transport;
+                let ssrc = packet.header.ssrc;
+                let is_audio = self.streams.get(&ssrc).is_some_and(|stream| stream.is_audio);
+                let priority = if is_audio { Priority::Audio } else { Priority::Video };
+                let size = size_of(&packet);
+                let outgoing = Outgoing { ssrc, packet, transport, is_repair: false };
+                // Full: nothing was numbered yet, so that nobody misses it; a broken frame follows.
+                self.pacer.push(priority, size, outgoing, now);
+            }
+            packet => {
+                if let Packet::Rtcp(packets) = &packet {
+                    for report in
+                        packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>())
+                    {
+                        self.reports.push_back(((report.ntp_time >> 16) as u32, now));
+                    }
+                    while self.reports.len() > MOST_REPORTS {
+                        self.reports.pop_front();
+                    }
+                }
+                let message = AttributedPacket { packet, ..message };
+                self.written.push_back(TaggedPacket { now, transport, message });
+            }
+        }
+        self.pump(now);
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        self.written.pop_front()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        self.pump(now);
+        Ok(())
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        if self.streams.is_empty() {
+            return None;
+        }
+        let now = self.now?;
+        let due = self.pacer.next_timeout().map_or(now + TICK, |due| due.min(now + TICK));
+        Some(due.max(now + SLOT))
+    }
+}
+
+impl Interceptor for Transport {
+    fn bind_local_stream(&mut self, info: &StreamInfo) {
+        // Below 2^15: else a receiver that misses the first packets may count a turn too few
+        // (RFC 3711 §3.3.1).
+        let first = rand::random::<u16>() & 0x7fff;
+        self.streams.entry(info.ssrc).or_insert_with(|| Stream::new(info, first));
+    }
+
+    fn unbind_local_stream(&mut self, info: &StreamInfo) {
+        self.streams.remove(&info.ssrc);
+    }
+
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}
