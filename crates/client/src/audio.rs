@@ -2,27 +2,33 @@
 //! speaker, on one thread, so that the echo canceller hears exactly what is played.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread::{JoinHandle, Thread},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use bedside_bwe::{Bitrate, ladder};
+use bedside_call::{LocalAudio, LocalVideo, share};
 use bedside_devices::{CaptureSink, PlayoutSource};
 use bedside_media::{
     AudioFrame, AudioProcessor, FRAME, MediaError, Processing, SAMPLE_RATE,
     level::{SilenceWatch, meter},
-    opus::{PACKET_SAMPLES, VoiceEncoder},
 };
-use bedside_rtc::{AudioPacket, MediaSender};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use bedside_session::snapshot::EchoTest;
 
-use crate::{Levels, echo::Echo, remote::Remote};
+use crate::{
+    Levels,
+    echo::Echo,
+    outgoing::Outgoing,
+    remote::{Reception, Remote},
+};
 
 /// Samples between a device and the thread: 200 ms. Hosts hand over up to 170 ms at a time when
 /// a machine is busy. A full capture ring drops the newest.
@@ -31,6 +37,10 @@ const RING: usize = 9_600;
 const SPARE: usize = FRAME / 2;
 /// How long the thread sleeps at most; devices wake it when they give or take sound.
 const NAP: Duration = Duration::from_millis(5);
+/// Packets after which the encoder is told how the network is: a fifth of a second.
+const LINK_EVERY: u64 = 10;
+/// What the camera takes at the least, where it sends: the ladder's lowest step.
+const LEAST_VIDEO: Bitrate = ladder::STEPS[0].needs;
 /// More captured sound than this, in samples, waits only after the machine stalled: it is
 /// dropped rather than making the call late for good.
 const STALE: usize = 4_800;
@@ -45,15 +55,24 @@ pub(crate) struct Shared {
     plays_test_sound: AtomicBool,
     /// See [`Shared::echo_test`].
     echo_test: AtomicU8,
-    ran_dry: AtomicU64,
-    overran: AtomicU64,
+    underrun: AtomicU64,
+    overrun: AtomicU64,
+    restarts: AtomicU32,
+    sends_video: AtomicBool,
 }
 
 impl Shared {
-    /// Samples that the speaker asked for and were not there yet, and samples that the
-    /// microphone gave and nobody had room for: the thread came too late.
-    pub(crate) fn late(&self) -> (u64, u64) {
-        (self.ran_dry.load(Ordering::Relaxed), self.overran.load(Ordering::Relaxed))
+    /// What the thread came too late for.
+    pub(crate) fn late(&self) -> Late {
+        Late {
+            underrun: self.underrun.load(Ordering::Relaxed),
+            overrun: self.overrun.load(Ordering::Relaxed),
+        }
+    }
+
+    /// How often the thread met a fault and began anew.
+    pub(crate) fn restarts(&self) -> u32 {
+        self.restarts.load(Ordering::Relaxed)
     }
 
     pub(crate) fn levels(&self) -> Levels {
@@ -79,10 +98,31 @@ impl Shared {
     }
 }
 
+/// What the thread came too late for, in samples: for the log.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "read by Debug alone")]
+pub(crate) struct Late {
+    /// The speaker asked for them and they were not there yet.
+    underrun: u64,
+    /// The microphone gave them and nobody had room.
+    overrun: u64,
+}
+
+/// A call's two directions.
+#[derive(Clone)]
+pub(crate) struct CallAudio {
+    pub(crate) outgoing: Arc<dyn Outgoing>,
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) reception: Arc<Reception>,
+}
+
 enum Order {
     Capture(Option<Consumer<f32>>),
     Playout(Option<(Producer<f32>, Arc<AtomicUsize>)>),
-    Call(Option<(MediaSender, Arc<Remote>)>),
+    Call(Option<CallAudio>),
+    /// For tests: the thread meets a fault.
+    #[cfg(test)]
+    Fail,
     TestSound,
     /// Begin the echo test, or end it.
     EchoTest(bool),
@@ -106,7 +146,7 @@ pub(crate) struct Captured {
 impl CaptureSink for Captured {
     fn captured(&mut self, samples: &[f32]) {
         let room = self.ring.slots().min(samples.len());
-        self.shared.overran.fetch_add((samples.len() - room) as u64, Ordering::Relaxed);
+        self.shared.overrun.fetch_add((samples.len() - room) as u64, Ordering::Relaxed);
         // What does not fit is lost; the thread has not run for 200 ms then.
         if let Ok(chunk) = self.ring.write_chunk_uninit(room) {
             chunk.fill_from_iter(samples.iter().copied());
@@ -128,7 +168,7 @@ impl PlayoutSource for Playing {
     fn play(&mut self, samples: &mut [f32]) {
         self.wish.fetch_max(samples.len(), Ordering::Relaxed);
         let there = self.ring.slots().min(samples.len());
-        self.shared.ran_dry.fetch_add((samples.len() - there) as u64, Ordering::Relaxed);
+        self.shared.underrun.fetch_add((samples.len() - there) as u64, Ordering::Relaxed);
         samples.fill(0.0);
         if let Ok(chunk) = self.ring.read_chunk(there) {
             for (out, sample) in samples.iter_mut().zip(chunk) {
@@ -142,7 +182,16 @@ impl PlayoutSource for Playing {
 impl Audio {
     /// Starts the thread, with no devices and no call.
     pub(crate) fn start() -> Result<Self, MediaError> {
-        let shared = Arc::new(Shared::default());
+        Self::start_with(Arc::default())
+    }
+
+    /// The same in place of one that has ended.
+    pub(crate) fn start_again(&self) -> Result<Self, MediaError> {
+        self.shared.restarts.fetch_add(1, Ordering::Relaxed);
+        Self::start_with(self.shared.clone())
+    }
+
+    fn start_with(shared: Arc<Shared>) -> Result<Self, MediaError> {
         let (orders, queue) = mpsc::channel();
         let mut engine = Engine {
             shared: shared.clone(),
@@ -150,15 +199,14 @@ impl Audio {
             playout: None,
             call: None,
             processing: Processing::new(),
-            encoder: VoiceEncoder::new()?,
-            packet: Vec::with_capacity(PACKET_SAMPLES),
-            timestamp: 0,
+            local: LocalAudio::new(rand::random())?,
             silence: SilenceWatch::default(),
             test_sound: None,
             echo: Echo::default(),
             packets: 0,
         };
-        let thread = std::thread::Builder::new().name("audio".into()).spawn(move || engine.run(&queue));
+        let thread =
+            std::thread::Builder::new().name("audio".into()).spawn(move || engine.keep_running(&queue));
         // No thread at all: nothing else will work either.
         let thread = thread.map_err(|_| MediaError::Incomplete)?;
         Ok(Self { shared, orders, thread: Some(thread) })
@@ -203,12 +251,22 @@ impl Audio {
     }
 
     /// Connects to a call, or to none.
-    pub(crate) fn set_call(&self, call: Option<(MediaSender, Arc<Remote>)>) {
+    pub(crate) fn set_call(&self, call: Option<CallAudio>) {
         self.order(Order::Call(call));
     }
 
     pub(crate) fn set_microphone_on(&self, on: bool) {
         self.shared.microphone_on.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether a camera's picture is sent beside it, which the network is shared with.
+    pub(crate) fn set_sends_video(&self, sends: bool) {
+        self.shared.sends_video.store(sends, Ordering::Relaxed);
+    }
+
+    /// Whether the thread has ended without being told to.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     pub(crate) fn play_test_sound(&self) {
@@ -261,11 +319,9 @@ struct Engine {
     shared: Arc<Shared>,
     capture: Option<Consumer<f32>>,
     playout: Option<Playout>,
-    call: Option<(MediaSender, Arc<Remote>)>,
+    call: Option<CallAudio>,
     processing: Processing,
-    encoder: VoiceEncoder,
-    packet: Vec<f32>,
-    timestamp: u32,
+    local: LocalAudio,
     silence: SilenceWatch,
     /// Samples of the test sound played so far.
     test_sound: Option<usize>,
@@ -274,13 +330,37 @@ struct Engine {
 }
 
 impl Engine {
-    fn run(&mut self, orders: &mpsc::Receiver<Order>) {
+    /// Runs until it is told to stop; a fault in it costs a moment of sound, not the thread.
+    fn keep_running(&mut self, orders: &mpsc::Receiver<Order>) {
         let granted = bedside_devices::run_before_others();
         tracing::debug!(granted, "real-time scheduling for sound");
+        while catch_unwind(AssertUnwindSafe(|| self.run(orders))).is_err() {
+            tracing::error!("the audio thread met a fault, and begins anew");
+            if let Err(error) = self.restart() {
+                // Without a codec there is nothing to go on with; whoever looks sees a thread that ended.
+                return tracing::error!(%error, "the audio thread can't go on");
+            }
+        }
+    }
+
+    /// Whatever was being worked on may be broken: all of it is made anew but the devices' ends.
+    fn restart(&mut self) -> Result<(), MediaError> {
+        self.shared.restarts.fetch_add(1, Ordering::Relaxed);
+        self.processing = Processing::new();
+        self.local = LocalAudio::new(rand::random())?;
+        self.silence = SilenceWatch::default();
+        self.test_sound = None;
+        self.set_echo(Echo::default());
+        self.call.as_ref().map_or(Ok(()), |call| call.remote.restart_audio())
+    }
+
+    fn run(&mut self, orders: &mpsc::Receiver<Order>) {
         loop {
             loop {
                 match orders.try_recv() {
                     Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => return,
+                    #[cfg(test)]
+                    Ok(Order::Fail) => panic!("a fault, for a test"),
                     Ok(order) => self.obey(order),
                     Err(mpsc::TryRecvError::Empty) => break,
                 }
@@ -314,6 +394,8 @@ impl Engine {
             Order::EchoTest(begin) => {
                 self.set_echo(if begin { Echo::begin() } else { Echo::default() });
             }
+            #[cfg(test)]
+            Order::Fail => {}
             Order::Stop => {}
         }
     }
@@ -337,9 +419,8 @@ impl Engine {
 
     fn next_frame(&mut self) -> AudioFrame {
         let mut frame = [0.0; FRAME];
-        if let Some((_, remote)) = &self.call {
-            let pulled = remote.jitter.lock().unwrap_or_else(PoisonError::into_inner).pull();
-            match pulled {
+        if let Some(call) = &self.call {
+            match call.remote.pull_audio() {
                 Ok(pulled) => frame = pulled,
                 Err(error) => tracing::warn!(%error, "sound was not decoded"),
             }
@@ -383,27 +464,26 @@ impl Engine {
     }
 
     fn send(&mut self, frame: &AudioFrame) {
-        self.packet.extend_from_slice(frame);
-        if self.packet.len() < PACKET_SAMPLES {
-            return;
-        }
-        if let Some((sender, remote)) = self.call.as_ref().filter(|(sender, _)| sender.is_connected()) {
-            self.packets += 1;
-            // Reports come about once a second.
-            if self.packets.is_multiple_of(50)
-                && let Err(error) = self.encoder.set_loss(remote.audio_loss())
-            {
-                tracing::warn!(%error, "the encoder did not take the loss");
+        let encoded = match self.local.capture(frame, Instant::now()) {
+            Ok(Some(encoded)) => encoded,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(%error, "audio was not encoded"),
+        };
+        let Some(call) = self.call.as_ref().filter(|call| call.outgoing.is_connected()) else { return };
+        self.packets += 1;
+        if self.packets.is_multiple_of(LINK_EVERY) {
+            let link = call.outgoing.link();
+            if !self.shared.sends_video.load(Ordering::Relaxed) {
+                call.outgoing.set_wanted(LocalVideo::wanted(&link, false));
             }
-            match self.encoder.encode(&self.packet) {
-                Ok(data) => {
-                    sender.audio(AudioPacket { timestamp: self.timestamp, data: data.to_vec().into() });
-                }
-                Err(error) => tracing::warn!(%error, "sound was not encoded"),
+            // What the camera leaves; where it sends nothing, all.
+            let least_video = self.shared.sends_video.load(Ordering::Relaxed).then_some(LEAST_VIDEO);
+            let rate = share(&link, least_video).audio;
+            if let Err(error) = self.local.set_link(rate, call.reception.audio_loss()) {
+                tracing::warn!(%error, "the encoder did not take the rate");
             }
         }
-        self.timestamp = self.timestamp.wrapping_add(PACKET_SAMPLES as u32);
-        self.packet.clear();
+        call.outgoing.audio(encoded);
     }
 }
 
@@ -422,4 +502,39 @@ fn chime(sample: usize) -> f32 {
     let t = at as f32 / SAMPLE_RATE as f32;
     let attack = (t / 0.01).min(1.0);
     0.22 * attack * (-5.0 * t).exp() * (t * hz * std::f32::consts::TAU).sin()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_in_mid_call_is_noticed_and_the_thread_plays_on() {
+        let audio = Audio::start().unwrap();
+        let mut playing = audio.playout();
+        let mut hears = |audio: &Audio| {
+            audio.play_test_sound();
+            let mut samples = [0.0; FRAME];
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_secs(5) {
+                playing.play(&mut samples);
+                if samples.iter().any(|sample| sample.abs() > 0.05) {
+                    return true;
+                }
+                std::thread::yield_now();
+            }
+            false
+        };
+        assert!(hears(&audio));
+        for fault in 1..=2 {
+            audio.order(Order::Fail);
+            let began = Instant::now();
+            while audio.shared.restarts() < fault {
+                assert!(began.elapsed() < Duration::from_secs(1), "noticed within a second");
+                std::thread::yield_now();
+            }
+            assert!(hears(&audio) && !audio.has_ended(), "after fault {fault}");
+        }
+        audio.stop();
+    }
 }

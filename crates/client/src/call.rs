@@ -1,10 +1,8 @@
 //! One call: its machine, its connection, and what is measured of it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +16,12 @@ use bedside_session::{
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::{audio::Audio, feed::Feed, remote::Remote, video::Video};
+use crate::{
+    audio::{Audio, CallAudio},
+    feed::Feed,
+    remote::{Reception, Remote},
+    video::{KeyFrameRequest, Video},
+};
 
 /// How often what comes in is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
@@ -27,15 +30,32 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct ActiveCall {
     machine: Call,
     config: PeerConfig,
-    peer: Option<(Peer, mpsc::Receiver<PeerEvent>, Arc<Remote>)>,
+    open: Option<OpenPeer>,
     feed: Arc<Feed>,
-    key_frame_wanted: Arc<AtomicBool>,
+    key_frame: KeyFrameRequest,
     /// Whether this person agreed to be seen and heard.
     gate_open: bool,
     pub(crate) media_token: Token,
     quality: Quality,
     pub(crate) sending: Option<SentPicture>,
-    measured: (Instant, u64, u64, u64, u64),
+    measured: Measured,
+}
+
+/// The connection there is.
+struct OpenPeer {
+    peer: Peer,
+    events: mpsc::Receiver<PeerEvent>,
+    remote: Arc<Remote>,
+    reception: Arc<Reception>,
+}
+
+/// Where the counters stood when they were last looked at.
+struct Measured {
+    at: Instant,
+    frames: u64,
+    bytes: u64,
+    played: u64,
+    concealed: u64,
 }
 
 impl ActiveCall {
@@ -44,19 +64,19 @@ impl ActiveCall {
         config: PeerConfig,
         media_token: Token,
         feed: Arc<Feed>,
-        key_frame_wanted: Arc<AtomicBool>,
+        key_frame: KeyFrameRequest,
     ) -> Self {
         Self {
             machine,
             config,
-            peer: None,
+            open: None,
             feed,
-            key_frame_wanted,
+            key_frame,
             gate_open: false,
             media_token,
             quality: Quality::default(),
             sending: None,
-            measured: (Instant::now(), 0, 0, 0, 0),
+            measured: Measured { at: Instant::now(), frames: 0, bytes: 0, played: 0, concealed: 0 },
         }
     }
 
@@ -68,8 +88,8 @@ impl ActiveCall {
 
     /// The next event of the connection; never, while there is none.
     pub(crate) async fn next_event(&mut self) -> Option<PeerEvent> {
-        match &mut self.peer {
-            Some((_, events, _)) => events.recv().await,
+        match &mut self.open {
+            Some(open) => open.events.recv().await,
             None => std::future::pending().await,
         }
     }
@@ -85,12 +105,12 @@ impl ActiveCall {
             // The stack gave up without a word.
             None => PeerState::Failed,
         };
-        if let Some((peer, _, _)) = &self.peer {
+        if let Some(OpenPeer { peer, .. }) = &self.open {
             peer.set_connected(state == PeerState::Connected);
         }
         if state == PeerState::Connected {
             // What was sent while it was broken did not arrive.
-            self.key_frame_wanted.store(true, Ordering::Relaxed);
+            self.key_frame.request();
         }
         match state {
             PeerState::Connecting => None,
@@ -109,11 +129,15 @@ impl ActiveCall {
         }
     }
 
-    fn connect_media(&self, audio: &Audio, video: &Video) {
-        let peer = self.peer.as_ref().filter(|_| self.gate_open);
-        audio.set_call(peer.map(|(peer, _, remote)| (peer.media(), remote.clone())));
-        let sends = peer.map(|(peer, _, _)| peer.media());
-        video.set_call(sends);
+    /// Gives the media threads the connection that there is.
+    pub(crate) fn connect_media(&self, audio: &Audio, video: &Video) {
+        let open = self.open.as_ref().filter(|_| self.gate_open);
+        audio.set_call(open.map(|open| CallAudio {
+            outgoing: Arc::new(open.peer.media()),
+            remote: open.remote.clone(),
+            reception: open.reception.clone(),
+        }));
+        video.set_call(open.map(|open| Arc::new(open.peer.media()) as _));
     }
 
     pub(crate) fn is_gate_open(&self) -> bool {
@@ -135,7 +159,7 @@ impl ActiveCall {
         now: Duration,
     ) -> Vec<Signal> {
         let mut signals = vec![];
-        let mut queue: std::collections::VecDeque<CallAction> = actions.into();
+        let mut queue: VecDeque<CallAction> = actions.into();
         while let Some(action) = queue.pop_front() {
             let outcome = match action {
                 CallAction::Send(signal) => {
@@ -150,20 +174,26 @@ impl ActiveCall {
                     self.close_peer(audio, video, tasks);
                     Ok(None)
                 }
-                CallAction::Offer { restart } => match &mut self.peer {
-                    Some((peer, _, _)) => peer.offer(restart).await.map(Some).map_err(|e| e.to_string()),
+                CallAction::Offer { restart } => match &mut self.open {
+                    Some(OpenPeer { peer, .. }) => {
+                        peer.offer(restart).await.map(Some).map_err(|e| e.to_string())
+                    }
                     None => Ok(None),
                 },
-                CallAction::Answer { sdp } => match &mut self.peer {
-                    Some((peer, _, _)) => peer.answer(sdp).await.map(Some).map_err(|e| e.to_string()),
+                CallAction::Answer { sdp } => match &mut self.open {
+                    Some(OpenPeer { peer, .. }) => {
+                        peer.answer(sdp).await.map(Some).map_err(|e| e.to_string())
+                    }
                     None => Ok(None),
                 },
-                CallAction::Accept { sdp } => match &mut self.peer {
-                    Some((peer, _, _)) => peer.accept(sdp).await.map(|()| None).map_err(|e| e.to_string()),
+                CallAction::Accept { sdp } => match &mut self.open {
+                    Some(OpenPeer { peer, .. }) => {
+                        peer.accept(sdp).await.map(|()| None).map_err(|e| e.to_string())
+                    }
                     None => Ok(None),
                 },
                 CallAction::AddCandidate { candidate, sdp_mid, sdp_m_line_index } => {
-                    if let Some((peer, _, _)) = &mut self.peer
+                    if let Some(OpenPeer { peer, .. }) = &mut self.open
                         && let Err(error) =
                             peer.add_candidate(Candidate { candidate, sdp_mid, sdp_m_line_index }).await
                     {
@@ -187,18 +217,19 @@ impl ActiveCall {
     }
 
     async fn open_peer(&mut self, audio: &Audio, video: &Video) -> Result<(), String> {
-        let remote =
-            Remote::new(self.feed.clone(), self.key_frame_wanted.clone()).map_err(|e| e.to_string())?;
-        let remote = Arc::new(remote);
-        let (peer, events) = Peer::open(&self.config, remote.clone()).await.map_err(|e| e.to_string())?;
-        self.peer = Some((peer, events, remote));
-        self.measured = (Instant::now(), self.feed.progress().0, 0, 0, 0);
+        let remote = Arc::new(Remote::new(self.feed.clone()).map_err(|e| e.to_string())?);
+        let reception = Arc::new(Reception::new(self.key_frame.clone()));
+        let opened = Peer::open(&self.config, remote.clone(), reception.clone()).await;
+        let (peer, events) = opened.map_err(|e| e.to_string())?;
+        self.open = Some(OpenPeer { peer, events, remote, reception });
+        let frames = self.feed.progress().0;
+        self.measured = Measured { at: Instant::now(), frames, bytes: 0, played: 0, concealed: 0 };
         self.connect_media(audio, video);
         Ok(())
     }
 
     fn close_peer(&mut self, audio: &Audio, video: &Video, tasks: &TaskTracker) {
-        if let Some((peer, events, remote)) = self.peer.take() {
+        if let Some(OpenPeer { peer, events, remote, .. }) = self.open.take() {
             audio.set_call(None);
             video.set_call(None);
             drop(events);
@@ -223,36 +254,46 @@ impl ActiveCall {
         signals
     }
 
-    /// Asks for a key frame where one is needed, and measures once a second.
+    /// Measures once a second.
     pub(crate) async fn tend(&mut self, audio: &Audio) {
-        let Some((peer, _, remote)) = &self.peer else { return };
+        let Some(OpenPeer { peer, remote, reception, .. }) = &self.open else { return };
         let now = Instant::now();
-        if remote.poll_key_request(now) {
-            peer.request_key_frame().await;
-        }
-        let (at, pictures, bytes, played, concealed) = self.measured;
-        let passed = now.duration_since(at);
+        let passed = now.duration_since(self.measured.at);
         if passed < MEASURE_EVERY {
             return;
         }
-        let jitter = remote.jitter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).stats();
-        let (shown, width, height) = self.feed.progress();
+        let jitter = remote.audio_stats();
+        let (frames, width, height) = self.feed.progress();
+        if self.machine.remote.is_some_and(|remote| !remote.camera) {
+            self.feed.pause();
+        }
+        let freezes = self.feed.freezes(now);
         let stats: PeerStats = peer.stats().await;
         let per_second = |new: u64, old: u64| (new.saturating_sub(old) as f64 / passed.as_secs_f64()).round();
         let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f32 * 100.0 / whole as f32 };
+        let Measured { frames: frames_before, bytes, played, concealed, .. } = self.measured;
+        let link = peer.media().link();
         self.quality = Quality {
-            fps: per_second(shown, pictures) as u32,
+            fps: per_second(frames, frames_before) as u32,
             width,
             height,
-            round_trip_ms: stats.round_trip.map(|rtt| rtt.as_millis() as u32),
+            round_trip_ms: reception.rtt().or(stats.round_trip).map(|rtt| rtt.as_millis() as u32),
             concealed_percent: share(jitter.concealed - concealed, jitter.played - played).min(100.0),
+            frozen_percent: freezes.as_secs_f32() * 10.0,
+            lost_there_percent: reception.audio_loss().max(reception.video_loss()) * 100.0,
             bits_per_second: per_second(remote.bytes() * 8, bytes * 8) as u64,
             relayed: stats.relayed.unwrap_or(false),
             sending: self.sending,
         };
-        let (ran_dry, overran) = audio.shared.late();
-        tracing::debug!(?self.quality, ?jitter, available = stats.available, ran_dry, overran, "call");
-        self.measured = (now, shown, remote.bytes(), jitter.played, jitter.concealed);
+        let late = audio.shared.late();
+        tracing::debug!(?self.quality, ?jitter, ?link, ?late, "call");
+        self.measured = Measured {
+            at: now,
+            frames,
+            bytes: remote.bytes(),
+            played: jitter.played,
+            concealed: jitter.concealed,
+        };
     }
 
     /// For the screen.

@@ -4,11 +4,15 @@
 //! (1 key frame), width and height (u16), 2 bytes unused, sequence number (u32), 4 bytes unused;
 //! little-endian.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
+use bedside_call::FreezeMeter;
 use bedside_media::{AssembledFrame, I420, vp8::key_frame_size};
 
 /// Takes a message for the page; false when the page is gone.
@@ -30,8 +34,10 @@ pub struct Feed {
     /// The page has as many as it may and takes none.
     is_behind: AtomicBool,
     wants_key: AtomicBool,
+    /// That the page has drawn.
     pictures: AtomicU64,
     size: AtomicU64,
+    freezes: Mutex<FreezeMeter>,
 }
 
 impl Feed {
@@ -46,7 +52,26 @@ impl Feed {
 
     /// The page has taken everything up to `sequence`.
     pub fn acknowledge(&self, sequence: u32) {
-        self.acknowledged.fetch_max(sequence, Ordering::Relaxed);
+        let before = self.acknowledged.fetch_max(sequence, Ordering::Relaxed);
+        let drawn = sequence.saturating_sub(before);
+        if drawn > 0 {
+            self.pictures.fetch_add(u64::from(drawn), Ordering::Relaxed);
+            self.meter().shown(Instant::now());
+        }
+    }
+
+    fn meter(&self) -> std::sync::MutexGuard<'_, FreezeMeter> {
+        self.freezes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much of the last ten seconds the picture stood still.
+    pub(crate) fn freezes(&self, now: Instant) -> Duration {
+        self.meter().frozen_lately(now)
+    }
+
+    /// The other side sends no picture now.
+    pub(crate) fn pause(&self) {
+        self.meter().pause();
     }
 
     /// The page's decoder lost its way: it needs a key frame.
@@ -65,7 +90,7 @@ impl Feed {
         self.raw.load(Ordering::Relaxed)
     }
 
-    /// Pictures given so far, and the size of the last.
+    /// Pictures drawn so far, and the size of the last.
     pub(crate) fn progress(&self) -> (u64, u32, u32) {
         let size = self.size.load(Ordering::Relaxed);
         (self.pictures.load(Ordering::Relaxed), (size >> 32) as u32, size as u32)
@@ -76,7 +101,6 @@ impl Feed {
         if let Some((width, height)) = key_frame_size(&frame.data) {
             self.size.store(u64::from(width) << 32 | u64::from(height), Ordering::Relaxed);
         }
-        self.pictures.fetch_add(1, Ordering::Relaxed);
         if self.on_the_way() >= MAX_ENCODED {
             // Nothing more until the page has caught up; the key frame is asked for then.
             self.waits_for_key.store(true, Ordering::Relaxed);
@@ -98,7 +122,6 @@ impl Feed {
     /// Gives a raw picture, or drops it when the page is behind.
     pub(crate) fn picture(&self, picture: &I420) {
         self.size.store((picture.width() as u64) << 32 | picture.height() as u64, Ordering::Relaxed);
-        self.pictures.fetch_add(1, Ordering::Relaxed);
         if self.on_the_way() < MAX_RAW {
             self.send(1, true, picture.width() as u16, picture.height() as u16, picture.data());
         }

@@ -11,6 +11,7 @@ mod call;
 mod command;
 mod echo;
 mod feed;
+mod outgoing;
 mod remote;
 mod settings;
 mod vault;

@@ -3,20 +3,21 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
         mpsc,
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use bedside_call::{RemoteAudio, RemoteVideo};
 use bedside_media::{
-    AssembledFrame, FrameAssembler, JitterBuffer, MediaError, VideoPacket,
+    AssembledFrame, AudioFrame, JitterStats, MediaError, OpusPacket, VideoPacket,
     vp8::{Decoder, key_frame_size},
 };
-use bedside_rtc::Inbound;
+use bedside_rtc::{RemoteMedia, ReportBlock, SendFeedback};
 
-use crate::feed::Feed;
+use crate::{feed::Feed, video::KeyFrameRequest};
 
 /// Frames that wait to be decoded where the page can't; when it is full the newest is dropped.
 const DECODE_QUEUE: usize = 4;
@@ -27,15 +28,65 @@ const LARGEST: (u16, u16) = (1_920, 1_088);
 
 /// Received media on its way to the speaker and the page.
 pub(crate) struct Remote {
-    pub(crate) jitter: Mutex<JitterBuffer>,
-    assembler: Mutex<FrameAssembler>,
+    audio: Mutex<RemoteAudio>,
+    video: Mutex<RemoteVideo>,
     feed: Arc<Feed>,
-    /// The other end wants a key frame of ours.
-    pub(crate) key_frame_wanted: Arc<AtomicBool>,
-    /// Loss of our sound at the other end, in thousandths.
+    decode: Mutex<Option<Decoding>>,
+}
+
+/// The thread that decodes where the page can't.
+struct Decoding {
+    queue: mpsc::SyncSender<AssembledFrame>,
+    thread: JoinHandle<()>,
+}
+
+/// What the other end says of what this one sends.
+pub(crate) struct Reception {
+    key_frame: KeyFrameRequest,
+    /// Loss of our audio there, in thousandths; and of our video.
     audio_loss: AtomicU32,
-    bytes: AtomicU64,
-    decode: Mutex<Option<(mpsc::SyncSender<AssembledFrame>, JoinHandle<()>)>>,
+    video_loss: AtomicU32,
+    rtt_us: AtomicU64,
+}
+
+impl Reception {
+    pub(crate) fn new(key_frame: KeyFrameRequest) -> Self {
+        Self {
+            key_frame,
+            audio_loss: AtomicU32::new(0),
+            video_loss: AtomicU32::new(0),
+            rtt_us: AtomicU64::new(0),
+        }
+    }
+
+    /// The share of our audio that is lost, 0 to 1.
+    pub(crate) fn audio_loss(&self) -> f32 {
+        self.audio_loss.load(Ordering::Relaxed) as f32 / 1e3
+    }
+
+    /// The share of our video that is lost before repair, 0 to 1.
+    pub(crate) fn video_loss(&self) -> f32 {
+        self.video_loss.load(Ordering::Relaxed) as f32 / 1e3
+    }
+
+    /// From a sender report to hearing of it.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        Some(Duration::from_micros(self.rtt_us.load(Ordering::Relaxed))).filter(|rtt| !rtt.is_zero())
+    }
+}
+
+impl SendFeedback for Reception {
+    fn key_frame_wanted(&self) {
+        self.key_frame.request();
+    }
+
+    fn report(&self, report: ReportBlock) {
+        let loss = if report.is_audio { &self.audio_loss } else { &self.video_loss };
+        loss.store((report.loss * 1e3) as u32, Ordering::Relaxed);
+        if let Some(rtt) = report.rtt {
+            self.rtt_us.store(rtt.as_micros() as u64, Ordering::Relaxed);
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -43,39 +94,39 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Remote {
-    pub(crate) fn new(feed: Arc<Feed>, key_frame_wanted: Arc<AtomicBool>) -> Result<Self, MediaError> {
+    pub(crate) fn new(feed: Arc<Feed>) -> Result<Self, MediaError> {
         Ok(Self {
-            jitter: Mutex::new(JitterBuffer::new()?),
-            assembler: Mutex::new(FrameAssembler::new()),
+            audio: Mutex::new(RemoteAudio::new()?),
+            video: Mutex::new(RemoteVideo::default()),
             feed,
-            key_frame_wanted,
-            audio_loss: AtomicU32::new(0),
-            bytes: AtomicU64::new(0),
             decode: Mutex::new(None),
         })
     }
 
-    /// Whether a key frame of the other end should be asked for now.
-    pub(crate) fn poll_key_request(&self, now: Instant) -> bool {
-        let mut assembler = lock(&self.assembler);
-        if self.feed.take_key_request() {
-            assembler.restart_at_key();
-        }
-        assembler.poll_key_request(now)
+    /// The next 10 ms for the speaker.
+    pub(crate) fn pull_audio(&self) -> Result<AudioFrame, MediaError> {
+        lock(&self.audio).pull()
     }
 
-    pub(crate) fn audio_loss(&self) -> f32 {
-        self.audio_loss.load(Ordering::Relaxed) as f32 / 1e3
+    /// Whatever state it was in when its thread failed: it begins anew.
+    pub(crate) fn restart_audio(&self) -> Result<(), MediaError> {
+        *lock(&self.audio) = RemoteAudio::new()?;
+        Ok(())
+    }
+
+    /// What became of the audio that arrived.
+    pub(crate) fn audio_stats(&self) -> JitterStats {
+        lock(&self.audio).stats()
     }
 
     /// Bytes of media received.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        lock(&self.audio).bytes() + lock(&self.video).bytes()
     }
 
     /// Ends the decoding thread, where there is one.
     pub(crate) fn close(&self) {
-        if let Some((queue, thread)) = lock(&self.decode).take() {
+        if let Some(Decoding { queue, thread }) = lock(&self.decode).take() {
             drop(queue);
             if thread.join().is_err() {
                 tracing::error!("the decoding thread panicked");
@@ -89,18 +140,24 @@ impl Remote {
             return self.feed.restart();
         }
         let mut decode = lock(&self.decode);
+        if decode.as_ref().is_some_and(|decoding| decoding.thread.is_finished()) {
+            // It ends by itself only by a fault: another goes on from the next key frame.
+            tracing::error!("the decoding thread has ended");
+            *decode = None;
+            self.feed.restart();
+        }
         if decode.is_none() {
             let (queue, frames) = mpsc::sync_channel(DECODE_QUEUE);
             let feed = self.feed.clone();
             let thread =
                 std::thread::Builder::new().name("decode".into()).spawn(move || decode_all(&frames, &feed));
             match thread {
-                Ok(thread) => *decode = Some((queue, thread)),
+                Ok(thread) => *decode = Some(Decoding { queue, thread }),
                 Err(error) => tracing::error!(%error, "no thread to decode on"),
             }
         }
-        if let Some((queue, _)) = decode.as_ref()
-            && queue.try_send(frame).is_err()
+        if let Some(decoding) = decode.as_ref()
+            && decoding.queue.try_send(frame).is_err()
         {
             self.feed.restart();
         }
@@ -124,15 +181,13 @@ fn decode_all(frames: &mpsc::Receiver<AssembledFrame>, feed: &Feed) {
     }
 }
 
-impl Inbound for Remote {
-    fn audio(&self, sequence: u16, packet: &[u8]) {
-        self.bytes.fetch_add(packet.len() as u64, Ordering::Relaxed);
-        lock(&self.jitter).push(sequence, packet);
+impl RemoteMedia for Remote {
+    fn audio(&self, packet: &OpusPacket<'_>) {
+        lock(&self.audio).push(packet);
     }
 
-    fn video(&self, packet: VideoPacket) {
-        self.bytes.fetch_add(packet.data.len() as u64, Ordering::Relaxed);
-        let frames = lock(&self.assembler).push(packet, Instant::now());
+    fn video(&self, packet: VideoPacket, now: Instant) {
+        let frames = lock(&self.video).push(packet, now);
         for frame in frames {
             if self.feed.wants_raw() {
                 self.decode(frame);
@@ -142,14 +197,13 @@ impl Inbound for Remote {
         }
     }
 
-    fn key_frame_wanted(&self) {
-        self.key_frame_wanted.store(true, Ordering::Relaxed);
-    }
-
-    fn loss(&self, of_audio: bool, fraction: f32) {
-        if of_audio {
-            self.audio_loss.store((fraction * 1e3) as u32, Ordering::Relaxed);
+    fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool {
+        let mut video = lock(&self.video);
+        video.set_rtt(rtt);
+        if self.feed.take_key_request() {
+            video.restart_at_key();
         }
+        video.poll_key_request(now)
     }
 }
 
@@ -166,19 +220,21 @@ mod tests {
         let feed = Arc::new(Feed::default());
         let (sink, messages) = mpsc::channel();
         feed.connect(Box::new(move |message| sink.send(message).is_ok()), true);
-        let remote = Remote::new(feed.clone(), Arc::new(AtomicBool::new(false))).unwrap();
+        let remote = Remote::new(feed.clone()).unwrap();
         let mut encoder = Encoder::new(320, 180, 500).unwrap();
         for number in 0..5_u16 {
             let encoded = encoder.encode(&I420::black(320, 180), i64::from(number) * 3_000, 3_000, false);
             let encoded = encoded.unwrap().expect("nothing is left out of so little");
-            remote.video(VideoPacket {
+            let packet = VideoPacket {
+                ssrc: 1,
                 sequence: number,
                 timestamp: u32::from(number) * 3_000,
                 start: true,
                 end: true,
                 key: encoded.key,
                 data: encoded.data.to_vec(),
-            });
+            };
+            remote.video(packet, Instant::now());
             let message = messages.recv_timeout(std::time::Duration::from_secs(5)).expect("a picture");
             assert_eq!(message[..2], [1, 1], "I420, which needs none before it");
             assert_eq!(message[2..6], [64, 1, 180, 0], "320 by 180");
@@ -194,7 +250,7 @@ mod tests {
         let feed = Arc::new(Feed::default());
         feed.connect(Box::new(|_| true), true);
         feed.take_key_request();
-        let remote = Remote::new(feed.clone(), Arc::new(AtomicBool::new(false))).unwrap();
+        let remote = Remote::new(feed.clone()).unwrap();
         let data = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f, 0, 0];
         remote.decode(AssembledFrame { timestamp: 0, key: true, data });
         assert!(feed.take_key_request());

@@ -1,6 +1,7 @@
 //! One's own picture: camera → size → VP8 → network, and a small one for the screen.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,24 +11,44 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bedside_call::{LocalVideo, SentVideo};
 use bedside_devices::{Camera, CameraFrame, Trouble};
-use bedside_media::{I420, Ladder, MediaError, Step, picture::Scaler, vp8::Encoder};
-use bedside_rtc::{MediaSender, VideoFrame};
+use bedside_media::{MediaError, picture::Scaler};
 use bedside_session::snapshot::SentPicture;
 
-use crate::feed::Feed;
+use crate::{feed::Feed, outgoing::Outgoing};
 
 /// Size and pace of one's own picture on the screen.
 const PREVIEW: (usize, usize) = (480, 270);
 const PREVIEW_EVERY: Duration = Duration::from_millis(62);
 /// How long the camera is waited for before orders are looked at again.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// How often the ladder is asked.
-const CHOOSE_EVERY: Duration = Duration::from_millis(250);
+/// A camera that gives nothing for this long has stopped, whatever it says.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
+
+/// Asks one's own encoder for a key frame.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyFrameRequest(Arc<AtomicBool>);
+
+impl KeyFrameRequest {
+    pub(crate) fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
 
 enum Order {
-    Camera { id: Option<String>, on: bool },
-    Call(Option<MediaSender>),
+    Camera {
+        id: Option<String>,
+        on: bool,
+    },
+    Call(Option<Arc<dyn Outgoing>>),
+    /// For tests: the thread meets a fault.
+    #[cfg(test)]
+    Fail,
     Stop,
 }
 
@@ -42,13 +63,14 @@ pub(crate) enum CameraEvent {
     Trouble(Trouble),
     /// What is sent has changed; none when only sound is.
     Sending(Option<SentPicture>),
+    /// The thread met a fault and goes on with everything anew.
+    Restarted,
 }
 
 /// The thread's handle.
 pub(crate) struct Video {
     orders: mpsc::Sender<Order>,
-    /// The other end needs a key frame.
-    pub(crate) key_frame_wanted: Arc<AtomicBool>,
+    pub(crate) key_frame: KeyFrameRequest,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -59,27 +81,24 @@ impl Video {
         tell: impl Fn(CameraEvent) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (orders, queue) = mpsc::channel();
-        let key_frame_wanted = Arc::new(AtomicBool::new(false));
+        let key_frame = KeyFrameRequest::default();
         let engine = Engine {
-            key_frame_wanted: key_frame_wanted.clone(),
+            key_frame: key_frame.clone(),
             preview,
             tell: Box::new(tell),
             camera: None,
+            wanted: None,
             seen: 0,
+            frame_at: Instant::now(),
             call: None,
             scaler: Scaler::default(),
-            encoder: None,
-            ladder: Ladder::default(),
-            step: None,
-            bitrate: 0,
-            chosen_at: None,
-            encoding: Duration::ZERO,
-            next_frame: Instant::now(),
+            local: None,
+            sent: None,
             previewed_at: None,
-            started: Instant::now(),
         };
-        let thread = std::thread::Builder::new().name("video".into()).spawn(move || engine.run(&queue))?;
-        Ok(Self { orders, key_frame_wanted, thread: Some(thread) })
+        let thread =
+            std::thread::Builder::new().name("video".into()).spawn(move || engine.keep_running(&queue))?;
+        Ok(Self { orders, key_frame, thread: Some(thread) })
     }
 
     fn order(&self, order: Order) {
@@ -94,7 +113,7 @@ impl Video {
     }
 
     /// Sends to a call, or to nobody.
-    pub(crate) fn set_call(&self, call: Option<MediaSender>) {
+    pub(crate) fn set_call(&self, call: Option<Arc<dyn Outgoing>>) {
         self.order(Order::Call(call));
     }
 
@@ -110,28 +129,39 @@ impl Video {
 }
 
 struct Engine {
-    key_frame_wanted: Arc<AtomicBool>,
+    key_frame: KeyFrameRequest,
     preview: Arc<Feed>,
     tell: Box<dyn Fn(CameraEvent) + Send>,
     camera: Option<Camera>,
+    /// The camera that is to be on, to be opened again after a fault.
+    wanted: Option<Option<String>>,
     seen: u64,
-    call: Option<MediaSender>,
+    /// When the newest frame came, or the camera was opened.
+    frame_at: Instant,
+    call: Option<Arc<dyn Outgoing>>,
     scaler: Scaler,
-    encoder: Option<Encoder>,
-    ladder: Ladder,
-    step: Option<Step>,
-    bitrate: u32,
-    chosen_at: Option<Instant>,
-    /// Mean time that a picture takes to encode.
-    encoding: Duration,
-    next_frame: Instant,
+    local: Option<LocalVideo>,
+    sent: Option<SentVideo>,
     previewed_at: Option<Instant>,
-    started: Instant,
 }
 
 impl Engine {
-    fn run(mut self, orders: &mpsc::Receiver<Order>) {
+    /// Runs until it is told to stop; a fault in it costs a moment of picture, not the thread.
+    fn keep_running(mut self, orders: &mpsc::Receiver<Order>) {
         bedside_devices::yield_to_sound();
+        while catch_unwind(AssertUnwindSafe(|| self.run(orders))).is_err() {
+            tracing::error!("the video thread met a fault, and begins anew");
+            let call = self.call.take();
+            self.scaler = Scaler::default();
+            self.set_call(call);
+            if let Some(id) = self.wanted.clone() {
+                self.set_camera(id.as_deref(), true);
+            }
+            (self.tell)(CameraEvent::Restarted);
+        }
+    }
+
+    fn run(&mut self, orders: &mpsc::Receiver<Order>) {
         loop {
             // Without a camera there is nothing to do but wait for an order.
             let order = if self.camera.is_some() {
@@ -143,17 +173,18 @@ impl Engine {
                 Ok(Order::Stop) | Err(true) => return,
                 Ok(Order::Camera { id, on }) => self.set_camera(id.as_deref(), on),
                 Ok(Order::Call(call)) => self.set_call(call),
+                #[cfg(test)]
+                Ok(Order::Fail) => panic!("a fault, for a test"),
                 Err(false) => {}
             }
             let Some(camera) = &self.camera else { continue };
-            if camera.has_failed() {
+            if camera.has_failed() || self.frame_at.elapsed() > STALLED_AFTER {
                 self.camera = None;
                 (self.tell)(CameraEvent::Trouble(Trouble::Missing));
             } else if let Some((number, frame)) = camera.newer_than(self.seen, PATIENCE) {
-                self.seen = number;
+                (self.seen, self.frame_at) = (number, Instant::now());
                 if let Err(error) = self.on_frame(&frame) {
-                    tracing::warn!(%error, "a picture was not sent");
-                    self.encoder = None;
+                    tracing::warn!(%error, "a frame was not sent");
                 }
             }
         }
@@ -163,6 +194,7 @@ impl Engine {
         // The same device can't be opened while it is open.
         self.camera = None;
         self.seen = 0;
+        self.wanted = on.then(|| id.map(str::to_owned));
         if !on {
             (self.tell)(CameraEvent::Off);
             return;
@@ -170,19 +202,18 @@ impl Engine {
         (self.tell)(match Camera::open(id) {
             Ok(camera) => {
                 self.camera = Some(camera);
-                self.key_frame_wanted.store(true, Ordering::Relaxed);
+                self.frame_at = Instant::now();
+                self.key_frame.request();
                 CameraEvent::Works
             }
             Err(trouble) => CameraEvent::Trouble(trouble),
         });
     }
 
-    fn set_call(&mut self, call: Option<MediaSender>) {
+    fn set_call(&mut self, call: Option<Arc<dyn Outgoing>>) {
+        self.local = call.as_ref().map(|_| LocalVideo::new(rand::random(), Instant::now()));
         self.call = call;
-        self.encoder = None;
-        self.ladder = Ladder::default();
-        self.step = None;
-        self.chosen_at = None;
+        self.sent = None;
     }
 
     fn on_frame(&mut self, frame: &CameraFrame) -> Result<(), MediaError> {
@@ -192,74 +223,52 @@ impl Engine {
             let small = self.scaler.scale(&frame.picture, width, height)?;
             self.preview.picture(&small);
         }
-        let Some(call) = self.call.clone().filter(MediaSender::is_connected) else { return Ok(()) };
-        self.choose(&call, frame.at)?;
-        let Some(step) = self.step else { return Ok(()) };
-        // A camera at 30 gives 20 by leaving out every third.
-        let interval = Duration::from_secs(1) / step.fps;
-        if frame.at + interval / 4 < self.next_frame || call.is_congested() {
-            return Ok(());
+        let Some(call) = self.call.as_ref().filter(|call| call.is_connected()) else { return Ok(()) };
+        let Some(local) = &mut self.local else { return Ok(()) };
+        let link = call.link();
+        call.set_wanted(LocalVideo::wanted(&link, true));
+        if self.key_frame.take() {
+            local.request_key_frame();
         }
-        self.next_frame = (self.next_frame + interval).max(frame.at);
-        let (width, height) = frame.picture.fitted(step.width, step.height);
-        let sized: I420 = self.scaler.scale(&frame.picture, width, height)?;
-        self.encode(&call, &sized, frame.at, step)
-    }
-
-    fn choose(&mut self, call: &MediaSender, now: Instant) -> Result<(), MediaError> {
-        if self.chosen_at.is_some_and(|at| now.duration_since(at) < CHOOSE_EVERY) {
-            return Ok(());
-        }
-        self.chosen_at = Some(now);
-        let choice = self.ladder.choose(call.available_bitrate(), self.encoding, now);
-        if choice.step != self.step {
-            self.step = choice.step;
-            self.encoding = Duration::ZERO;
-            let sent = choice.step.map(|s| SentPicture {
-                width: s.width as u32,
-                height: s.height as u32,
-                fps: s.fps,
+        let step = local.wants(&link, frame.at)?;
+        if local.sent() != self.sent {
+            self.sent = local.sent();
+            let sent = self.sent.map(|sent| SentPicture {
+                width: sent.width as u32,
+                height: sent.height as u32,
+                fps: sent.fps,
             });
-            tracing::info!(?sent, bitrate = choice.bitrate, "sending");
+            tracing::info!(?sent, target = %link.estimate.target, "sending");
             (self.tell)(CameraEvent::Sending(sent));
         }
-        // Small corrections are not worth unsettling the encoder's rate control.
-        if choice.bitrate.abs_diff(self.bitrate) > self.bitrate / 20 {
-            self.bitrate = choice.bitrate;
-            if let Some(encoder) = &mut self.encoder {
-                encoder.set_bitrate(self.bitrate / 1_000)?;
-            }
+        let Some(step) = step else { return Ok(()) };
+        let began = Instant::now();
+        let encoded = local.encode(&frame.picture, step, frame.at)?;
+        local.note_encoding(began.elapsed());
+        if let Some(encoded) = encoded
+            && !call.video(encoded)
+        {
+            local.request_key_frame();
         }
         Ok(())
     }
+}
 
-    fn encode(
-        &mut self,
-        call: &MediaSender,
-        picture: &I420,
-        at: Instant,
-        step: Step,
-    ) -> Result<(), MediaError> {
-        let size = (picture.width(), picture.height());
-        if self.encoder.as_ref().is_none_or(|encoder| encoder.size() != size) {
-            self.encoder = Some(Encoder::new(size.0, size.1, self.bitrate / 1_000)?);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_told_and_the_thread_goes_on() {
+        let (told, events) = mpsc::channel();
+        let video = Video::start(Arc::default(), move |event| drop(told.send(event))).unwrap();
+        let next = || events.recv_timeout(Duration::from_secs(1)).expect("told within a second");
+        for _ in 0..2 {
+            video.order(Order::Fail);
+            assert_eq!(next(), CameraEvent::Restarted);
+            video.set_camera(None, false);
+            assert_eq!(next(), CameraEvent::Off, "it takes orders again");
         }
-        let Some(encoder) = &mut self.encoder else { return Ok(()) };
-        let key = self.key_frame_wanted.swap(false, Ordering::Relaxed);
-        let pts = (at.saturating_duration_since(self.started).as_micros() * 9 / 100) as i64;
-        let began = Instant::now();
-        let encoded = encoder.encode(picture, pts, 90_000 / step.fps, key)?;
-        self.encoding = (self.encoding * 15 + began.elapsed()) / 16;
-        match encoded {
-            Some(encoded) => {
-                let frame = VideoFrame { timestamp: pts as u32, data: encoded.data.to_vec().into() };
-                if !call.video(frame) {
-                    self.key_frame_wanted.store(true, Ordering::Relaxed);
-                }
-            }
-            None if key => self.key_frame_wanted.store(true, Ordering::Relaxed),
-            None => {}
-        }
-        Ok(())
+        video.stop();
     }
 }

@@ -163,6 +163,10 @@ pub enum UiCode {
     TooLarge,
     /// Not a kind of file that can be sent.
     UnsupportedType,
+    /// A fault in the app cost a moment of sound.
+    SoundRestarted,
+    /// And of one's own picture.
+    PictureRestarted,
     /// Anything else.
     Other,
 }
@@ -268,6 +272,10 @@ pub struct Quality {
     pub round_trip_ms: Option<u32>,
     /// Share of the sound that had to be made up, percent.
     pub concealed_percent: f32,
+    /// Share of the last ten seconds in which the picture stood still, percent.
+    pub frozen_percent: f32,
+    /// Share of what one sends that is lost on the way, percent.
+    pub lost_there_percent: f32,
     /// Bits a second received, picture and sound.
     #[ts(type = "number")]
     pub bits_per_second: u64,

@@ -7,7 +7,7 @@ import { useAsk, useLevels } from "../api/context";
 import type { User, Visit } from "../api/bindings";
 import { Initials } from "../parts/Initials";
 import { Picture } from "../parts/Picture";
-import { hasSoundGaps, isSlow } from "./quality";
+import { hasSoundGaps, isFrozen, isLostThere, isSlow } from "./quality";
 
 /** The other person, or in words why they can't be seen now. */
 export function Stage({
@@ -100,6 +100,8 @@ export function StageNotes({
         </p>
       )}
       {talks && isSlow(call) && <p role="status">{t("call.slow", { fps: call.quality.fps })}</p>}
+      {talks && !isSlow(call) && isFrozen(call) && <p role="status">{t("call.frozen")}</p>}
+      {talks && isLostThere(call) && <p role="status">{t("call.lostThere", { name: other.name })}</p>}
       {talks && hasSoundGaps(call) && <p role="status">{t("call.soundGaps")}</p>}
       {talks && visit.otherPresence === "reconnecting" && (
         <p role="status">{t("call.otherReconnecting", { name: other.name })}</p>

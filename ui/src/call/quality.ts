@@ -2,12 +2,26 @@ import type { CallState } from "../api/bindings";
 
 /** Fewest pictures a second that movement can be judged by. */
 export const FEW_PICTURES = 15;
+/** Share of ten seconds in which the picture may stand still before it is said, percent. */
+const FROZEN = 5;
+/** Share of what one sends that may be lost on the way before it is said, percent. */
+const LOST_THERE = 8;
 /** Share of made-up sound from which words are lost, percent. */
 const GAPS = 5;
 
 /** Pictures come, but too few to judge movement by. */
 export function isSlow({ remoteCamera, quality }: CallState): boolean {
   return remoteCamera && quality.width > 0 && quality.fps < FEW_PICTURES;
+}
+
+/** The picture stands still again and again. */
+export function isFrozen({ remoteCamera, quality }: CallState): boolean {
+  return remoteCamera && quality.width > 0 && quality.frozenPercent > FROZEN;
+}
+
+/** The other side may miss words: much of what one sends does not arrive. */
+export function isLostThere({ quality }: CallState): boolean {
+  return quality.lostTherePercent > LOST_THERE;
 }
 
 /** Words may be missing. */
@@ -22,5 +36,5 @@ export function sendsOnlySound({ quality }: CallState): boolean {
 
 /** Whether the quality is worth a sentence. */
 export function isWeak(call: CallState): boolean {
-  return isSlow(call) || hasSoundGaps(call);
+  return isSlow(call) || isFrozen(call) || hasSoundGaps(call) || isLostThere(call);
 }

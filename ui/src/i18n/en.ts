@@ -25,6 +25,8 @@ export const en = {
     patientGone: "The patient has left the waiting room. You can call them in when they are back.",
     invalid: "This can’t be used as it is: {{message}}.",
     tooLarge: "This file is too large. Up to 10 MB can be sent.",
+    soundRestarted: "The sound was interrupted for a moment and is back.",
+    pictureRestarted: "Your picture was interrupted for a moment and is back.",
     unsupportedType: "This kind of file can’t be sent. Pictures, PDF and plain text can.",
     other: "That did not work: {{message}}.",
   },
@@ -208,6 +210,8 @@ export const en = {
     otherMuted: "{{name}} is muted",
     otherNoCamera: "{{name}}’s camera is off",
     slow: "You see {{fps}} pictures a second: too few to judge movement.",
+    frozen: "The picture stands still now and then. The sound goes first.",
+    lostThere: "Part of what you say does not reach {{name}}. Speak slowly.",
     soundGaps: "Part of the sound is missing. Speak slowly.",
     soundOnly:
       "The network carries only sound now: {{name}} does not see you. Your picture comes back by itself.",

@@ -50,6 +50,8 @@ function isNoFault(code: UiProblem["code"]): boolean {
     code === "unreachable" ||
     code === "joinedMeanwhile" ||
     code === "patientGone" ||
-    code === "noAnswer"
+    code === "noAnswer" ||
+    code === "soundRestarted" ||
+    code === "pictureRestarted"
   );
 }

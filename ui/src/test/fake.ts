@@ -50,6 +50,8 @@ export const visit: Visit = {
       height: 360,
       roundTripMs: 20,
       concealedPercent: 0,
+      frozenPercent: 0,
+      lostTherePercent: 0,
       bitsPerSecond: 600_000,
       relayed: false,
       sending: { width: 640, height: 360, fps: 30 },

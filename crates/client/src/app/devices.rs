@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bedside_devices::{Device, SoundStream, Trouble, cameras};
 use bedside_protocol::{ConsultationMode, DeviceCheck};
-use bedside_session::snapshot::{DeviceChoice, DeviceState, DeviceTrouble, Devices};
+use bedside_session::snapshot::{DeviceChoice, DeviceState, DeviceTrouble, Devices, UiCode, UiProblem};
 
 use super::{App, Event};
 use crate::{DeviceKind, audio::Shared, settings::Settings, video::CameraEvent};
@@ -34,6 +34,8 @@ pub(super) struct DevicesState {
     /// A visit by sound or in writing has no use for a camera, and lights none.
     wants_camera: bool,
     looked_at: Instant,
+    /// Faults of the audio thread that were told of.
+    audio_restarts: u32,
 }
 
 impl DevicesState {
@@ -55,6 +57,7 @@ impl DevicesState {
             wanted: false,
             wants_camera: false,
             looked_at: Instant::now(),
+            audio_restarts: 0,
         }
     }
 
@@ -292,7 +295,12 @@ impl App {
             CameraEvent::Trouble(why) => {
                 (state.opening, state.works, state.trouble) = (false, false, Some(trouble(&why)));
             }
+            CameraEvent::Restarted => {
+                self.problem = Some(UiProblem { code: UiCode::PictureRestarted, message: String::new() });
+                return;
+            }
             CameraEvent::Sending(sending) => {
+                self.audio.set_sends_video(sending.is_some());
                 if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) {
                     call.sending = sending;
                 }
@@ -302,8 +310,36 @@ impl App {
         self.tell_media().await;
     }
 
+    /// The audio thread has ended for good: another takes its place, in the middle of a call too.
+    fn start_audio_again(&mut self) {
+        let again = match self.audio.start_again() {
+            Ok(audio) => audio,
+            Err(error) => return tracing::error!(%error, "the audio thread can't be started again"),
+        };
+        std::mem::replace(&mut self.audio, again).stop();
+        if let Some(call) = self.visit.as_ref().and_then(|visit| visit.call.as_ref()) {
+            call.connect_media(&self.audio, &self.video);
+        }
+        if self.devices.microphone_stream.is_some() {
+            self.open_microphone();
+        }
+        if let Some(old) = self.devices.speaker_stream.take() {
+            self.let_go(Some(old));
+            self.devices.speaker.opening = false;
+            self.open_speaker();
+        }
+    }
+
     /// Notices what failed, and tries again what came back.
     pub(super) fn tend_devices(&mut self) {
+        if self.audio.has_ended() {
+            self.start_audio_again();
+        }
+        let restarts = self.audio.shared.restarts();
+        if restarts != self.devices.audio_restarts {
+            self.devices.audio_restarts = restarts;
+            self.problem = Some(UiProblem { code: UiCode::SoundRestarted, message: String::new() });
+        }
         // A chime outside a visit: the speaker is let go of when it has ended.
         let idle = !self.devices.wanted && !self.audio.shared.plays_test_sound();
         if idle && self.devices.speaker.works && self.devices.looked_at.elapsed() > LOOK_EVERY {

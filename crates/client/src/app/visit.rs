@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use bedside_backends::{BackendError, SignedIn};
 use bedside_protocol::{
-    ClientMessage, Code, FeedbackRequest, JoinResponse, Party, PeerId, Session, SessionId, SessionStatus,
-    Signal, Summary, app, topic,
+    ClientMessage, Code, FeedbackRequest, IceServer, JoinResponse, Party, PeerId, Session, SessionId,
+    SessionStatus, Signal, Summary, app, topic,
 };
 use bedside_rtc::PeerConfig;
 use bedside_session::{
@@ -99,7 +99,7 @@ impl App {
                     if admit && let Err(error) = api.act(id, "admit").await {
                         return Event::Joined(id, join, Err(error));
                     }
-                    Event::Joined(id, join, api.join(id, &request).await)
+                    Event::Joined(id, join, resolved(api.join(id, &request).await).await)
                 }),
                 StayAction::AskSession => {
                     self.insist(move |api| async move { api.session(id).await }, Event::Session);
@@ -169,10 +169,10 @@ impl App {
             relay_only: self.config.relay_only,
             loopback: self.signed_in.as_ref().is_some_and(|signed_in| signed_in.api().is_local()),
         };
-        let (feed, key_frame_wanted) = (self.remote_video.clone(), self.video.key_frame_wanted.clone());
+        let (feed, key_frame) = (self.remote_video.clone(), self.video.key_frame.clone());
         let Some(visit) = &mut self.visit else { return };
         let (machine, actions) = Call::begin(id, visit.stay.party(), PeerId::generate(), now);
-        visit.call = Some(ActiveCall::new(machine, config, pass.media_token, feed, key_frame_wanted));
+        visit.call = Some(ActiveCall::new(machine, config, pass.media_token, feed, key_frame));
         self.perform(actions).await;
     }
 
@@ -316,4 +316,22 @@ impl App {
             outcome => Event::FeedbackGiven(id, outcome),
         });
     }
+}
+
+/// How long a relay's name may take to be looked up. Where that takes longer, another way is found
+/// without it.
+const LOOK_UP_WITHIN: Duration = Duration::from_millis(800);
+
+/// The answer with its servers by address: names are looked up here, beside the actor and before there
+/// is a connection that waits for it.
+async fn resolved(answer: Result<JoinResponse, BackendError>) -> Result<JoinResponse, BackendError> {
+    let mut answer = answer?;
+    let urls = answer.ice_servers.iter().map(|server| server.urls.clone()).collect();
+    let found = bedside_rtc::resolve(urls, LOOK_UP_WITHIN).await;
+    answer.ice_servers = std::mem::take(&mut answer.ice_servers)
+        .into_iter()
+        .zip(found)
+        .flat_map(|(server, urls)| urls.into_iter().map(move |urls| IceServer { urls, ..server.clone() }))
+        .collect();
+    Ok(answer)
 }
