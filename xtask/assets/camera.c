@@ -2,7 +2,9 @@
  *
  * Opening the path in BEDSIDE_FAKE_CAMERA gives a timer whose ticks are frames: YUYV, 1280x720 or
  * 640x480 at 30. The picture is a drawn person who moves a little; BEDSIDE_FAKE_CAMERA_LOOK (0, 1)
- * says which. Into the top of each frame its time is burnt: 40 black or white blocks, a fortieth of
+ * says which. BEDSIDE_FAKE_CAMERA_KIND makes it one of the odd ones that there are: "mjpeg" (frames
+ * from the file in BEDSIDE_FAKE_CAMERA_JPEG, 64x48), "ntsc" (1001/30000), "stepwise" (sizes and
+ * intervals in steps), "stride" (rows with a gap), "stall" (stops after 30 frames). Into the top of each frame its time is burnt: 40 black or white blocks, a fortieth of
  * the width each: 32 bits of milliseconds since 1970 and 8 of check, lowest first. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,6 +28,17 @@ static unsigned width = 1280, height = 720, sequence;
 static size_t buffer_size;
 static uint8_t *frames, *background;
 static const struct { unsigned w, h; } sizes[] = {{1280, 720}, {640, 480}};
+
+static int is_kind(const char *kind) {
+    const char *wanted = getenv("BEDSIDE_FAKE_CAMERA_KIND");
+    return wanted && !strcmp(wanted, kind);
+}
+
+static unsigned stride(void) { return width * 2 + (is_kind("stride") ? 64 : 0); }
+
+static size_t frame_bytes(void) { return (size_t)stride() * height; }
+
+static uint32_t pixels(void) { return is_kind("mjpeg") ? V4L2_PIX_FMT_MJPEG : V4L2_PIX_FMT_YUYV; }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -120,9 +133,25 @@ static void draw(uint8_t *frame) {
             }
 }
 
+/* A frame as the camera's kind has it; gives its bytes. */
+static size_t fill(uint8_t *frame) {
+    if (is_kind("mjpeg")) {
+        int file = NEXT(open)(getenv("BEDSIDE_FAKE_CAMERA_JPEG"), O_RDONLY);
+        ssize_t length = read(file, frame, 65536);
+        NEXT(close)(file);
+        sequence++;
+        return length < 0 ? 0 : (size_t)length;
+    }
+    draw(frame);
+    if (stride() == width * 2) return frame_bytes();
+    for (unsigned y = height; y-- > 0;) memmove(frame + (size_t)y * stride(), frame + (size_t)y * width * 2, width * 2);
+    return frame_bytes();
+}
+
 static void describe(struct v4l2_pix_format *f) {
-    f->width = width; f->height = height; f->pixelformat = V4L2_PIX_FMT_YUYV; f->field = V4L2_FIELD_NONE;
-    f->bytesperline = width * 2; f->sizeimage = width * height * 2; f->colorspace = V4L2_COLORSPACE_SRGB;
+    if (is_kind("mjpeg")) { width = 64; height = 48; }
+    f->width = width; f->height = height; f->pixelformat = pixels(); f->field = V4L2_FIELD_NONE;
+    f->bytesperline = stride(); f->sizeimage = frame_bytes(); f->colorspace = V4L2_COLORSPACE_SRGB;
 }
 
 static int arm(void) {
@@ -145,18 +174,33 @@ static int control(unsigned long request, void *arg) {
     case VIDIOC_ENUM_FMT: {
         struct v4l2_fmtdesc *f = arg;
         if (f->index || f->type != V4L2_BUF_TYPE_VIDEO_CAPTURE) return fail(EINVAL);
-        strcpy((char *)f->description, "YUYV 4:2:2"); f->flags = 0; f->pixelformat = V4L2_PIX_FMT_YUYV;
+        strcpy((char *)f->description, "The only one"); f->flags = 0; f->pixelformat = pixels();
         return 0;
     }
     case VIDIOC_ENUM_FRAMESIZES: {
         struct v4l2_frmsizeenum *f = arg;
-        if (f->index >= 2 || f->pixel_format != V4L2_PIX_FMT_YUYV) return fail(EINVAL);
+        if (f->index >= 2 || f->pixel_format != pixels()) return fail(EINVAL);
+        if (is_kind("stepwise")) {
+            if (f->index) return fail(EINVAL);
+            f->type = V4L2_FRMSIZE_TYPE_STEPWISE;
+            f->stepwise = (struct v4l2_frmsize_stepwise){160, 1920, 16, 120, 1080, 8};
+            return 0;
+        }
         f->type = V4L2_FRMSIZE_TYPE_DISCRETE; f->discrete.width = sizes[f->index].w; f->discrete.height = sizes[f->index].h;
         return 0;
     }
     case VIDIOC_ENUM_FRAMEINTERVALS: {
         struct v4l2_frmivalenum *f = arg;
-        if (f->index || f->pixel_format != V4L2_PIX_FMT_YUYV) return fail(EINVAL);
+        if (f->index || f->pixel_format != pixels()) return fail(EINVAL);
+        if (is_kind("stepwise")) {
+            f->type = V4L2_FRMIVAL_TYPE_STEPWISE;
+            f->stepwise = (struct v4l2_frmival_stepwise){{1, 30}, {1, 5}, {0, 0}};
+            return 0;
+        }
+        if (is_kind("ntsc")) {
+            f->type = V4L2_FRMIVAL_TYPE_DISCRETE; f->discrete.numerator = 1001; f->discrete.denominator = 30000;
+            return 0;
+        }
         f->type = V4L2_FRMIVAL_TYPE_DISCRETE; f->discrete.numerator = 1; f->discrete.denominator = FPS;
         return 0;
     }
@@ -186,7 +230,7 @@ static int control(unsigned long request, void *arg) {
         }
         if (!r->count) return 0;
         r->count = BUFFERS;
-        buffer_size = ((size_t)width * height * 2 + 4095) & ~4095UL;
+        buffer_size = (frame_bytes() + 65536 + 4095) & ~4095UL;
         memory = memfd_create("fake-camera", 0);
         if (ftruncate(memory, buffer_size * BUFFERS)) return -1;
         frames = mmap(NULL, buffer_size * BUFFERS, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
@@ -195,7 +239,7 @@ static int control(unsigned long request, void *arg) {
     case VIDIOC_QUERYBUF: {
         struct v4l2_buffer *b = arg;
         if (b->index >= BUFFERS) return fail(EINVAL);
-        b->length = width * height * 2; b->m.offset = b->index * buffer_size; b->flags = 0;
+        b->length = is_kind("mjpeg") ? 65536 : frame_bytes(); b->m.offset = b->index * buffer_size; b->flags = 0;
         return 0;
     }
     case VIDIOC_QBUF: {
@@ -210,10 +254,11 @@ static int control(unsigned long request, void *arg) {
         if (read(camera, &ticks, 8) != 8 || !queued) return fail(EAGAIN);
         int i = queue[0];
         memmove(queue, queue + 1, --queued * sizeof *queue);
-        draw(frames + i * buffer_size);
+        size_t used = fill(frames + i * buffer_size);
+        if (is_kind("stall") && sequence >= 30) { streaming = 0; arm(); }
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
-        b->index = i; b->bytesused = b->length = width * height * 2; b->m.offset = i * buffer_size;
+        b->index = i; b->bytesused = used; b->length = is_kind("mjpeg") ? 65536 : frame_bytes(); b->m.offset = i * buffer_size;
         b->flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC; b->field = V4L2_FIELD_NONE;
         b->timestamp.tv_sec = t.tv_sec; b->timestamp.tv_usec = t.tv_nsec / 1000; b->sequence = sequence++;
         return 0;

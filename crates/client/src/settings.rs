@@ -20,12 +20,19 @@ impl Settings {
     /// Reads them; those of a first start where there are none or they are damaged.
     pub(crate) fn read(folder: &Path) -> Self {
         match std::fs::read(folder.join("settings.json")) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the settings are damaged and start anew");
-                Self::default()
-            }),
+            Ok(bytes) => Self::parse(&bytes),
             Err(_) => Self::default(),
         }
+    }
+
+    fn parse(bytes: &[u8]) -> Self {
+        let read = serde_json::from_slice(bytes).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the settings are damaged and start anew");
+            Self::default()
+        });
+        // Numbers, by which earlier versions named cameras, name another one after the next replugging.
+        let is_number = |id: &String| id.chars().all(|c| c.is_ascii_digit());
+        Self { camera: read.camera.clone().filter(|id| !is_number(id)), ..read }
     }
 
     /// Writes them, whole or not at all.
@@ -39,5 +46,18 @@ impl Settings {
         if let Err(error) = write() {
             tracing::warn!(%error, "the settings were not kept");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_by_number_is_forgotten_and_one_by_its_place_is_not() {
+        let camera = |id: &str| Settings::parse(format!(r#"{{"camera":"{id}"}}"#).as_bytes()).camera;
+        assert_eq!(camera("0"), None);
+        assert_eq!(camera("bus:usb-2:Cam:0").as_deref(), Some("bus:usb-2:Cam:0"));
+        assert!(Settings::parse(b"not json").service.is_none());
     }
 }

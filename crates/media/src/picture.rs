@@ -45,13 +45,22 @@ impl I420 {
         Ok(Self { width, height, data })
     }
 
-    /// From a camera's YUYV (4:2:2 packed), tight.
-    pub fn from_yuyv(width: usize, height: usize, raw: &[u8]) -> Result<Self, MediaError> {
-        let raw = raw.get(..width * height * 2).ok_or(MediaError::Incomplete)?;
+    /// From a camera's YUYV (4:2:2 packed), whose rows lie `stride` bytes apart. The last row or column
+    /// of an odd size is left out.
+    pub fn from_yuyv(width: usize, height: usize, stride: usize, raw: &[u8]) -> Result<Self, MediaError> {
         let mut picture = Self::black(width, height);
-        if (picture.width, picture.height) != (width, height) {
-            return Err(MediaError::Incomplete);
-        }
+        let (width, height, stride) = (picture.width, picture.height, stride.max(2 * width));
+        // The gap behind the last row need not be there.
+        let padded;
+        let raw = match raw.get(..stride * height) {
+            Some(raw) => raw,
+            None if raw.len() + (stride - 2 * width) >= stride * height => {
+                let gap = vec![0; stride * height - raw.len()];
+                padded = [raw, &gap].concat();
+                &padded
+            }
+            None => return Err(MediaError::Incomplete),
+        };
         let (y, u, v) = picture.planes_mut();
         let mut out = YuvPlanarImageMut::<u8> {
             y_plane: BufferStoreMut::Borrowed(y),
@@ -65,7 +74,7 @@ impl I420 {
         };
         let packed = YuvPackedImage {
             yuy: raw,
-            yuy_stride: 2 * width as u32,
+            yuy_stride: stride as u32,
             width: width as u32,
             height: height as u32,
         };
@@ -73,18 +82,53 @@ impl I420 {
         Ok(picture)
     }
 
-    /// From a camera's NV12 (luma, then interleaved chroma), tight.
-    pub fn from_nv12(width: usize, height: usize, raw: &[u8]) -> Result<Self, MediaError> {
-        let raw = raw.get(..Self::bytes(width, height)).ok_or(MediaError::Incomplete)?;
+    /// From a camera's NV12 (luma, then interleaved chroma), whose rows lie `stride` bytes apart.
+    pub fn from_nv12(width: usize, height: usize, stride: usize, raw: &[u8]) -> Result<Self, MediaError> {
         let mut picture = Self::black(width, height);
-        if (picture.width, picture.height) != (width, height) {
+        let (full_height, stride) = (height, stride.max(width));
+        let (width, height) = (picture.width, picture.height);
+        let (y, u, v) = picture.planes_mut();
+        let chroma = raw.get(stride * full_height..).ok_or(MediaError::Incomplete)?;
+        if chroma.len() + (stride - width) < stride * height / 2 {
             return Err(MediaError::Incomplete);
         }
+        for (to, from) in y.chunks_exact_mut(width).zip(raw.chunks(stride)) {
+            to.copy_from_slice(&from[..width]);
+        }
+        let rows =
+            chroma.chunks(stride).zip(u.chunks_exact_mut(width / 2).zip(v.chunks_exact_mut(width / 2)));
+        for (from, (u, v)) in rows {
+            for ((pair, u), v) in from[..width].chunks_exact(2).zip(u).zip(v) {
+                (*u, *v) = (pair[0], pair[1]);
+            }
+        }
+        Ok(picture)
+    }
+
+    /// From a JPEG's pixels: luma and chroma of each, tight, in JPEG's full range (JFIF 1.02). The last
+    /// row or column of an odd size is left out.
+    pub fn from_full_range_ycc(width: usize, height: usize, pixels: &[u8]) -> Result<Self, MediaError> {
+        if pixels.len() < width * height * 3 {
+            return Err(MediaError::Incomplete);
+        }
+        let mut picture = Self::black(width, height);
+        let (even_width, even_height) = (picture.width, picture.height);
         let (y, u, v) = picture.planes_mut();
-        let (luma, chroma) = raw.split_at(width * height);
-        y.copy_from_slice(luma);
-        for ((pair, u), v) in chroma.chunks_exact(2).zip(u).zip(v) {
-            (*u, *v) = (pair[0], pair[1]);
+        // BT.601: 219 steps of luma above 16, 224 of chroma around 128.
+        let luma = |value: u8| (16 + (u32::from(value) * 219 + 127) / 255) as u8;
+        let chroma = |sum: u32| (128 + (sum as i32 - 4 * 128) * 224 / (4 * 255)) as u8;
+        for row in (0..even_height).step_by(2) {
+            let upper = &pixels[row * width * 3..][..even_width * 3];
+            let lower = &pixels[(row + 1) * width * 3..][..even_width * 3];
+            for (n, (a, b)) in upper.chunks_exact(6).zip(lower.chunks_exact(6)).enumerate() {
+                let (at, below) = (row * even_width + 2 * n, (row + 1) * even_width + 2 * n);
+                (y[at], y[at + 1]) = (luma(a[0]), luma(a[3]));
+                (y[below], y[below + 1]) = (luma(b[0]), luma(b[3]));
+                let sum =
+                    |c: usize| u32::from(a[c]) + u32::from(a[c + 3]) + u32::from(b[c]) + u32::from(b[c + 3]);
+                let half = row / 2 * (even_width / 2) + n;
+                (u[half], v[half]) = (chroma(sum(1)), chroma(sum(2)));
+            }
         }
         Ok(picture)
     }
@@ -184,18 +228,18 @@ mod tests {
     #[test]
     fn yuyv_keeps_its_values() {
         let raw: Vec<u8> = [10, 90, 20, 160].repeat(8);
-        let picture = I420::from_yuyv(8, 2, &raw).unwrap();
+        let picture = I420::from_yuyv(8, 2, 16, &raw).unwrap();
         let (y, u, v) = picture.planes();
         assert_eq!(y, [10, 20].repeat(8));
         assert_eq!((u, v), (&[90; 4][..], &[160; 4][..]));
-        assert!(I420::from_yuyv(8, 2, &raw[1..]).is_err());
+        assert!(I420::from_yuyv(8, 2, 16, &raw[1..]).is_err());
     }
 
     #[test]
     fn nv12_is_taken_apart() {
         let mut raw = vec![50; 8];
         raw.extend([1, 2, 3, 4]);
-        let picture = I420::from_nv12(4, 2, &raw).unwrap();
+        let picture = I420::from_nv12(4, 2, 4, &raw).unwrap();
         assert_eq!(picture.planes(), (&[50; 8][..], &[1, 3][..], &[2, 4][..]));
     }
 
