@@ -40,6 +40,8 @@ pub struct RelayConfig {
     pub listen: SocketAddr,
     /// Address that clients reach it at, and that relayed packets come from.
     pub public_ip: IpAddr,
+    /// Whether it relays into private networks: for a clinic whose people are all in one.
+    pub allow_private: bool,
 }
 
 /// The file, all of it optional. The same names as the flags.
@@ -54,6 +56,8 @@ pub struct FileConfig {
     pub relay_listen: Option<SocketAddr>,
     /// See [`RelayConfig::public_ip`]. Needed for the relay when `listen` is every address.
     pub relay_public_ip: Option<IpAddr>,
+    /// See [`RelayConfig::allow_private`].
+    pub relay_allow_private: Option<bool>,
     /// Leaves the relay off.
     pub no_relay: Option<bool>,
     /// See [`Config::no_show_minutes`].
@@ -85,6 +89,7 @@ impl FileConfig {
             data: self.data.or(other.data),
             relay_listen: self.relay_listen.or(other.relay_listen),
             relay_public_ip: self.relay_public_ip.or(other.relay_public_ip),
+            relay_allow_private: self.relay_allow_private.or(other.relay_allow_private),
             no_relay: self.no_relay.or(other.no_relay),
             no_show_minutes: self.no_show_minutes.or(other.no_show_minutes),
             grace_minutes: self.grace_minutes.or(other.grace_minutes),
@@ -101,6 +106,7 @@ impl FileConfig {
         let relay = RelayConfig {
             listen: self.relay_listen.unwrap_or(SocketAddr::new(listen.ip(), 3478)),
             public_ip,
+            allow_private: self.relay_allow_private.unwrap_or(false),
         };
         let limits = Limits::default();
         let minutes = |d: SignedDuration| u32::try_from(d.as_mins()).unwrap_or(0);

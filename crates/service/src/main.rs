@@ -45,6 +45,9 @@ struct Settings {
     /// relay when --listen is every address (0.0.0.0).
     #[arg(long, env = "BEDSIDE_RELAY_PUBLIC_IP", global = true, value_name = "ADDRESS")]
     relay_public_ip: Option<IpAddr>,
+    /// Let the relay reach private networks: where all of the clinic's people are in one.
+    #[arg(long, env = "BEDSIDE_RELAY_ALLOW_PRIVATE", global = true)]
+    relay_allow_private: bool,
     /// Leave the relay off.
     #[arg(long, env = "BEDSIDE_NO_RELAY", global = true)]
     no_relay: bool,
@@ -160,6 +163,7 @@ async fn main() -> anyhow::Result<()> {
         data: settings.data.clone(),
         relay_listen: settings.relay_listen,
         relay_public_ip: settings.relay_public_ip,
+        relay_allow_private: settings.relay_allow_private.then_some(true),
         no_relay: settings.no_relay.then_some(true),
         no_show_minutes: settings.no_show_minutes,
         grace_minutes: settings.grace_minutes,

@@ -165,7 +165,8 @@ async fn media_is_only_for_the_admitted() {
     clinic.post(&clinic.doctor, "/admit", json!({})).await;
     let (_, admitted) = clinic.post(&clinic.patient, "/join", json!({})).await;
     assert!(admitted["accessToken"].is_string(), "{admitted}");
-    assert!(admitted["iceServers"][0]["urls"].as_str().unwrap().starts_with("turn:"));
+    let url = |n: usize| admitted["iceServers"][n]["urls"].as_str().unwrap();
+    assert!(url(0).starts_with("stun:") && url(1).starts_with("turn:"), "{admitted}");
     for stranger in [&clinic.other_patient, &clinic.other_doctor, &clinic.admin] {
         let (status, answer) = clinic.post(stranger, "/join", json!({})).await;
         assert_eq!((status.as_u16(), answer["code"].as_str()), (403, Some("not-a-participant")));

@@ -255,10 +255,10 @@ async fn the_browser_offers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_go_through_the_services_relay() {
     let here = "127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap();
-    let relay = RelayConfig { listen: here, public_ip: here.ip() };
+    let relay = RelayConfig { listen: here, public_ip: here.ip(), allow_private: false };
     let relay = Relay::start(&relay, Secret::new(vec![7; 32])).await.unwrap();
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
-    let server = relay.ice_servers().issue("somebody", until).remove(0);
+    let server = relay.ice_servers().issue("somebody", until).pop().unwrap();
     let server = IceServer {
         url: server.urls,
         username: server.username.unwrap(),
