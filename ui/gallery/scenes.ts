@@ -294,6 +294,10 @@ export const scenes: Record<string, Scene> = {
     }),
     { devices: broken },
   ),
+  "call-frozen": call(
+    callWith({ quality: { ...inCall.quality, frozenPercent: 18, lostTherePercent: 12 } }),
+    { problem: { code: "soundRestarted", message: "" } },
+  ),
   "call-no-camera": call(callWith({ remoteCamera: false })),
   "call-audio": call({ ...talks, session: { ...session, consultationMode: "AUDIO" } }),
   "call-only-sound": call(callWith({ quality: { ...inCall.quality, sending: null } })),

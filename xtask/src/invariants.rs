@@ -18,18 +18,21 @@ const EDGES: &[(&str, &[&str])] = &[
     ("protocol", &["redact"]),
     ("consult", &["protocol"]),
     ("session", &["protocol"]),
+    ("bwe", &[]),
     ("media", &[]),
+    ("call", &["bwe", "media"]),
     ("devices", &["media"]),
-    ("rtc", &["media", "redact"]),
+    ("rtc", &["bwe", "media", "redact"]),
     ("backends", &["protocol", "redact"]),
     ("service", &["consult", "protocol", "redact"]),
-    ("client", &["backends", "devices", "media", "protocol", "redact", "rtc", "session"]),
+    ("client", &["backends", "bwe", "call", "devices", "media", "protocol", "redact", "rtc", "session"]),
 ];
 
 /// What only one crate may name, so that replacing it touches one crate.
 const OWNED: &[(&str, &str)] = &[
     ("cpal", "bedside-devices"),
     ("nokhwa", "bedside-devices"),
+    ("v4l", "bedside-devices"),
     ("webrtc", "bedside-rtc"),
     ("rtc", "bedside-rtc"),
     ("sonora", "bedside-media"),
@@ -39,7 +42,7 @@ const OWNED: &[(&str, &str)] = &[
 ];
 
 /// Crates that decide and never perform.
-const PURE: &[&str] = &["redact", "protocol", "consult", "session"];
+const PURE: &[&str] = &["redact", "protocol", "consult", "session", "bwe", "call"];
 
 /// Words by which code outside tests would do I/O or ask for the time.
 const IMPURE: &[&str] = &[

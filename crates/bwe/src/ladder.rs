@@ -14,6 +14,10 @@ const KEPT_DOWN_TO: f64 = 0.85;
 /// Share of a frame's time that encoding may take; beyond it this machine can't afford the step.
 /// Decoding, drawing and audio need as much again, and a machine at its limit makes all of them late.
 const BUSY: f64 = 0.25;
+/// And for so long: what a window that opens takes for a moment is no sign of a slow machine.
+const BUSY_FOR: Duration = Duration::from_millis(1_500);
+/// Every machine can keep up with this step; below it only the network leads.
+const ALWAYS: usize = 3;
 /// How long a step that this machine could not afford is not tried again.
 const MACHINE_REST: Duration = Duration::from_secs(60);
 /// A step that was lost again so soon after it was climbed was refused by the network. It rests this
@@ -61,6 +65,7 @@ pub struct Ladder {
     at: Option<usize>,
     up_since: Option<(usize, Instant)>,
     climbed_at: Option<Instant>,
+    busy_since: Option<Instant>,
     /// The highest step allowed, and until when no higher.
     ceiling: Option<(usize, Instant)>,
     /// How long the next step that the network refuses rests.
@@ -69,7 +74,14 @@ pub struct Ladder {
 
 impl Default for Ladder {
     fn default() -> Self {
-        Self { at: Some(FIRST), up_since: None, climbed_at: None, ceiling: None, next_rest: NETWORK_REST }
+        Self {
+            at: Some(FIRST),
+            up_since: None,
+            climbed_at: None,
+            busy_since: None,
+            ceiling: None,
+            next_rest: NETWORK_REST,
+        }
     }
 }
 
@@ -119,12 +131,16 @@ impl Ladder {
     }
 
     fn heed_machine(&mut self, encoding: Duration, now: Instant) {
-        // Where a call begins every machine can keep up; below it only the network leads.
-        if let Some(at) = self.at.filter(|at| *at > FIRST)
-            && encoding.as_secs_f64() * f64::from(STEPS[at].fps) > BUSY
-        {
+        let Some(at) = self.at.filter(|at| *at > ALWAYS) else {
+            self.busy_since = None;
+            return;
+        };
+        if encoding.as_secs_f64() * f64::from(STEPS[at].fps) <= BUSY {
+            self.busy_since = None;
+        } else if now.saturating_duration_since(*self.busy_since.get_or_insert(now)) >= BUSY_FOR {
             self.ceiling = Some((at - 1, now + MACHINE_REST));
             self.at = Some(at - 1);
+            self.busy_since = None;
         }
     }
 
@@ -211,9 +227,12 @@ mod tests {
         let mut ladder = Ladder::default();
         settle(&mut ladder, &means(4_000, QUICK), start, 15);
         let at = start + Duration::from_secs(20);
-        let lower = ladder.choose(&means(4_000, Duration::from_millis(25)), at);
+        let slow = means(4_000, Duration::from_millis(25));
+        assert_eq!(ladder.choose(&slow, at).step.unwrap().height, 720, "for a moment");
+        let lower = settle(&mut ladder, &slow, at, 2);
         assert_eq!(lower.step.unwrap().height, 540);
-        let still = settle(&mut ladder, &means(4_000, Duration::from_millis(6)), at, 30);
+        let later = at + Duration::from_secs(3);
+        let still = settle(&mut ladder, &means(4_000, Duration::from_millis(6)), later, 30);
         assert_eq!(still.step.unwrap().height, 540, "not tried again so soon");
     }
 

@@ -18,9 +18,10 @@ use bedside_session::snapshot::SentPicture;
 
 use crate::{feed::Feed, outgoing::Outgoing};
 
-/// Size and pace of one's own picture on the screen.
-const PREVIEW: (usize, usize) = (480, 270);
-const PREVIEW_EVERY: Duration = Duration::from_millis(62);
+/// One's own picture on the screen: its size and pace while one looks at it, and in a call, where it is
+/// a corner of the window. Each costs the page a drawing of the whole.
+const PREVIEW: Preview = Preview { width: 480, height: 270, every: Duration::from_millis(62) };
+const PREVIEW_IN_CALL: Preview = Preview { width: 320, height: 180, every: Duration::from_millis(95) };
 /// How long the camera is waited for before orders are looked at again.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// A camera that gives nothing for this long has stopped, whatever it says.
@@ -38,6 +39,13 @@ impl KeyFrameRequest {
     fn take(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }
+}
+
+#[derive(Clone, Copy)]
+struct Preview {
+    width: usize,
+    height: usize,
+    every: Duration,
 }
 
 enum Order {
@@ -217,9 +225,10 @@ impl Engine {
     }
 
     fn on_frame(&mut self, frame: &CameraFrame) -> Result<(), MediaError> {
-        if self.previewed_at.is_none_or(|at| frame.at.duration_since(at) >= PREVIEW_EVERY) {
+        let preview = if self.call.is_some() { PREVIEW_IN_CALL } else { PREVIEW };
+        if self.previewed_at.is_none_or(|at| frame.at.duration_since(at) >= preview.every) {
             self.previewed_at = Some(frame.at);
-            let (width, height) = frame.picture.fitted(PREVIEW.0, PREVIEW.1);
+            let (width, height) = frame.picture.fitted(preview.width, preview.height);
             let small = self.scaler.scale(&frame.picture, width, height)?;
             self.preview.picture(&small);
         }

@@ -444,6 +444,14 @@ roundTripMs: number | null,
  */
 concealedPercent: number, 
 /**
+ * Share of the last ten seconds in which the picture stood still, percent.
+ */
+frozenPercent: number, 
+/**
+ * Share of what one sends that is lost on the way, percent.
+ */
+lostTherePercent: number, 
+/**
  * Bits a second received, picture and sound.
  */
 bitsPerSecond: number, 
@@ -709,7 +717,7 @@ microphone: number,
  */
 speaker: number, } };
 
-export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "other";
+export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "soundRestarted" | "pictureRestarted" | "other";
 
 export type UiProblem = { 
 /**

@@ -101,7 +101,9 @@ export function StageNotes({
       )}
       {talks && isSlow(call) && <p role="status">{t("call.slow", { fps: call.quality.fps })}</p>}
       {talks && !isSlow(call) && isFrozen(call) && <p role="status">{t("call.frozen")}</p>}
-      {talks && isLostThere(call) && <p role="status">{t("call.lostThere", { name: other.name })}</p>}
+      {talks && isLostThere(call) && (
+        <p role="status">{t("call.lostThere", { name: other.name })}</p>
+      )}
       {talks && hasSoundGaps(call) && <p role="status">{t("call.soundGaps")}</p>}
       {talks && visit.otherPresence === "reconnecting" && (
         <p role="status">{t("call.otherReconnecting", { name: other.name })}</p>

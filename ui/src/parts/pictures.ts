@@ -2,6 +2,8 @@ import type { Backend } from "../api/backend";
 import type { Pictures } from "../api/bindings";
 
 const HEADER = 16;
+/** Encoded frames drawn after which the core hears of it: each word to it costs as much as a frame. */
+const ACKNOWLEDGE_EVERY = 2;
 /** Frames waiting to be decoded from which the next key frame is waited for. */
 const BEHIND = 8;
 
@@ -63,6 +65,7 @@ export class PictureStream {
   private decoder: VideoDecoder | null = null;
   private waitsForKey = true;
   private closed = false;
+  private acknowledged = 0;
   /** Of the stream's last key frame: WebKit's frames keep saying the size of its first. */
   private size = { width: 0, height: 0 };
 
@@ -87,22 +90,35 @@ export class PictureStream {
   private take(bytes: ArrayBuffer): void {
     if (this.closed) return;
     const message = parse(bytes);
-    this.backend.acknowledge(this.which, message.sequence);
     if (message.encoded) {
       this.decode(message);
     } else {
       this.size = { width: message.width, height: message.height };
       this.draw(rawFrame(message));
+      this.backend.acknowledge(this.which, message.sequence);
+    }
+  }
+
+  /** An encoded frame was drawn, or will not be. */
+  private done(sequence: number): void {
+    if (sequence - this.acknowledged >= ACKNOWLEDGE_EVERY) {
+      this.acknowledged = sequence;
+      this.backend.acknowledge(this.which, sequence);
     }
   }
 
   private decode(message: Message): void {
     if (this.decoder && this.decoder.decodeQueueSize > BEHIND) this.lost();
-    if (this.waitsForKey && !message.key) return;
+    if (this.waitsForKey && !message.key) {
+      this.done(message.sequence);
+      return;
+    }
     if (this.decoder?.state !== "configured") {
       this.decoder = new VideoDecoder({
         output: (frame) => {
+          const sequence = frame.timestamp;
           this.draw(frame);
+          this.done(sequence);
         },
         error: () => {
           this.decoder = null;

@@ -219,7 +219,9 @@ impl App {
             return;
         }
         (self.devices.camera.opening, self.devices.camera.works) = (on, false);
-        self.video.set_camera(effective(&self.devices.camera), on);
+        // Where the chosen one is gone no other is opened: nobody wants to be seen by a camera that they
+        // did not choose.
+        self.video.set_camera(self.devices.camera.chosen.clone(), on);
     }
 
     pub(super) fn choose(&mut self, kind: DeviceKind, id: Option<String>) {
