@@ -8,8 +8,9 @@ use bedside_media::{
     opus::{PACKET_SAMPLES, VoiceEncoder},
 };
 
-/// The RTP clock follows time, not samples, once they are so far apart: a microphone was changed.
-const SLIPPED: Duration = Duration::from_millis(200);
+/// A microphone that gave nothing for so long was changed: the RTP clock has gone on meanwhile. A machine
+/// that stands still for less gives all that it had afterwards.
+const CHANGED: Duration = Duration::from_secs(1);
 
 /// A packet of Opus.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,9 +27,9 @@ pub struct LocalAudio {
     pcm: Vec<f32>,
     /// RTP timestamp of the first sample.
     first: u32,
-    began: Option<Instant>,
-    /// Samples since then.
+    /// Samples since then, and when the last came.
     samples: u64,
+    last: Option<Instant>,
     rate: Bitrate,
 }
 
@@ -37,7 +38,7 @@ impl LocalAudio {
     pub fn new(first: u32) -> Result<Self, MediaError> {
         let encoder = VoiceEncoder::new()?;
         let pcm = Vec::with_capacity(PACKET_SAMPLES);
-        Ok(Self { encoder, pcm, first, began: None, samples: 0, rate: Bitrate::ZERO })
+        Ok(Self { encoder, pcm, first, samples: 0, last: None, rate: Bitrate::ZERO })
     }
 
     /// What may be sent, headers not counted, and the share that is lost of it.
@@ -66,13 +67,11 @@ impl LocalAudio {
 
     /// Without a microphone the clock goes on: the other end would take what follows for old.
     fn follow(&mut self, now: Instant) {
-        let began = *self.began.get_or_insert(now);
-        let passed = now.saturating_duration_since(began);
-        let captured = Duration::from_micros(self.samples * 1_000_000 / u64::from(SAMPLE_RATE));
-        if passed > captured + SLIPPED {
+        let gap = self.last.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        if gap > CHANGED {
             self.pcm.clear();
-            let packets = (passed - captured).as_millis() as u64 / 20;
-            self.samples += packets * PACKET_SAMPLES as u64;
+            let packets = gap.as_secs_f64() * f64::from(SAMPLE_RATE) / PACKET_SAMPLES as f64;
+            self.samples += packets as u64 * PACKET_SAMPLES as u64;
         }
     }
 }
@@ -96,5 +95,18 @@ mod tests {
         assert_eq!((timestamps.len(), timestamps[0]), (100, u32::MAX - 100));
         let steps: Vec<u32> = timestamps.windows(2).map(|two| two[1].wrapping_sub(two[0])).collect();
         assert_eq!(steps.iter().filter(|step| **step != 960).collect::<Vec<_>>(), [&(960 + 96_000)]);
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_for_a_moment_changes_nothing() {
+        let mut audio = LocalAudio::new(0).unwrap();
+        let began = Instant::now();
+        let mut timestamps = vec![];
+        for n in 0..200_u64 {
+            // Half a second of it comes at once.
+            let at = began + Duration::from_millis(if (100..150).contains(&n) { 1_500 } else { n * 10 });
+            timestamps.extend(audio.capture(&[0.1; FRAME], at).unwrap().map(|packet| packet.timestamp));
+        }
+        assert!(timestamps.windows(2).all(|two| two[1] - two[0] == 960), "{timestamps:?}");
     }
 }
