@@ -11,7 +11,7 @@ use tauri::{
 use tokio::sync::oneshot;
 use ts_rs::TS;
 
-use crate::shell::Running;
+use crate::running::Running;
 
 /// How often loudness is sent while it changes: as smooth as a meter needs.
 const LEVELS_EVERY: std::time::Duration = std::time::Duration::from_millis(66);

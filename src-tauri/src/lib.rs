@@ -2,6 +2,7 @@
 //! never decides.
 
 pub mod commands;
+mod running;
 mod shell;
 
 pub use shell::run;

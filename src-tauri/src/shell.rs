@@ -1,22 +1,10 @@
 //! Starting and ending.
 
-use std::sync::{Mutex, PoisonError};
-
 use bedside_client::{Client, ClientConfig};
 use tauri::{Manager, RunEvent};
 use tracing_subscriber::EnvFilter;
 
-use crate::commands;
-
-/// The client while the app runs; taken out at its end, to be closed.
-pub struct Running(Mutex<Option<Client>>);
-
-impl Running {
-    /// Does something with the client, while there is one.
-    pub(crate) fn with<T>(&self, act: impl FnOnce(&Client) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(act)
-    }
-}
+use crate::{commands, running::Running};
 
 /// Runs the app until its window is closed.
 pub fn run() {
@@ -32,7 +20,7 @@ pub fn run() {
         .setup(|app| {
             let config = ClientConfig::for_this_user().ok_or("this user has no folder for settings")?;
             let client = tauri::async_runtime::block_on(async { Client::start(config) });
-            app.manage(Running(Mutex::new(Some(client))));
+            app.manage(Running::new(client));
             Ok(())
         })
         .invoke_handler(tauri::generate_handler![
@@ -55,7 +43,7 @@ pub fn run() {
     app.run(|app, event| {
         // The last window was closed: leave the visit in order first.
         if let RunEvent::ExitRequested { api, code: None, .. } = event {
-            let client = app.state::<Running>().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let client = app.state::<Running>().take();
             if let Some(client) = client {
                 api.prevent_exit();
                 let app = app.clone();

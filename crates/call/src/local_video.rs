@@ -113,13 +113,19 @@ impl LocalVideo {
         at: Instant,
     ) -> Result<Option<EncodedVideo>, MediaError> {
         let (width, height) = picture.fitted(step.width, step.height);
-        let sized = self.scaler.scale(picture, width, height)?;
+        let scaled;
+        let sized = if (picture.width(), picture.height()) == (width, height) {
+            picture
+        } else {
+            scaled = self.scaler.scale(picture, width, height)?;
+            &scaled
+        };
         if self.encoder.as_ref().is_none_or(|encoder| encoder.size() != (width, height)) {
             self.encoder = Some(Encoder::new(width, height, kbps(self.bitrate))?);
         }
         let Some(encoder) = &mut self.encoder else { return Ok(None) };
         let pts = (at.saturating_duration_since(self.epoch).as_micros() * 9 / 100) as i64;
-        let encoded = encoder.encode(&sized, pts, 90_000 / step.fps, self.key_frames.is_due(at));
+        let encoded = encoder.encode(sized, pts, 90_000 / step.fps, self.key_frames.is_due(at));
         let encoded = match encoded {
             Ok(encoded) => encoded,
             Err(error) => {

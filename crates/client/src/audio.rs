@@ -196,6 +196,7 @@ impl Audio {
         let mut engine = Engine {
             shared: shared.clone(),
             capture: None,
+            is_capture_new: false,
             playout: None,
             call: None,
             processing: Processing::new(),
@@ -240,7 +241,7 @@ impl Audio {
     /// A fresh end for a speaker to read from; the one before is let go of.
     pub(crate) fn playout(&self) -> Playing {
         let (producer, ring) = RingBuffer::new(RING);
-        let wish = Arc::new(AtomicUsize::new(FRAME));
+        let wish = Arc::new(AtomicUsize::new(0));
         self.order(Order::Playout(Some((producer, wish.clone()))));
         Playing { ring, wish, shared: self.shared.clone(), wake: self.wake() }
     }
@@ -297,6 +298,8 @@ struct Playout {
     /// machine stood still must not keep the call late for good.
     largest: [usize; 2],
     frames: u32,
+    /// The speaker has not asked for anything yet.
+    is_new: bool,
 }
 
 impl Playout {
@@ -318,6 +321,8 @@ impl Playout {
 struct Engine {
     shared: Arc<Shared>,
     capture: Option<Consumer<f32>>,
+    /// The microphone has given nothing yet.
+    is_capture_new: bool,
     playout: Option<Playout>,
     call: Option<CallAudio>,
     processing: Processing,
@@ -367,7 +372,11 @@ impl Engine {
             }
             self.play();
             self.record();
-            std::thread::park_timeout(NAP);
+            if self.capture.is_none() && self.playout.is_none() {
+                std::thread::park(); // Every order wakes it.
+            } else {
+                std::thread::park_timeout(NAP);
+            }
         }
     }
 
@@ -378,13 +387,12 @@ impl Engine {
                 self.silence = SilenceWatch::default();
                 self.shared.silent.store(false, Ordering::Relaxed);
                 set(&self.shared.microphone_level, 0.0);
-                // Another microphone: the echo takes another way.
-                self.processing.reset();
+                self.is_capture_new = true;
             }
             Order::Playout(ring) => {
-                self.playout = ring.map(|(ring, wish)| Playout { ring, wish, largest: [0; 2], frames: 0 });
+                self.playout =
+                    ring.map(|(ring, wish)| Playout { ring, wish, largest: [0; 2], frames: 0, is_new: true });
                 set(&self.shared.speaker_level, 0.0);
-                self.processing.reset();
             }
             Order::Call(call) => {
                 self.call = call;
@@ -406,6 +414,14 @@ impl Engine {
     }
 
     fn play(&mut self) {
+        // Another speaker: the echo takes another way. One that is only tried again and again, and never
+        // opens, changes nothing for the microphone.
+        if let Some(playout) = self.playout.as_mut().filter(|playout| playout.is_new)
+            && playout.wish.load(Ordering::Relaxed) > 0
+        {
+            playout.is_new = false;
+            self.processing.reset();
+        }
         while self.playout.as_mut().is_some_and(Playout::wants_more) {
             let frame = self.next_frame();
             set(&self.shared.speaker_level, meter(&frame));
@@ -449,6 +465,9 @@ impl Engine {
             let Ok(chunk) = ring.read_chunk(FRAME) else { return };
             for (to, from) in frame.iter_mut().zip(chunk) {
                 *to = from;
+            }
+            if std::mem::take(&mut self.is_capture_new) {
+                self.processing.reset();
             }
             self.shared.silent.store(self.silence.push(&frame), Ordering::Relaxed);
             self.processing.capture(&mut frame);

@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bedside_media::MediaError;
 use bedside_protocol::{IceServer, Signal, Token};
 use bedside_redact::Secret;
-use bedside_rtc::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats};
+use bedside_rtc::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats, RtcError};
 use bedside_session::{
     Call, CallAction, CallInput, CallPhase,
     snapshot::{CallState, CallStatus, Quality, SentPicture},
@@ -26,6 +27,15 @@ use crate::{
 /// How often what comes in is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
+/// Why a connection can't be made.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error(transparent)]
+    Connection(#[from] RtcError),
+    #[error(transparent)]
+    Media(#[from] MediaError),
+}
+
 /// A call that goes on.
 pub(crate) struct ActiveCall {
     machine: Call,
@@ -39,6 +49,16 @@ pub(crate) struct ActiveCall {
     quality: Quality,
     pub(crate) sending: Option<SentPicture>,
     measured: Measured,
+    /// The other end described something that this one has nothing in common with; told once.
+    incompatible: Incompatible,
+}
+
+/// Whether two ends that can't meet were told so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Incompatible {
+    No,
+    Found,
+    Told,
 }
 
 /// The connection there is.
@@ -76,6 +96,7 @@ impl ActiveCall {
             media_token,
             quality: Quality::default(),
             sending: None,
+            incompatible: Incompatible::No,
             measured: Measured { at: Instant::now(), frames: 0, bytes: 0, played: 0, concealed: 0 },
         }
     }
@@ -118,6 +139,15 @@ impl ActiveCall {
             PeerState::Disconnected => Some(CallInput::Disconnected),
             PeerState::Failed => Some(CallInput::Failed),
         }
+    }
+
+    /// Whether it was just found that the two ends can't meet.
+    pub(crate) fn take_incompatible(&mut self) -> bool {
+        let is_found = self.incompatible == Incompatible::Found;
+        if is_found {
+            self.incompatible = Incompatible::Told;
+        }
+        is_found
     }
 
     /// Lets this person's sound and picture out, or keeps them in.
@@ -176,19 +206,17 @@ impl ActiveCall {
                 }
                 CallAction::Offer { restart } => match &mut self.open {
                     Some(OpenPeer { peer, .. }) => {
-                        peer.offer(restart).await.map(Some).map_err(|e| e.to_string())
+                        peer.offer(restart).await.map(Some).map_err(CallError::from)
                     }
                     None => Ok(None),
                 },
                 CallAction::Answer { sdp } => match &mut self.open {
-                    Some(OpenPeer { peer, .. }) => {
-                        peer.answer(sdp).await.map(Some).map_err(|e| e.to_string())
-                    }
+                    Some(OpenPeer { peer, .. }) => peer.answer(sdp).await.map(Some).map_err(CallError::from),
                     None => Ok(None),
                 },
                 CallAction::Accept { sdp } => match &mut self.open {
                     Some(OpenPeer { peer, .. }) => {
-                        peer.accept(sdp).await.map(|()| None).map_err(|e| e.to_string())
+                        peer.accept(sdp).await.map(|()| None).map_err(CallError::from)
                     }
                     None => Ok(None),
                 },
@@ -207,7 +235,11 @@ impl ActiveCall {
                 Ok(Some(sdp)) => queue.extend(self.machine.handle(CallInput::Described(sdp), now)),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(error, "the connection starts over");
+                    tracing::warn!(%error, "the connection starts over");
+                    let is_incompatible = matches!(error, CallError::Connection(RtcError::Incompatible(_)));
+                    if is_incompatible && self.incompatible == Incompatible::No {
+                        self.incompatible = Incompatible::Found;
+                    }
                     // Not at once, or a stack that refuses everything would be asked for ever.
                     self.machine.handle(CallInput::Disconnected, now);
                 }
@@ -216,11 +248,10 @@ impl ActiveCall {
         signals
     }
 
-    async fn open_peer(&mut self, audio: &Audio, video: &Video) -> Result<(), String> {
-        let remote = Arc::new(Remote::new(self.feed.clone()).map_err(|e| e.to_string())?);
+    async fn open_peer(&mut self, audio: &Audio, video: &Video) -> Result<(), CallError> {
+        let remote = Arc::new(Remote::new(self.feed.clone())?);
         let reception = Arc::new(Reception::new(self.key_frame.clone()));
-        let opened = Peer::open(&self.config, remote.clone(), reception.clone()).await;
-        let (peer, events) = opened.map_err(|e| e.to_string())?;
+        let (peer, events) = Peer::open(&self.config, remote.clone(), reception.clone()).await?;
         self.open = Some(OpenPeer { peer, events, remote, reception });
         let frames = self.feed.progress().0;
         self.measured = Measured { at: Instant::now(), frames, bytes: 0, played: 0, concealed: 0 };

@@ -4,6 +4,7 @@
 //! through something bounded that counts what it drops, and is joined when its handle is closed.
 
 mod camera;
+mod convert;
 mod priority;
 mod sound;
 

@@ -1,4 +1,4 @@
-//! Microphones and speakers through cpal, at 48 kHz mono.
+//! Microphones and speakers through cpal: mono at 48 kHz, whatever a microphone gives.
 
 use std::{
     sync::{
@@ -12,15 +12,15 @@ use std::{
 
 use bedside_media::SAMPLE_RATE;
 use cpal::{
-    BufferSize, DeviceId, ErrorKind, Host, Stream, StreamConfig,
+    BufferSize, DeviceId, ErrorKind, FromSample, Host, Sample, SampleFormat, Stream, StreamConfig,
     traits::{DeviceTrait, HostTrait, StreamTrait},
 };
 
-use crate::{Device, Trouble, run_before_others};
+use crate::{Device, Trouble, convert::ToMono48k, run_before_others};
 
 /// What the microphone asks for at a time: 40 ms. PulseAudio's own default is two seconds, and it
 /// keeps no more than one such block: on a machine whose cores are all busy, 20 ms lost sound.
-const CAPTURE_BLOCK: u32 = 1_920;
+const CAPTURES_PER_SECOND: u32 = 25;
 /// What the speaker asks for at a time: 20 ms, of which the server keeps two.
 const PLAYOUT_BLOCK: u32 = 960;
 /// How long opening may take before it counts as failed; a busy server answers in under three.
@@ -75,23 +75,33 @@ impl Sound {
     /// Opens a microphone, the default one without an id. Blocks until it gives sound or fails.
     pub fn capture(&self, id: Option<&str>, mut sink: impl CaptureSink) -> Result<SoundStream, Trouble> {
         let device = self.find(id, true)?;
+        let native = native_input(&device);
+        let mut convert = ToMono48k::new(native.channels, native.rate)?;
         let config = StreamConfig {
-            channels: 1,
-            sample_rate: SAMPLE_RATE,
-            buffer_size: BufferSize::Fixed(CAPTURE_BLOCK),
+            channels: native.channels,
+            sample_rate: native.rate,
+            buffer_size: BufferSize::Fixed(native.rate / CAPTURES_PER_SECOND),
         };
         let first = std::sync::Once::new();
-        SoundStream::open(self.host.clone(), device, move |device, failed| {
-            device.build_input_stream(
-                config,
-                move |samples: &[f32], _| {
-                    first.call_once(|| _ = run_before_others());
-                    sink.captured(samples);
-                },
-                move |error| failed.note(&error),
-                Some(OPEN_WITHIN),
-            )
-        })
+        let mut floats: Vec<f32> = vec![];
+        SoundStream::open(
+            self.host.clone(),
+            device,
+            id.is_none().then_some(Kind::Microphone),
+            move |device, failed| {
+                device.build_input_stream_raw(
+                    config,
+                    native.format,
+                    move |data, _| {
+                        first.call_once(|| _ = run_before_others());
+                        to_floats(data, &mut floats);
+                        convert.push(&floats, |mono| sink.captured(mono));
+                    },
+                    move |error| failed.note(&error),
+                    Some(OPEN_WITHIN),
+                )
+            },
+        )
     }
 
     /// Opens a speaker, the default one without an id. Blocks until it plays or fails.
@@ -103,17 +113,22 @@ impl Sound {
             buffer_size: BufferSize::Fixed(PLAYOUT_BLOCK),
         };
         let first = std::sync::Once::new();
-        SoundStream::open(self.host.clone(), device, move |device, failed| {
-            device.build_output_stream(
-                config,
-                move |samples: &mut [f32], _| {
-                    first.call_once(|| _ = run_before_others());
-                    source.play(samples);
-                },
-                move |error| failed.note(&error),
-                Some(OPEN_WITHIN),
-            )
-        })
+        SoundStream::open(
+            self.host.clone(),
+            device,
+            id.is_none().then_some(Kind::Speaker),
+            move |device, failed| {
+                device.build_output_stream(
+                    config,
+                    move |samples: &mut [f32], _| {
+                        first.call_once(|| _ = run_before_others());
+                        source.play(samples);
+                    },
+                    move |error| failed.note(&error),
+                    Some(OPEN_WITHIN),
+                )
+            },
+        )
     }
 
     fn find(&self, id: Option<&str>, input: bool) -> Result<cpal::Device, Trouble> {
@@ -123,6 +138,53 @@ impl Sound {
             None => self.host.default_output_device(),
         };
         found.ok_or(Trouble::Missing)
+    }
+}
+
+/// What a microphone gives by itself.
+#[derive(Clone, Copy)]
+struct NativeInput {
+    channels: u16,
+    rate: u32,
+    format: SampleFormat,
+}
+
+/// Asked for anything else, some systems refuse (WASAPI), and some change it for every program (Core
+/// Audio).
+fn native_input(device: &cpal::Device) -> NativeInput {
+    match device.default_input_config() {
+        Ok(config) => NativeInput {
+            channels: config.channels().max(1),
+            rate: config.sample_rate(),
+            // PulseAudio converts; its own formats are many.
+            format: if cfg!(target_os = "linux") { SampleFormat::F32 } else { config.sample_format() },
+        },
+        Err(error) => {
+            tracing::debug!(%error, "the microphone does not say what it gives");
+            NativeInput { channels: 1, rate: SAMPLE_RATE, format: SampleFormat::F32 }
+        }
+    }
+}
+
+/// Samples as numbers in ±1; none of a format that no microphone has.
+fn to_floats(data: &cpal::Data, floats: &mut Vec<f32>) {
+    fn convert<T: cpal::SizedSample + Copy>(data: &cpal::Data, floats: &mut Vec<f32>)
+    where
+        f32: FromSample<T>,
+    {
+        floats
+            .extend(data.as_slice::<T>().unwrap_or_default().iter().map(|sample| f32::from_sample(*sample)));
+    }
+    floats.clear();
+    match data.sample_format() {
+        SampleFormat::F32 => floats.extend_from_slice(data.as_slice::<f32>().unwrap_or_default()),
+        SampleFormat::I16 => convert::<i16>(data, floats),
+        SampleFormat::I32 => convert::<i32>(data, floats),
+        SampleFormat::U16 => convert::<u16>(data, floats),
+        SampleFormat::U8 => convert::<u8>(data, floats),
+        SampleFormat::I8 => convert::<i8>(data, floats),
+        SampleFormat::F64 => convert::<f64>(data, floats),
+        _ => {}
     }
 }
 
@@ -157,16 +219,37 @@ impl From<&cpal::Error> for Trouble {
     }
 }
 
+/// Which of the system's choices a stream follows.
+#[derive(Clone, Copy)]
+enum Kind {
+    Microphone,
+    Speaker,
+}
+
+impl Kind {
+    fn default_of(self, host: &Host) -> Option<DeviceId> {
+        match self {
+            Self::Microphone => host.default_input_device().filter(|device| !is_monitor(device)),
+            Self::Speaker => host.default_output_device(),
+        }
+        .and_then(|device| device.id().ok())
+    }
+}
+
 /// Set by a stream's callbacks, which may not do more.
 #[derive(Clone, Default)]
-struct Failed(Arc<AtomicBool>);
+struct Failed {
+    failed: Arc<AtomicBool>,
+    /// The system's choice is another device now.
+    moved: Arc<AtomicBool>,
+}
 
 impl Failed {
     fn note(&self, error: &cpal::Error) {
         // Dropouts and the like: the stream goes on.
         if !matches!(error.kind(), ErrorKind::Xrun | ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged) {
             tracing::warn!(%error, "a sound stream failed");
-            self.0.store(true, Ordering::Relaxed);
+            self.failed.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -182,6 +265,7 @@ impl SoundStream {
     fn open(
         host: Arc<Host>,
         device: cpal::Device,
+        follows: Option<Kind>,
         build: impl FnOnce(&cpal::Device, Failed) -> Result<Stream, cpal::Error> + Send + 'static,
     ) -> Result<Self, Trouble> {
         let failed = Failed::default();
@@ -205,9 +289,15 @@ impl SoundStream {
                     return;
                 }
                 while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
-                    if id.as_ref().is_some_and(|id| host.device_by_id(id).is_none()) {
-                        note.0.store(true, Ordering::Relaxed);
+                    let Some(id) = &id else { continue };
+                    if host.device_by_id(id).is_none() {
+                        note.failed.store(true, Ordering::Relaxed);
                         break;
+                    }
+                    // No system but one tells of it (cpal 0.18).
+                    let chosen = follows.and_then(|kind| kind.default_of(&host));
+                    if chosen.is_some_and(|chosen| chosen != *id) {
+                        note.moved.store(true, Ordering::Relaxed);
                     }
                 }
                 drop(stream);
@@ -226,7 +316,12 @@ impl SoundStream {
 
     /// Whether it stopped working, as when it was unplugged.
     pub fn has_failed(&self) -> bool {
-        self.failed.0.load(Ordering::Relaxed)
+        self.failed.failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the system's choice, which it follows, is another device now.
+    pub fn has_moved(&self) -> bool {
+        self.failed.moved.load(Ordering::Relaxed)
     }
 }
 

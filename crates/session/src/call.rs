@@ -26,6 +26,9 @@ const NEGOTIATE_WITHIN: Duration = Duration::from_secs(8);
 const RESTART_AFTER: Duration = Duration::from_millis(500);
 /// How often a hello is repeated while nobody answers.
 const HELLO_EVERY: Duration = Duration::from_secs(2);
+/// Ends that are new to us are met no more often than this: each costs a connection, and a hello is
+/// repeated anyway.
+const MEET_EVERY: Duration = Duration::from_secs(1);
 /// ICE restarts before the connection is made from nothing.
 const MAX_RESTARTS: u32 = 2;
 
@@ -152,6 +155,8 @@ pub struct Call {
     negotiation: u32,
     /// Whether our description of this negotiation is being made or was sent.
     awaiting: Awaiting,
+    /// When an end that was new to us was met last.
+    met_at: Option<Now>,
     /// When the present negotiation or attempt began.
     since: Now,
     restarts: u32,
@@ -186,6 +191,7 @@ impl Call {
             heals_until: None,
             negotiation: 0,
             awaiting: Awaiting::Nothing,
+            met_at: None,
             since: now,
             restarts: 0,
             next_hello: now + HELLO_EVERY,
@@ -239,6 +245,10 @@ impl Call {
     fn on_signal(&mut self, signal: Signal, now: Now) -> Vec<CallAction> {
         let for_us = signal.session_id == self.session && signal.to.is_none_or(|to| to == self.me);
         if !for_us || signal.from == self.me {
+            return vec![];
+        }
+        let is_flood = self.met_at.is_some_and(|at| now < at + MEET_EVERY);
+        if is_flood && self.other.is_some_and(|other| other != signal.from) {
             return vec![];
         }
         if let SignalBody::Hello { reply } = signal.body {
@@ -320,6 +330,7 @@ impl Call {
     /// Starts over with an end that is new to us.
     fn meet(&mut self, other: PeerId, now: Now) -> Vec<CallAction> {
         let knew_another = self.other.is_some();
+        self.met_at = Some(now);
         self.other = Some(other);
         self.remote = None;
         self.negotiation = 0;

@@ -163,6 +163,8 @@ pub enum UiCode {
     TooLarge,
     /// Not a kind of file that can be sent.
     UnsupportedType,
+    /// The two ends have nothing in common that a call could be made with.
+    Incompatible,
     /// A fault in the app cost a moment of sound.
     SoundRestarted,
     /// And of one's own picture.

@@ -717,7 +717,7 @@ microphone: number,
  */
 speaker: number, } };
 
-export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "soundRestarted" | "pictureRestarted" | "other";
+export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "incompatible" | "soundRestarted" | "pictureRestarted" | "other";
 
 export type UiProblem = { 
 /**

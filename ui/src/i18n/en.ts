@@ -25,6 +25,8 @@ export const en = {
     patientGone: "The patient has left the waiting room. You can call them in when they are back.",
     invalid: "This can’t be used as it is: {{message}}.",
     tooLarge: "This file is too large. Up to 10 MB can be sent.",
+    incompatible:
+      "This app and the other side’s don’t understand one another. Update both, or call the practice by telephone.",
     soundRestarted: "The sound was interrupted for a moment and is back.",
     pictureRestarted: "Your picture was interrupted for a moment and is back.",
     unsupportedType: "This kind of file can’t be sent. Pictures, PDF and plain text can.",

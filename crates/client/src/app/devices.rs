@@ -351,6 +351,17 @@ impl App {
             return;
         }
         self.devices.looked_at = Instant::now();
+        // Whoever made no choice of their own follows the system's.
+        if self.devices.microphone_stream.as_ref().is_some_and(SoundStream::has_moved) {
+            self.list_devices();
+            self.open_microphone();
+        }
+        if self.devices.speaker_stream.as_ref().is_some_and(SoundStream::has_moved) {
+            self.list_devices();
+            let old = self.devices.speaker_stream.take();
+            self.let_go(old);
+            self.open_speaker();
+        }
         if self.devices.microphone_stream.as_ref().is_some_and(SoundStream::has_failed) {
             let old = self.devices.microphone_stream.take();
             self.let_go(old);

@@ -279,6 +279,9 @@ impl App {
         let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) else { return };
         let token = call.media_token.clone();
         let signals = call.perform(actions, &self.audio, &self.video, &self.tasks, now).await;
+        if call.take_incompatible() {
+            self.problem = Some(UiProblem { code: UiCode::Incompatible, message: String::new() });
+        }
         for signal in signals {
             self.signal(signal, &token);
         }

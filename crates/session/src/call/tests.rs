@@ -285,3 +285,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_flood_of_strangers_opens_few_connections() {
+    let session = SessionId::generate();
+    let mut end = End::begin(session, Party::Patient, Now::ZERO);
+    for n in 0..500_u64 {
+        let body = SignalBody::Hello { reply: false };
+        let hello = Signal { session_id: session, from: PeerId::generate(), to: None, body };
+        end.input(CallInput::Signal(hello), Now::from_millis(n * 10));
+    }
+    assert!(end.peers <= 7, "{} in five seconds", end.peers);
+}
