@@ -136,13 +136,19 @@ impl Video {
     }
 }
 
+/// The camera that is to be on: this one, or the system's choice.
+#[derive(Clone)]
+struct WantedCamera {
+    id: Option<String>,
+}
+
 struct Engine {
     key_frame: KeyFrameRequest,
     preview: Arc<Feed>,
     tell: Box<dyn Fn(CameraEvent) + Send>,
     camera: Option<Camera>,
     /// The camera that is to be on, to be opened again after a fault.
-    wanted: Option<Option<String>>,
+    wanted: Option<WantedCamera>,
     seen: u64,
     /// When the newest frame came, or the camera was opened.
     frame_at: Instant,
@@ -162,7 +168,7 @@ impl Engine {
             let call = self.call.take();
             self.scaler = Scaler::default();
             self.set_call(call);
-            if let Some(id) = self.wanted.clone() {
+            if let Some(WantedCamera { id }) = self.wanted.clone() {
                 self.set_camera(id.as_deref(), true);
             }
             (self.tell)(CameraEvent::Restarted);
@@ -202,7 +208,7 @@ impl Engine {
         // The same device can't be opened while it is open.
         self.camera = None;
         self.seen = 0;
-        self.wanted = on.then(|| id.map(str::to_owned));
+        self.wanted = on.then(|| WantedCamera { id: id.map(str::to_owned) });
         if !on {
             (self.tell)(CameraEvent::Off);
             return;

@@ -101,7 +101,7 @@ pub(crate) struct Transport {
     /// The middle of each own sender report's time (RFC 3550 §6.4.1), and when it left.
     reports: VecDeque<(u32, Instant)>,
     now: Option<Instant>,
-    transport: TransportContext,
+    context: TransportContext,
 }
 
 impl Transport {
@@ -118,7 +118,7 @@ impl Transport {
             repairs: VecDeque::new(),
             reports: VecDeque::new(),
             now: None,
-            transport: TransportContext::default(),
+            context: TransportContext::default(),
         }
     }
 
@@ -169,7 +169,7 @@ impl Transport {
             let size = size_of(&packet);
             self.repairs.push_back((now, size));
             let outgoing =
-                Outgoing { ssrc: nack.media_ssrc, packet, transport: self.transport, is_repair: true };
+                Outgoing { ssrc: nack.media_ssrc, packet, transport: self.context, is_repair: true };
             // Full: the next request comes.
             self.pacer.push(Priority::Repair, size, outgoing, now);
         }
@@ -219,7 +219,7 @@ impl Transport {
         if let Some((ssrc, stream)) = padded
             && let Some(packet) = stream.padding()
         {
-            let outgoing = Outgoing { ssrc: *ssrc, packet, transport: self.transport, is_repair: true };
+            let outgoing = Outgoing { ssrc: *ssrc, packet, transport: self.context, is_repair: true };
             self.release(outgoing, now);
         }
     }
@@ -269,7 +269,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Transport {
         let TaggedPacket { now, transport, message } = message;
         match message.packet {
             Packet::Rtp(packet) => {
-                self.transport = transport;
+                self.context = transport;
                 let ssrc = packet.header.ssrc;
                 let is_audio = self.streams.get(&ssrc).is_some_and(|stream| stream.is_audio);
                 let priority = if is_audio { Priority::Audio } else { Priority::Video };
