@@ -9,7 +9,7 @@ use crate::{
     Bitrate, DataSize, ProbeCluster, ProbePlan,
     loss::LossModel,
     probe::{Conditions, Probing},
-    queue_delay::QueueDelay,
+    queue_delay::{QUEUE_MS, QueueDelay},
     rate_control::{RateControl, RateInput},
     throughput::Throughput,
     trendline::{BandwidthUsage, Trendline},
@@ -18,8 +18,6 @@ use crate::{
 /// More lost than the path's own by this share, and packets that wait: a queue overflows. A full
 /// queue can't grow, and draws no trend.
 const OVERFLOW_LOSS: f64 = 0.08;
-/// A queue, from here on, in ms.
-const QUEUE_MS: f64 = 15.0;
 /// And on a path with jitter from so much of its spread.
 const JITTER_SHARE: f64 = 0.7;
 /// A queue that stands is as bad as one that grows, from here on, in ms.
@@ -306,15 +304,5 @@ impl Estimator {
 
     fn patience(&self) -> Duration {
         SILENT_AFTER.max(self.rtt * 2 + Duration::from_millis(200))
-    }
-
-    /// Packets take another path from now on: nothing is known of it.
-    pub fn on_path_change(&mut self) {
-        let start = self.throughput.acked().map_or(self.config.start, |acked| acked.scaled(0.85));
-        let config = self.config;
-        let wanted = self.wanted;
-        *self = Self::new(Config { start: start.min(NEW_PATH).max(config.min), ..config });
-        self.config = config;
-        self.wanted = wanted;
     }
 }

@@ -11,8 +11,8 @@ const BASE_KEPT: Duration = Duration::from_secs(30);
 /// is none: the path has become longer, by another network or a relay.
 const LONGER_AFTER: Duration = Duration::from_secs(3);
 const SHORTER: f64 = 0.8;
-/// From here on it is a queue that this is asked of, in ms.
-const STANDING_MS: f64 = 80.0;
+/// From here on packets wait in a queue, in ms: less is a path's own unevenness.
+pub(crate) const QUEUE_MS: f64 = 15.0;
 
 /// What the floor of the delay is taken over.
 const RECENT: Duration = Duration::from_millis(500);
@@ -103,7 +103,7 @@ impl QueueDelay {
     }
 
     fn detect_path_change(&mut self, now: Instant, floor_way_ms: f64) {
-        if self.floor_ms <= STANDING_MS {
+        if self.floor_ms <= QUEUE_MS {
             self.stands = None;
             return;
         }

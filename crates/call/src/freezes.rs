@@ -48,6 +48,12 @@ impl FreezeMeter {
         self.between.clear();
     }
 
+    /// Another stream is shown: what was frozen before is not its doing.
+    pub fn restart(&mut self) {
+        self.pause();
+        self.recent.clear();
+    }
+
     fn is_freeze(&self, gap: Duration) -> bool {
         if self.between.is_empty() {
             return false;
@@ -100,5 +106,9 @@ mod tests {
             Duration::from_secs(10),
             "and now again"
         );
+        meter.restart();
+        meter.shown(now + Duration::from_secs(60));
+        let in_another_call = meter.frozen_lately(now + Duration::from_secs(61));
+        assert_eq!(in_another_call, Duration::ZERO);
     }
 }

@@ -35,6 +35,8 @@ use crate::{
 const RING: usize = 9_600;
 /// What the playout ring holds beyond the speaker's largest wish: time to be scheduled in.
 const SPARE: usize = FRAME / 2;
+/// How long it waits after a fault.
+const AFTER_FAULT: Duration = Duration::from_millis(100);
 /// How long the thread sleeps at most; devices wake it when they give or take sound.
 const NAP: Duration = Duration::from_millis(5);
 /// Packets after which the encoder is told how the network is: a fifth of a second.
@@ -345,6 +347,8 @@ impl Engine {
                 // Without a codec there is nothing to go on with; whoever looks sees a thread that ended.
                 return tracing::error!(%error, "the audio thread can't go on");
             }
+            // A fault that comes again at once must not take a core, before everything else.
+            std::thread::park_timeout(AFTER_FAULT);
         }
     }
 

@@ -253,6 +253,7 @@ impl ActiveCall {
         let reception = Arc::new(Reception::new(self.key_frame.clone()));
         let (peer, events) = Peer::open(&self.config, remote.clone(), reception.clone()).await?;
         self.open = Some(OpenPeer { peer, events, remote, reception });
+        self.feed.begin();
         let frames = self.feed.progress().0;
         self.measured = Measured { at: Instant::now(), frames, bytes: 0, played: 0, concealed: 0 };
         self.connect_media(audio, video);
@@ -309,7 +310,12 @@ impl ActiveCall {
             width,
             height,
             round_trip_ms: reception.rtt().or(stats.round_trip).map(|rtt| rtt.as_millis() as u32),
-            concealed_percent: share(jitter.concealed - concealed, jitter.played - played).min(100.0),
+            concealed_percent: share(
+                // Begun anew after a fault, they count from nothing.
+                jitter.concealed.saturating_sub(concealed),
+                jitter.played.saturating_sub(played),
+            )
+            .min(100.0),
             frozen_percent: freezes.as_secs_f32() * 10.0,
             lost_there_percent: reception.audio_loss().max(reception.video_loss()) * 100.0,
             bits_per_second: per_second(remote.bytes() * 8, bytes * 8) as u64,

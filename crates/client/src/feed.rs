@@ -34,7 +34,7 @@ pub struct Feed {
     /// The page has as many as it may and takes none.
     is_behind: AtomicBool,
     wants_key: AtomicBool,
-    /// That the page has drawn.
+    /// That the page has taken, whether it could draw them or not.
     pictures: AtomicU64,
     size: AtomicU64,
     freezes: Mutex<FreezeMeter>,
@@ -72,6 +72,12 @@ impl Feed {
     /// The other side sends no picture now.
     pub(crate) fn pause(&self) {
         self.meter().pause();
+    }
+
+    /// Another connection's pictures come from now on.
+    pub(crate) fn begin(&self) {
+        self.meter().restart();
+        self.size.store(0, Ordering::Relaxed);
     }
 
     /// The page's decoder lost its way: it needs a key frame.

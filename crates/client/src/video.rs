@@ -24,6 +24,8 @@ const PREVIEW: Preview = Preview { width: 480, height: 270, every: Duration::fro
 const PREVIEW_IN_CALL: Preview = Preview { width: 320, height: 180, every: Duration::from_millis(95) };
 /// How long the camera is waited for before orders are looked at again.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long it waits after a fault.
+const AFTER_FAULT: Duration = Duration::from_millis(100);
 /// A camera that gives nothing for this long has stopped, whatever it says.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
@@ -172,6 +174,8 @@ impl Engine {
                 self.set_camera(id.as_deref(), true);
             }
             (self.tell)(CameraEvent::Restarted);
+            // A fault that comes again at once must not take a core.
+            std::thread::park_timeout(AFTER_FAULT);
         }
     }
 
@@ -194,6 +198,7 @@ impl Engine {
             let Some(camera) = &self.camera else { continue };
             if camera.has_failed() || self.frame_at.elapsed() > STALLED_AFTER {
                 self.camera = None;
+                self.stop_sending();
                 (self.tell)(CameraEvent::Trouble(Trouble::Missing));
             } else if let Some((number, frame)) = camera.newer_than(self.seen, PATIENCE) {
                 (self.seen, self.frame_at) = (number, Instant::now());
@@ -207,6 +212,7 @@ impl Engine {
     fn set_camera(&mut self, id: Option<&str>, on: bool) {
         // The same device can't be opened while it is open.
         self.camera = None;
+        self.stop_sending();
         self.seen = 0;
         self.wanted = on.then(|| WantedCamera { id: id.map(str::to_owned) });
         if !on {
@@ -227,7 +233,14 @@ impl Engine {
     fn set_call(&mut self, call: Option<Arc<dyn Outgoing>>) {
         self.local = call.as_ref().map(|_| LocalVideo::new(rand::random(), Instant::now()));
         self.call = call;
-        self.sent = None;
+        self.stop_sending();
+    }
+
+    /// No picture leaves any more: what it had of the network is the audio's.
+    fn stop_sending(&mut self) {
+        if self.sent.take().is_some() {
+            (self.tell)(CameraEvent::Sending(None));
+        }
     }
 
     fn on_frame(&mut self, frame: &CameraFrame) -> Result<(), MediaError> {

@@ -349,11 +349,13 @@ impl JitterBuffer {
         }
         let is_paused = self.decoded.is_some_and(|decoded| following.sequence == decoded.wrapping_add(1));
         if !is_paused && gap == following.samples && opus::has_fec(&following.data) {
-            let recovered = self.decoder.recover(&following.data, gap as usize)?;
-            self.pcm.extend_from_slice(recovered);
-            self.stats.recovered += recovered.len() as u64;
-            self.next = Some(next + recovered.len() as i64);
-            return Ok(());
+            // Where that fails there is still concealment.
+            if let Ok(recovered) = self.decoder.recover(&following.data, gap as usize) {
+                self.pcm.extend_from_slice(recovered);
+                self.stats.recovered += recovered.len() as u64;
+                self.next = Some(next + recovered.len() as i64);
+                return Ok(());
+            }
         }
         let samples = gap.min(PACKET_SAMPLES as i64) / CONCEALMENT_UNIT * CONCEALMENT_UNIT;
         self.conceal(samples as usize, is_paused)?;
@@ -442,7 +444,9 @@ impl JitterBuffer {
     /// whether there is enough to leave one out of.
     fn decode_ahead(&mut self) -> bool {
         while self.pcm.len() < time_stretch::NEEDED + FRAME {
-            let is_there = self.next.is_some_and(|next| self.packets.contains_key(&next));
+            let Some(next) = self.next else { return false };
+            self.packets = self.packets.split_off(&next);
+            let is_there = self.packets.contains_key(&next);
             if !is_there || self.decode_first().is_err() {
                 return false;
             }

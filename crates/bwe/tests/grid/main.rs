@@ -122,12 +122,16 @@ fn a_free_path_has_the_best_picture_soon() {
 
 #[test]
 fn a_longer_path_is_not_a_queue() {
-    let outcome = call(path(20_000, 300), 50, 15, |second, path| {
-        if second == 15 {
-            path.rtt = ms(800);
-        }
-    });
-    assert!(outcome.height[49] >= 540, "{:?} {:?}", outcome.height, outcome.target);
+    // To a relay, to another network, to a satellite.
+    for longer in [40, 100, 140, 800] {
+        let outcome = call(path(20_000, 300), 32, 15, |second, path| {
+            if second == 15 {
+                path.rtt += ms(longer);
+            }
+        });
+        let (before, after) = (outcome.target[14], outcome.target[31]);
+        assert!(after > before.scaled(0.5), "{longer} ms more: {:?}", outcome.target);
+    }
 }
 
 #[test]

@@ -164,7 +164,7 @@ pub(crate) fn call(mut path: Path, seconds: usize, seed: u64, change: impl Fn(us
             if let Some(plan) = estimator.poll_probe(at) {
                 pacer.probe(plan, at);
             }
-            while let Some(released) = pacer.poll(at) {
+            while let Some(released) = pacer.poll(at, true) {
                 let packet = match released {
                     Release::Packet(packet) => packet,
                     Release::Padding(size) => Packet { size, is_audio: true },

@@ -79,13 +79,14 @@ fn nodes(folder: &Path) -> Vec<Node> {
         })
         .collect();
     paths.sort_unstable();
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.get_or_insert_default();
-    known.retain(|path, _| path.parent() != Some(folder) || paths.iter().any(|(_, there)| there == path));
+
     let mut nodes: Vec<Node> = vec![];
     for (number, path) in paths {
-        // The crate panics on names that are not UTF-8, as a cut-off umlaut is (v4l 0.14).
+        // The crate panics on names that are not UTF-8, as a cut-off umlaut is (v4l 0.14). Nothing is
+        // held meanwhile: a sick driver may never answer.
         let asked = catch_unwind(AssertUnwindSafe(|| ask(number, &path)));
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get_or_insert_default();
         match asked {
             Ok(Ok(node)) => drop(known.insert(path.clone(), node)),
             Ok(Err(error)) if error.raw_os_error() == Some(libc::EBUSY) => {}

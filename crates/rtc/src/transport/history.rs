@@ -12,7 +12,16 @@ const MOST: usize = 4_096;
 struct Sent {
     departure: Instant,
     size: DataSize,
-    is_told: bool,
+    told: Told,
+}
+
+/// What was told of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    Nothing,
+    /// It had not arrived. It may have been overtaken, which the next feedback tells.
+    Missing,
+    Done,
 }
 
 /// Packets sent, by transport-wide number.
@@ -21,6 +30,8 @@ pub(super) struct History {
     sent: VecDeque<Sent>,
     /// Number of the first of them.
     first: u64,
+    /// Told to be missing by the feedback before.
+    missing: Vec<u16>,
 }
 
 impl History {
@@ -31,30 +42,47 @@ impl History {
 
     /// The packet with the next number left.
     pub(super) fn push(&mut self, departure: Instant, size: DataSize) {
-        self.sent.push_back(Sent { departure, size, is_told: false });
+        self.sent.push_back(Sent { departure, size, told: Told::Nothing });
         if self.sent.len() > MOST {
             self.sent.pop_front();
             self.first += 1;
         }
     }
 
-    /// What a feedback tells of packets that nothing was told of yet, in the order of sending. What
-    /// it does not cover stays unknown: a feedback that was lost is not a loss of packets.
+    /// What became of packets of which that was not known yet, in the order of sending. One that is told
+    /// to be missing is lost once a later feedback has not told that it came after all. What no feedback
+    /// covers stays unknown: a feedback that was lost is not a loss of packets.
     pub(super) fn take(&mut self, feedback: &TransportLayerCc) -> Vec<PacketResult> {
         let told = convert_twcc(feedback);
         let mut results = Vec::with_capacity(told.len());
+        let mut missing = vec![];
         // The stack gives whole chunks, beyond the packets that the feedback covers (0.21.1).
         for told in told.iter().take(usize::from(feedback.packet_status_count)) {
             let Some(sent) = self.get(told.sequence_number) else { continue };
-            if !sent.is_told && (!told.arrived || told.arrival.is_some()) {
-                sent.is_told = true;
-                results.push(PacketResult {
-                    departure: sent.departure,
-                    arrival: told.arrival.filter(|_| told.arrived),
-                    size: sent.size,
-                });
+            match (sent.told, told.arrival.filter(|_| told.arrived)) {
+                (Told::Nothing | Told::Missing, Some(arrival)) => {
+                    sent.told = Told::Done;
+                    results.push(PacketResult {
+                        departure: sent.departure,
+                        arrival: Some(arrival),
+                        size: sent.size,
+                    });
+                }
+                (Told::Nothing, None) if !told.arrived => {
+                    sent.told = Told::Missing;
+                    missing.push(told.sequence_number);
+                }
+                _ => {}
             }
         }
+        for number in std::mem::replace(&mut self.missing, missing) {
+            if let Some(sent) = self.get(number).filter(|sent| sent.told == Told::Missing) {
+                sent.told = Told::Done;
+                let lost = PacketResult { departure: sent.departure, arrival: None, size: sent.size };
+                results.push(lost);
+            }
+        }
+        results.sort_by_key(|result| result.departure);
         results
     }
 
@@ -108,13 +136,29 @@ mod tests {
         history
     }
 
+    fn arrived(results: &[PacketResult]) -> Vec<bool> {
+        results.iter().map(|result| result.arrival.is_some()).collect()
+    }
+
     #[test]
     fn each_packet_is_told_of_once_and_none_that_is_not_covered() {
         let mut history = history(20);
-        let results = history.take(&feedback(3, &[true, false, true]));
-        assert_eq!(results.iter().map(|r| r.arrival.is_some()).collect::<Vec<_>>(), [true, false, true]);
-        assert_eq!(history.take(&feedback(4, &[false, true, true])).len(), 1, "the third is new");
+        assert_eq!(arrived(&history.take(&feedback(3, &[true, false, true]))), [true, true]);
+        assert_eq!(arrived(&history.take(&feedback(6, &[true]))), [false, true], "the fourth is lost");
+        assert!(history.take(&feedback(3, &[true, true, true])).is_empty(), "all of that was told");
         assert!(history.take(&feedback(900, &[true; 9])).is_empty(), "what was never sent");
+    }
+
+    #[test]
+    fn a_packet_that_was_overtaken_is_not_lost() {
+        let mut history = history(20);
+        assert_eq!(arrived(&history.take(&feedback(3, &[true, false, true]))), [true, true]);
+        assert_eq!(
+            arrived(&history.take(&feedback(4, &[true, true, true]))),
+            [true, true],
+            "it and the next"
+        );
+        assert!(history.take(&feedback(7, &[true])).iter().all(|result| result.arrival.is_some()));
     }
 
     #[test]

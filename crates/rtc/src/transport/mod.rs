@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_bwe::{Bitrate, Config, DataSize, Estimator, LinkStatus, Pacer, Priority, Release};
+use bedside_bwe::{Bitrate, Config, DataSize, Estimator, LinkStatus, Pacer, Priority, Queued, Release};
 use rtc::{
     interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket},
     rtcp::{
@@ -167,11 +167,13 @@ impl Transport {
         for sequence in asked.take(MOST_ASKED) {
             let Some(packet) = stream.repair(sequence, rtt, now) else { continue };
             let size = size_of(&packet);
-            self.repairs.push_back((now, size));
             let outgoing =
                 Outgoing { ssrc: nack.media_ssrc, packet, transport: self.context, is_repair: true };
-            // Full: the next request comes.
-            self.pacer.push(Priority::Repair, size, outgoing, now);
+            if self.pacer.push(Priority::Repair, size, outgoing, now) == Queued::Dropped {
+                break; // Nobody waits so long for the rest, or it is asked for again.
+            }
+            stream.note_repair(sequence, now);
+            self.repairs.push_back((now, size));
         }
     }
 
@@ -181,11 +183,12 @@ impl Transport {
         self.estimator.set_wanted(Bitrate::bps(self.shared.wanted.load(Ordering::Relaxed)));
         self.estimator.on_timeout(now);
         self.pacer.set_target(self.estimator.target(), now);
-        let can_pad = self.streams.values().any(|stream| !stream.is_audio && stream.is_between_frames());
-        if can_pad && let Some(plan) = self.estimator.poll_probe(now) {
+        if self.can_pad()
+            && let Some(plan) = self.estimator.poll_probe(now)
+        {
             self.pacer.probe(plan, now);
         }
-        while let Some(released) = self.pacer.poll(now) {
+        while let Some(released) = self.pacer.poll(now, self.can_pad()) {
             match released {
                 Release::Packet(outgoing) => self.release(outgoing, now),
                 Release::Padding(_) => self.pad(now),
@@ -195,6 +198,11 @@ impl Transport {
             self.estimator.on_probe_sent(cluster);
         }
         self.note_status(now);
+    }
+
+    /// Whether a stream of video is between two frames: within one, receivers take nothing else.
+    fn can_pad(&self) -> bool {
+        self.streams.values().any(|stream| !stream.is_audio && stream.is_between_frames())
     }
 
     fn release(&mut self, outgoing: Outgoing, now: Instant) {

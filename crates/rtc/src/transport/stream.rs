@@ -93,16 +93,22 @@ impl Stream {
     }
 
     /// A packet that the receiver misses, unless it was sent again less than a round trip ago.
-    pub(super) fn repair(&mut self, sequence: u16, rtt: Duration, now: Instant) -> Option<Packet> {
+    pub(super) fn repair(&self, sequence: u16, rtt: Duration, now: Instant) -> Option<Packet> {
         let again_after = (rtt * 3 / 5).max(LEAST_RTT);
-        let entry = self.kept.iter_mut().rev().find(|entry| entry.sequence == sequence)?;
+        let entry = self.kept.iter().rev().find(|entry| entry.sequence == sequence)?;
         if entry.repaired_at.is_some_and(|at| now.saturating_duration_since(at) < again_after) {
             return None;
         }
-        entry.repaired_at = Some(now);
         match &entry.kept {
             Kept::Media(packet) => Some(packet.clone()),
             Kept::Padding => self.padding_with(sequence),
+        }
+    }
+
+    /// A packet leaves again.
+    pub(super) fn note_repair(&mut self, sequence: u16, now: Instant) {
+        if let Some(entry) = self.kept.iter_mut().rev().find(|entry| entry.sequence == sequence) {
+            entry.repaired_at = Some(now);
         }
     }
 
@@ -174,6 +180,8 @@ mod tests {
         stream.number(&mut first);
         let rtt = Duration::from_millis(100);
         assert_eq!(stream.repair(65_535, rtt, now).map(|packet| packet.payload), Some(first.payload));
+        assert!(stream.repair(65_535, rtt, now).is_some(), "it did not leave yet");
+        stream.note_repair(65_535, now);
         assert!(stream.repair(65_535, rtt, now + Duration::from_millis(50)).is_none());
         assert!(stream.repair(65_535, rtt, now + Duration::from_millis(70)).is_some());
         assert!(stream.repair(3, rtt, now).is_none(), "what was never sent");
