@@ -252,10 +252,8 @@ impl Estimator {
             self.loss.limit(self.rate_control.target());
         }
         self.loss.update(results, self.rate_control.target(), acked, self.config.max);
-        self.is_clear = usage == BandwidthUsage::Normal
-            && queue_ms < QUEUE_MS
-            && excess_loss < CLEAR_LOSS + chance
-            && !self.loss.is_limiting();
+        self.is_clear =
+            usage == BandwidthUsage::Normal && queue_ms < QUEUE_MS && excess_loss < CLEAR_LOSS + chance;
         if let Some(acked) = acked {
             self.note_proven(now, acked);
         }
@@ -265,6 +263,7 @@ impl Estimator {
             self.note_proven(now, result.rate);
             if result.rate > self.target() {
                 self.rate_control.set_target(result.rate.min(self.config.max), now);
+                self.loss.raise(result.rate);
             }
         }
         let bounded = self.rate_control.target().clamp(self.config.min, self.config.max);

@@ -117,16 +117,20 @@ impl LossModel {
         self.mean_loss
     }
 
-    /// Whether loss holds the target below what delay would allow.
-    pub(crate) const fn is_limiting(&self) -> bool {
-        self.is_limiting
-    }
-
     /// The queue was seen to overflow: what it carries is no guess.
     pub(crate) fn limit(&mut self, to: Bitrate) {
         self.channel.bandwidth = self.channel.bandwidth.min(to);
         self.windows.clear();
         (self.sent, self.lost, self.window_began) = (DataSize::ZERO, DataSize::ZERO, None);
+    }
+
+    /// So much was seen to be carried: the loss there is, is the path's own.
+    pub(crate) fn raise(&mut self, to: Bitrate) {
+        if self.channel.bandwidth < to {
+            self.channel.bandwidth = to;
+            self.target = Bitrate::MAX;
+            self.is_limiting = false;
+        }
     }
 
     /// Takes what the receiver told of. `by_delay` is what the other half allows.
