@@ -26,6 +26,9 @@ const STANDING_MS: f64 = 60.0;
 const HOLD_MS: f64 = 30.0;
 /// More lost than the path's own: nothing is tried.
 const CLEAR_LOSS: f64 = 0.03;
+/// And where more is the path's own than this, what loss allows is not tried beyond: a larger picture
+/// that is lost in part stands still longer than a smaller one.
+const PROBED_LOSS: f64 = 0.1;
 /// No feedback for this long, and two round trips: whatever is sent may be lost.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 /// And for each further time as long, what is left of the target.
@@ -252,8 +255,10 @@ impl Estimator {
             self.loss.limit(self.rate_control.target());
         }
         self.loss.update(results, self.rate_control.target(), acked, self.config.max);
-        self.is_clear =
-            usage == BandwidthUsage::Normal && queue_ms < QUEUE_MS && excess_loss < CLEAR_LOSS + chance;
+        self.is_clear = usage == BandwidthUsage::Normal
+            && queue_ms < QUEUE_MS
+            && excess_loss < CLEAR_LOSS + chance
+            && (!self.loss.is_limiting() || inherent < PROBED_LOSS);
         if let Some(acked) = acked {
             self.note_proven(now, acked);
         }

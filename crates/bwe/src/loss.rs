@@ -117,6 +117,11 @@ impl LossModel {
         self.mean_loss
     }
 
+    /// Whether loss holds the target below what delay would allow.
+    pub(crate) const fn is_limiting(&self) -> bool {
+        self.is_limiting
+    }
+
     /// The queue was seen to overflow: what it carries is no guess.
     pub(crate) fn limit(&mut self, to: Bitrate) {
         self.channel.bandwidth = self.channel.bandwidth.min(to);
