@@ -212,7 +212,7 @@ export const en = {
     otherMuted: "{{name}} is muted",
     otherNoCamera: "{{name}}’s camera is off",
     slow: "You see {{fps}} pictures a second: too few to judge movement.",
-    frozen: "The picture stands still now and then. The sound goes first.",
+    frozen: "The picture stands still now and then. The sound is kept going.",
     lostThere: "Part of what you say does not reach {{name}}. Speak slowly.",
     soundGaps: "Part of the sound is missing. Speak slowly.",
     soundOnly:
