@@ -62,7 +62,6 @@ pub enum Release<T> {
 struct Waiting<T> {
     packet: T,
     size: DataSize,
-    since: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,8 +123,8 @@ impl<T> Pacer<T> {
     }
 
     /// Takes a packet.
-    pub fn push(&mut self, priority: Priority, size: DataSize, packet: T, now: Instant) -> Queued {
-        let waiting = Waiting { packet, size, since: now };
+    pub fn push(&mut self, priority: Priority, size: DataSize, packet: T) -> Queued {
+        let waiting = Waiting { packet, size };
         let queue = match priority {
             Priority::Audio => &mut self.audio,
             Priority::Repair => &mut self.repair,
@@ -246,11 +245,6 @@ impl<T> Pacer<T> {
         self.size() / self.target.scaled(HEADROOM)
     }
 
-    /// Since when the first packet of a frame has waited.
-    pub fn oldest(&self) -> Option<Instant> {
-        self.repair.front().into_iter().chain(self.video.front()).map(|waiting| waiting.since).min()
-    }
-
     /// Whether so much waits that the next frame is better left out.
     pub fn is_congested(&self) -> bool {
         self.queue_time() > CONGESTED
@@ -282,12 +276,12 @@ mod tests {
         let began = Instant::now();
         let mut pacer = Pacer::new(Bitrate::kbps(800));
         for n in 0..10 {
-            pacer.push(Priority::Video, PACKET, n, began);
+            pacer.push(Priority::Video, PACKET, n);
         }
         let mut left = vec![];
         for ms in 0..120 {
             if ms == 30 {
-                pacer.push(Priority::Audio, DataSize::bytes(120), 99, at(began, ms));
+                pacer.push(Priority::Audio, DataSize::bytes(120), 99);
             }
             while let Some(Release::Packet(packet)) = pacer.poll(at(began, ms), true) {
                 left.push((ms, packet));
@@ -305,10 +299,10 @@ mod tests {
         let began = Instant::now();
         let mut pacer = Pacer::new(Bitrate::kbps(100));
         for n in 0..3 {
-            pacer.push(Priority::Video, PACKET, n, began);
+            pacer.push(Priority::Video, PACKET, n);
         }
         assert_eq!(pacer.poll(began, true), Some(Release::Packet(0)));
-        pacer.push(Priority::Repair, PACKET, 7, at(began, 1));
+        pacer.push(Priority::Repair, PACKET, 7);
         let next = (1..400).find_map(|ms| pacer.poll(at(began, ms), true));
         assert_eq!(next, Some(Release::Packet(7)));
     }
@@ -318,7 +312,7 @@ mod tests {
         let began = Instant::now();
         let mut pacer = Pacer::new(Bitrate::kbps(100));
         for n in 0..40 {
-            pacer.push(Priority::Video, PACKET, n, began);
+            pacer.push(Priority::Video, PACKET, n);
         }
         assert!(pacer.is_congested());
         let mut ms = 0;
@@ -336,7 +330,7 @@ mod tests {
         let began = Instant::now();
         let mut pacer = Pacer::new(Bitrate::kbps(500));
         let plan = ProbePlan { rate: Bitrate::kbps(2_000), size: DataSize::bytes(3_750), packets: 5 };
-        pacer.push(Priority::Video, PACKET, 1, began);
+        pacer.push(Priority::Video, PACKET, 1);
         pacer.probe(plan, began);
         let mut padding = DataSize::ZERO;
         let cluster = loop {
@@ -355,10 +349,8 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_said_to_be() {
-        let began = Instant::now();
         let mut pacer = Pacer::new(Bitrate::kbps(100));
-        let taken =
-            (0..400).filter(|n| pacer.push(Priority::Video, PACKET, *n, began) == Queued::Yes).count();
+        let taken = (0..400).filter(|n| pacer.push(Priority::Video, PACKET, *n) == Queued::Yes).count();
         assert_eq!((taken, pacer.dropped()), (MOST_PACKETS, 400 - MOST_PACKETS as u64));
     }
 }

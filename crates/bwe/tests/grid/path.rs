@@ -143,7 +143,7 @@ pub(crate) fn call(mut path: Path, seconds: usize, seed: u64, change: impl Fn(us
             if now >= next_audio {
                 next_audio += Duration::from_millis(20);
                 let size = audio_rate * Duration::from_millis(20);
-                pacer.push(Priority::Audio, size, Packet { size, is_audio: true }, at);
+                pacer.push(Priority::Audio, size, Packet { size, is_audio: true });
             }
             if now >= next_frame {
                 let step = choice.step;
@@ -156,7 +156,7 @@ pub(crate) fn call(mut path: Path, seconds: usize, seed: u64, change: impl Fn(us
                         let part = left.min(1_120);
                         left -= part;
                         let size = DataSize::bytes(part + HEADERS);
-                        pacer.push(Priority::Video, size, Packet { size, is_audio: false }, at);
+                        pacer.push(Priority::Video, size, Packet { size, is_audio: false });
                     }
                 }
             }
@@ -211,7 +211,7 @@ pub(crate) fn call(mut path: Path, seconds: usize, seed: u64, change: impl Fn(us
                     let is_wanted = at - result.departure < Duration::from_millis(800);
                     if result.arrival.is_none() && !packet.is_audio && is_wanted {
                         repaired.push_back((now, packet.size));
-                        pacer.push(Priority::Repair, packet.size, Packet { is_audio: true, ..packet }, at);
+                        pacer.push(Priority::Repair, packet.size, Packet { is_audio: true, ..packet });
                     }
                 }
             }

@@ -169,7 +169,7 @@ impl Transport {
             let size = size_of(&packet);
             let outgoing =
                 Outgoing { ssrc: nack.media_ssrc, packet, transport: self.context, is_repair: true };
-            if self.pacer.push(Priority::Repair, size, outgoing, now) == Queued::Dropped {
+            if self.pacer.push(Priority::Repair, size, outgoing) == Queued::Dropped {
                 break; // Nobody waits so long for the rest, or it is asked for again.
             }
             stream.note_repair(sequence, now);
@@ -284,7 +284,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Transport {
                 let size = size_of(&packet);
                 let outgoing = Outgoing { ssrc, packet, transport, is_repair: false };
                 // Full: nothing was numbered yet, so that nobody misses it; a broken frame follows.
-                self.pacer.push(priority, size, outgoing, now);
+                self.pacer.push(priority, size, outgoing);
             }
             packet => {
                 if let Packet::Rtcp(packets) = &packet {
