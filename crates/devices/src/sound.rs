@@ -16,12 +16,15 @@ use cpal::{
     traits::{DeviceTrait, HostTrait, StreamTrait},
 };
 
+#[cfg(target_os = "linux")]
+mod pulse;
+
 use crate::{Device, Trouble, convert::ToMono48k, run_before_others};
 
 /// What the microphone asks for at a time: 40 ms. PulseAudio's own default is two seconds, and it
 /// keeps no more than one such block: on a machine whose cores are all busy, 20 ms lost sound.
 const CAPTURES_PER_SECOND: u32 = 25;
-/// What the speaker asks for at a time: 20 ms, of which the server keeps two.
+/// What the speaker asks for at a time: 20 ms.
 const PLAYOUT_BLOCK: u32 = 960;
 /// How long opening may take before it counts as failed; a busy server answers in under three.
 const OPEN_WITHIN: Duration = Duration::from_secs(6);
@@ -44,6 +47,8 @@ pub trait PlayoutSource: Send + 'static {
 /// The system's sound. One for each process: hosts leak a thread and a connection.
 pub struct Sound {
     host: Arc<Host>,
+    #[cfg(target_os = "linux")]
+    pulse: Arc<pulse::Pulse>,
 }
 
 impl Default for Sound {
@@ -55,7 +60,11 @@ impl Default for Sound {
 impl Sound {
     /// PulseAudio where it answers, the system's own otherwise.
     pub fn new() -> Self {
-        Self { host: Arc::new(cpal::default_host()) }
+        Self {
+            host: Arc::new(cpal::default_host()),
+            #[cfg(target_os = "linux")]
+            pulse: Arc::default(),
+        }
     }
 
     /// Every microphone; none when the system can't say.
@@ -89,7 +98,7 @@ impl Sound {
             device,
             id.is_none().then_some(Kind::Microphone),
             move |device, failed| {
-                device.build_input_stream_raw(
+                let stream = device.build_input_stream_raw(
                     config,
                     native.format,
                     move |data, _| {
@@ -99,7 +108,9 @@ impl Sound {
                     },
                     move |error| failed.note(&error),
                     Some(OPEN_WITHIN),
-                )
+                )?;
+                stream.play()?;
+                Ok(OpenStream::Cpal(stream))
             },
         )
     }
@@ -112,23 +123,30 @@ impl Sound {
             sample_rate: SAMPLE_RATE,
             buffer_size: BufferSize::Fixed(PLAYOUT_BLOCK),
         };
+        let follows = id.is_none().then_some(Kind::Speaker);
+        #[cfg(target_os = "linux")]
+        if let Ok(id) = device.id()
+            && id.host() == cpal::HostId::PulseAudio
+        {
+            let pulse = self.pulse.clone();
+            return SoundStream::open(self.host.clone(), device, follows, move |_, _| {
+                pulse.playout(id.id(), source).map(OpenStream::Pulse)
+            });
+        }
         let first = std::sync::Once::new();
-        SoundStream::open(
-            self.host.clone(),
-            device,
-            id.is_none().then_some(Kind::Speaker),
-            move |device, failed| {
-                device.build_output_stream(
-                    config,
-                    move |samples: &mut [f32], _| {
-                        first.call_once(|| _ = run_before_others());
-                        source.play(samples);
-                    },
-                    move |error| failed.note(&error),
-                    Some(OPEN_WITHIN),
-                )
-            },
-        )
+        SoundStream::open(self.host.clone(), device, follows, move |device, failed| {
+            let stream = device.build_output_stream(
+                config,
+                move |samples: &mut [f32], _| {
+                    first.call_once(|| _ = run_before_others());
+                    source.play(samples);
+                },
+                move |error| failed.note(&error),
+                Some(OPEN_WITHIN),
+            )?;
+            stream.play()?;
+            Ok(OpenStream::Cpal(stream))
+        })
     }
 
     fn find(&self, id: Option<&str>, input: bool) -> Result<cpal::Device, Trouble> {
@@ -206,8 +224,8 @@ fn list(devices: Vec<cpal::Device>, default: Option<cpal::Device>) -> Vec<Device
         .collect()
 }
 
-impl From<&cpal::Error> for Trouble {
-    fn from(error: &cpal::Error) -> Self {
+impl From<cpal::Error> for Trouble {
+    fn from(error: cpal::Error) -> Self {
         match error.kind() {
             ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated => {
                 Self::Missing
@@ -254,6 +272,24 @@ impl Failed {
     }
 }
 
+/// What the system's sound gave us. Closes when dropped.
+enum OpenStream {
+    Cpal(#[expect(dead_code, reason = "held, for it closes when dropped")] Stream),
+    #[cfg(target_os = "linux")]
+    Pulse(pulseaudio::PlaybackStream),
+}
+
+impl OpenStream {
+    /// Whether it ended by itself and has no way to tell.
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Cpal(_) => false,
+            #[cfg(target_os = "linux")]
+            Self::Pulse(stream) => pulse::has_ended(stream),
+        }
+    }
+}
+
 /// An open microphone or speaker. Closes when dropped.
 pub struct SoundStream {
     failed: Failed,
@@ -266,7 +302,7 @@ impl SoundStream {
         host: Arc<Host>,
         device: cpal::Device,
         follows: Option<Kind>,
-        build: impl FnOnce(&cpal::Device, Failed) -> Result<Stream, cpal::Error> + Send + 'static,
+        build: impl FnOnce(&cpal::Device, Failed) -> Result<OpenStream, Trouble> + Send + 'static,
     ) -> Result<Self, Trouble> {
         let failed = Failed::default();
         let (stop, stopped) = mpsc::sync_channel::<()>(1);
@@ -276,12 +312,11 @@ impl SoundStream {
             .name("sound".into())
             .spawn(move || {
                 let id = device.id().ok();
-                let stream = build(&device, note.clone()).and_then(|stream| stream.play().map(|()| stream));
-                let stream = match stream {
+                let stream = match build(&device, note.clone()) {
                     Ok(stream) => stream,
-                    Err(error) => {
+                    Err(trouble) => {
                         // Whoever opens may have given up waiting.
-                        let _ = ready.send(Err(Trouble::from(&error)));
+                        let _ = ready.send(Err(trouble));
                         return;
                     }
                 };
@@ -290,7 +325,7 @@ impl SoundStream {
                 }
                 while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
                     let Some(id) = &id else { continue };
-                    if host.device_by_id(id).is_none() {
+                    if host.device_by_id(id).is_none() || stream.has_ended() {
                         note.failed.store(true, Ordering::Relaxed);
                         break;
                     }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_devices::{CaptureSink, Sound};
+use bedside_devices::{CaptureSink, PlayoutSource, Sound};
 
 const SERVER: &str = "BEDSIDE_TEST_SOUND_SERVER";
 
@@ -154,4 +154,52 @@ fn a_changed_choice_of_the_systems_is_noticed() {
     }
     assert!(!chosen.has_moved() && !chosen.has_failed(), "who chose one stays with it");
     assert!(!follows.has_failed(), "it works, only not where it should");
+}
+
+/// Gives a quiet tone, and counts what it is asked for.
+#[derive(Clone, Default)]
+struct Given(Arc<Mutex<Vec<usize>>>);
+
+impl PlayoutSource for Given {
+    fn play(&mut self, samples: &mut [f32]) {
+        samples.fill(0.1);
+        self.0.lock().unwrap().push(samples.len());
+    }
+}
+
+/// How long the speaker's buffer is as the server has set it, microseconds: "Latency: 1 usec, configured 2 usec".
+fn configured_latency(server: &str) -> u32 {
+    let asked = Command::new("pactl").args(["list", "sinks"]).env("PULSE_SERVER", server).output().unwrap();
+    let text = String::from_utf8(asked.stdout).unwrap();
+    let (_, configured) = text.split_once("configured ").expect("one speaker");
+    configured.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_speaker_is_not_driven_at_its_least_latency() {
+    let Ok(server) = std::env::var(SERVER) else {
+        let server = Server::start(&["module-null-sink sink_name=speaker rate=48000 channels=1 norewinds=1"]);
+        return server.run("a_speaker_is_not_driven_at_its_least_latency");
+    };
+    let (sound, given) = (Sound::new(), Given::default());
+    let stream = sound.playout(None, given.clone()).unwrap();
+    let began = Instant::now();
+    while given.0.lock().unwrap().iter().sum::<usize>() < 2 * 48_000 {
+        assert!(began.elapsed() < Duration::from_secs(6), "two seconds are played in less than six");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(began.elapsed() > Duration::from_millis(1_700), "and no faster than they last");
+    let latency = configured_latency(&server);
+    assert!((5_000..=20_000).contains(&latency), "the device keeps 5 to 20 ms: {latency} us");
+    let asked = given.0.lock().unwrap().clone();
+    let most = asked.iter().skip(5).max().unwrap();
+    assert!(*most <= 1_920, "never more than is kept at once: {most}");
+    assert!(!stream.has_failed());
+    // The speaker goes: it is told.
+    assert!(pactl(&server, &["unload-module", "module-null-sink"]));
+    let began = Instant::now();
+    while !stream.has_failed() {
+        assert!(began.elapsed() < Duration::from_secs(4), "noticed within four seconds");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
