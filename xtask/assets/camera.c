@@ -5,7 +5,11 @@
  * says which. BEDSIDE_FAKE_CAMERA_KIND makes it one of the odd ones that there are: "mjpeg" (frames
  * from the file in BEDSIDE_FAKE_CAMERA_JPEG, 64x48), "ntsc" (1001/30000), "stepwise" (sizes and
  * intervals in steps), "stride" (rows with a gap), "stall" (stops after 30 frames). Into the top of each frame its time is burnt: 40 black or white blocks, a fortieth of
- * the width each: 32 bits of milliseconds since 1970 and 8 of check, lowest first. */
+ * the width each: 32 bits of milliseconds since 1970 and 8 of check, lowest first.
+ *
+ * With BEDSIDE_FAKE_CAMERA_CLIP the frames come from that file instead, over and over, as they are
+ * (YUYV, 1280x720, 300 of them), and "number,milliseconds since 1970" of each is written to the file in
+ * BEDSIDE_FAKE_CAMERA_SENT. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,6 +18,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -108,7 +113,29 @@ static void draw_pixels(uint8_t *frame, unsigned x0, unsigned x1, float sway, in
         }
 }
 
+/* The next frame of a clip. It is read, not mapped: what is mapped counts as the app's memory. */
+static void play(uint8_t *frame, const char *clip) {
+    enum { CLIP_FRAMES = 300 };
+    static int file = -1;
+    static FILE *sent;
+    if (file < 0) {
+        file = NEXT(open)(clip, O_RDONLY | O_CLOEXEC);
+        const char *log = getenv("BEDSIDE_FAKE_CAMERA_SENT");
+        if (log) sent = fopen(log, "we");
+    }
+    unsigned number = sequence % CLIP_FRAMES;
+    size_t size = (size_t)width * height * 2;
+    if (pread(file, frame, size, (off_t)(number * size)) != (ssize_t)size) memset(frame, 128, size);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (!sent) return;
+    fprintf(sent, "%u,%.1f\n", number, now.tv_sec * 1e3 + now.tv_nsec / 1e6);
+    fflush(sent);
+}
+
 static void draw(uint8_t *frame) {
+    const char *clip = getenv("BEDSIDE_FAKE_CAMERA_CLIP");
+    if (clip) { play(frame, clip); return; }
     const char *which = getenv("BEDSIDE_FAKE_CAMERA_LOOK");
     int look = which && *which == '1';
     /* Sixteen poses, drawn once: a camera must not cost what is measured. */

@@ -39,18 +39,30 @@ const HEADLESS: &[&str] = &[
     "gnome-keyring",
 ];
 
+/// For the lab: hosts of their own, and someone who clicks in a browser.
+#[cfg(target_os = "linux")]
+const LAB: &[&str] = &["iproute2", "chromium-driver"];
+
 /// As Debian calls it. Ubuntu has it under another name, as a snap.
 const BROWSER: &str = "chromium";
 const BROWSER_ELSEWHERE: &str = "chromium-browser";
 
-/// Installs what is missing, as root or with sudo; says what to install where there is no apt.
+/// Installs what a headless visit needs, or only what a desktop one does.
 pub(crate) fn run(headless: bool) -> Result<()> {
+    let headless = if headless { HEADLESS } else { &[] };
+    install(&[BUILD, WEBVIEW, headless].concat())
+}
+
+/// Installs what the lab needs besides.
+#[cfg(target_os = "linux")]
+pub(crate) fn lab() -> Result<()> {
+    install(LAB)
+}
+
+/// Installs what is missing, as root or with sudo; says what to install where there is no apt.
+fn install(wanted: &[&'static str]) -> Result<()> {
     if !cfg!(target_os = "linux") {
         return Ok(());
-    }
-    let mut wanted: Vec<&str> = BUILD.iter().chain(WEBVIEW).copied().collect();
-    if headless {
-        wanted.extend(HEADLESS);
     }
     if !Path::new("/usr/bin/apt-get").exists() {
         println!("On this system, install by hand what Debian calls: {}", wanted.join(" "));
@@ -58,7 +70,7 @@ pub(crate) fn run(headless: bool) -> Result<()> {
     }
     let is_there =
         |package: &&str| is_installed(package) || (*package == BROWSER && is_installed(BROWSER_ELSEWHERE));
-    let missing: Vec<&str> = wanted.into_iter().filter(|package| !is_there(package)).collect();
+    let missing: Vec<&str> = wanted.iter().copied().filter(|package| !is_there(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -1,12 +1,12 @@
 //! A whole visit: on the desktop for people to see, or headless for machines to check.
 
-mod camera;
-mod clinic;
-mod measure;
-mod person;
-mod report;
+pub(crate) mod camera;
+pub(crate) mod clinic;
+pub(crate) mod measure;
+pub(crate) mod person;
+pub(crate) mod report;
 mod visit;
-mod world;
+pub(crate) mod world;
 
 use std::{path::PathBuf, process::Command};
 

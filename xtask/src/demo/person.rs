@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::world::World;
+use super::world::{Program, World};
 use crate::root;
 
 /// How long anything may take to show before the visit counts as broken.
@@ -34,6 +34,13 @@ impl Person {
         self.world.start_driver()?;
         self.client = start_app(&self.world).await?;
         Ok(())
+    }
+
+    /// Opens a page, in a browser.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn opens(&self, page: &Path) -> Result<()> {
+        let address = format!("file://{}", page.display());
+        self.client.goto(&address).await.context("the page can't be opened")
     }
 
     /// Runs a script in the page.
@@ -145,11 +152,13 @@ impl Person {
 }
 
 async fn start_app(world: &World) -> Result<Client> {
-    let app = root().join("target/debug/bedside");
-    let capabilities: Capabilities = serde_json::from_value(json!({
-        "browserName": "wry",
-        "webkitgtk:browserOptions": { "binary": app, "args": ["--automation"] },
-    }))?;
+    let capabilities: Capabilities = serde_json::from_value(match world.place.program {
+        Program::App => json!({
+            "browserName": "wry",
+            "webkitgtk:browserOptions": { "binary": root().join("target/debug/bedside"), "args": ["--automation"] },
+        }),
+        Program::Browser => json!({ "goog:chromeOptions": { "args": world.browser_arguments() } }),
+    })?;
     let mut builder = ClientBuilder::new(HttpConnector::new());
     builder.capabilities(capabilities);
     builder.connect(&world.driver).await.with_context(|| format!("the {}'s app did not start", world.name))

@@ -11,7 +11,7 @@ use super::{
     measure,
     person::Person,
     report::{Report, now_ms},
-    world::World,
+    world::{Place, World},
 };
 use crate::root;
 
@@ -68,9 +68,9 @@ async fn visit(report: &mut Report, out: &Path) -> Result<()> {
     measure::scorer()?;
     // Dropped last: both cameras are found at it.
     let camera = Camera::plug_in()?;
-    let doctor = World::start("doctor", "0", &clinic.address(), &camera, out)?;
+    let doctor = World::start("doctor", "0", &clinic.address(), &camera, out, Place::default())?;
     let doctor = Person::sit_down(doctor).await?;
-    let patient = World::start("patient", "1", &clinic.address(), &camera, out)?;
+    let patient = World::start("patient", "1", &clinic.address(), &camera, out, Place::default())?;
     let mut patient = Person::sit_down(patient).await?;
     report.step("both", "the windows are open");
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -30,6 +30,33 @@ pub(crate) struct World {
     look: &'static str,
     service: String,
     log: PathBuf,
+    pub(crate) place: Place,
+}
+
+/// What runs in a world, and where.
+#[derive(Default)]
+pub(crate) struct Place {
+    /// The machine whose network it has, if not this one's.
+    #[cfg(target_os = "linux")]
+    pub(crate) host: Option<std::sync::Arc<crate::host::Host>>,
+    pub(crate) program: Program,
+    /// What the camera shows in place of its drawn person, and where it writes when it showed what.
+    pub(crate) clip: Option<Clip>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Bedside.
+    #[default]
+    App,
+    /// Chromium with a page of the lab.
+    Browser,
+}
+
+/// Frames for the camera.
+pub(crate) struct Clip {
+    pub(crate) frames: PathBuf,
+    pub(crate) sent: PathBuf,
 }
 
 mod tempdir {
@@ -62,6 +89,7 @@ impl World {
         service: &str,
         camera: &Camera,
         out: &Path,
+        place: Place,
     ) -> Result<Self> {
         let folder = tempdir::Folder::new(name)?;
         for sub in ["home", "run"] {
@@ -80,6 +108,7 @@ impl World {
             service: service.to_owned(),
             log: out.join(format!("{name}.log")),
             folder,
+            place,
         };
         fs::write(&world.log, "")?;
         world.start_screen()?;
@@ -200,8 +229,18 @@ impl World {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let home = self.folder.0.join("home");
         let log = fs::File::options().append(true).open(&self.log)?;
-        let driver = Command::new("WebKitWebDriver")
-            .args([format!("--port={port}"), "--host=127.0.0.1".into()])
+        let mut driver = match self.place.program {
+            Program::App => self.place.command("WebKitWebDriver"),
+            Program::Browser => self.place.command("chromedriver"),
+        };
+        if self.place.program == Program::App {
+            driver.arg("--host=127.0.0.1");
+        }
+        if let Some(clip) = &self.place.clip {
+            driver.env("BEDSIDE_FAKE_CAMERA_CLIP", &clip.frames).env("BEDSIDE_FAKE_CAMERA_SENT", &clip.sent);
+        }
+        let driver = driver
+            .arg(format!("--port={port}"))
             .env("TAURI_WEBVIEW_AUTOMATION", "true")
             .env("DISPLAY", &self.display)
             .env("GDK_BACKEND", "x11")
@@ -222,10 +261,45 @@ impl World {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .context("WebKitWebDriver can't be started")?;
+            .context("the driver can't be started")?;
         self.driver_process = Some(driver);
+        let port = self.place.way_in(port)?;
         self.driver = format!("http://127.0.0.1:{port}");
-        wait_for("the driver", || TcpStream::connect(("127.0.0.1", port)).is_ok())
+        wait_for("the driver", || answers(port).is_ok_and(|answers| answers))
+    }
+
+    /// What a browser is started with: a camera that shows the clip's twin and a microphone that says
+    /// what is next to it, no questions, and nothing that calls home or slows down out of sight.
+    pub(crate) fn browser_arguments(&self) -> Vec<String> {
+        let clip = self.place.clip.as_ref().map_or(Path::new(""), |clip| clip.frames.as_path());
+        vec![
+            "--no-sandbox".into(),
+            "--disable-gpu".into(),
+            "--use-fake-ui-for-media-stream".into(),
+            "--use-fake-device-for-media-stream".into(),
+            format!("--use-file-for-fake-video-capture={}", clip.with_extension("y4m").display()),
+            format!(
+                "--use-file-for-fake-audio-capture={}",
+                clip.with_file_name(format!("speech-{}.wav", self.name)).display()
+            ),
+            "--autoplay-policy=no-user-gesture-required".into(),
+            "--disable-features=WebRtcHideLocalIpsWithMdns,Translate,MediaRouter,CalculateNativeWinOcclusion"
+                .into(),
+            "--disable-background-networking".into(),
+            "--disable-component-update".into(),
+            "--disable-sync".into(),
+            "--disable-quic".into(),
+            "--disable-extensions".into(),
+            "--disable-dev-shm-usage".into(),
+            "--disable-backgrounding-occluded-windows".into(),
+            "--disable-renderer-backgrounding".into(),
+            "--disable-background-timer-throttling".into(),
+            "--no-first-run".into(),
+            "--password-store=basic".into(),
+            "--window-size=1280,800".into(),
+            "--window-position=0,0".into(),
+            format!("--user-data-dir={}", self.folder.0.join("browser").display()),
+        ]
     }
 
     /// From the app's next start on there is no camera.
@@ -278,7 +352,7 @@ impl World {
             "--format=s16le",
             "--rate=48000",
             "--channels=1",
-            "--latency-msec=20",
+            "--latency-msec=100",
         ]);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut output = process.stdout.take().context("parecord gives nothing")?;
@@ -339,6 +413,13 @@ impl Speaking {
         }
         Ok(())
     }
+
+    /// Ends it in the middle of a word.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait().map(drop).context("the voice did not end")
+    }
 }
 
 /// A recording under way.
@@ -361,8 +442,36 @@ impl Recording {
     }
 }
 
+impl Place {
+    /// A program in it.
+    fn command(&self, program: &str) -> Command {
+        #[cfg(target_os = "linux")]
+        if let Some(host) = &self.host {
+            return host.command(program);
+        }
+        Command::new(program)
+    }
+
+    /// A port of this machine that leads to that one there.
+    fn way_in(&self, port: u16) -> Result<u16> {
+        #[cfg(target_os = "linux")]
+        if let Some(host) = &self.host {
+            return host.way_in(port);
+        }
+        Ok(port)
+    }
+}
+
+/// Whether a driver answers at a port: what leads to another machine takes connections before.
+fn answers(port: u16) -> std::io::Result<bool> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    connection.set_read_timeout(Some(Duration::from_secs(2)))?;
+    connection.write_all(b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+    Ok(connection.read(&mut [0; 16])? > 0)
+}
+
 /// Seconds on one clock for all recordings.
-fn clock() -> f64 {
+pub(crate) fn clock() -> f64 {
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     START.elapsed().as_secs_f64()
 }
