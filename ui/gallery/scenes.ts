@@ -281,6 +281,7 @@ export const scenes: Record<string, Scene> = {
     },
   },
   "called-in": { snapshot: { ...patient, screen: "calledIn", visit: talks } },
+  elsewhere: { snapshot: { ...patient, screen: "elsewhere", visit: talks } },
   call: call(talks),
   "call-chat": call({ ...talks, chat }, {}, [chatButton]),
   "call-settings": call(talks, {}, ["[data-do=settings]"]),

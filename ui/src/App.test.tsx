@@ -65,6 +65,7 @@ describe("every screen", () => {
     ["check", { ...snapshot, screen: "check" }],
     ["waiting", { ...snapshot, screen: "waiting", visit: { ...visit, session: waiting } }],
     ["called in", { ...snapshot, screen: "calledIn" }],
+    ["on another device", { ...snapshot, screen: "elsewhere" }],
     ["call", snapshot],
     ["after", ended],
     ["history", { ...snapshot, screen: "history", visit: null, history: { items: [summary] } }],

@@ -13,6 +13,7 @@ import { DoctorRoom } from "./home/DoctorRoom";
 import { Shell } from "./parts/Shell";
 import { SignIn } from "./signin/SignIn";
 import { CalledIn } from "./waiting/CalledIn";
+import { Elsewhere } from "./waiting/Elsewhere";
 import { Check } from "./waiting/Check";
 import { Waiting } from "./waiting/Waiting";
 
@@ -75,6 +76,9 @@ function screen(snapshot: Snapshot) {
       break;
     case "calledIn":
       if (visit) return <CalledIn visit={visit} />;
+      break;
+    case "elsewhere":
+      if (visit) return <Elsewhere />;
       break;
     case "check":
       if (visit)

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bedside_protocol::{
     Attachment, AttachmentId, ChatPage, Clinic, Code, Feedback, FeedbackRequest, HistoryPage, JoinRequest,
-    JoinResponse, LoginRequest, Problem, RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text,
-    Token, TokenPair, User,
+    JoinResponse, LeaveRequest, LoginRequest, Problem, RefreshRequest, RegisterRequest, Session, SessionId,
+    Summary, Text, Token, TokenPair, User,
 };
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
@@ -205,7 +205,12 @@ impl SignedIn {
         self.post(&path(id, "/join"), request).await
     }
 
-    /// One of `admit`, `leave`, `end`, `pause`, `resume`, `cancel`.
+    /// Leaves the waiting room or the call.
+    pub async fn leave(&self, id: SessionId, request: LeaveRequest) -> Result<Session, BackendError> {
+        self.post(&path(id, "/leave"), &request).await
+    }
+
+    /// One of `admit`, `end`, `pause`, `resume`, `cancel`.
     pub async fn act(&self, id: SessionId, action: &'static str) -> Result<Session, BackendError> {
         self.post(&path(id, &format!("/{action}")), &()).await
     }

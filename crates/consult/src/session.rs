@@ -18,7 +18,7 @@
 //! visit from ever getting stuck. A doctor may re-call a patient whose session has ended
 //! ([`Consultation::may_recall`]): that is a new session, linked to the first.
 
-use bedside_protocol::{DeviceCheck, EndReason, Party, SessionStatus};
+use bedside_protocol::{DeviceCheck, DeviceId, EndReason, Party, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long a calling-in waits for the patient (requirements §2.2).
@@ -75,6 +75,10 @@ pub struct Consultation {
     pub patient_joined: bool,
     /// Whether the doctor has entered the call.
     pub doctor_joined: bool,
+    /// Which of the patient's devices has their place in the visit: the last they acted on.
+    pub patient_device: Option<DeviceId>,
+    /// Which of the doctor's has.
+    pub doctor_device: Option<DeviceId>,
     /// When the clock first started.
     pub started_at: Option<Timestamp>,
     /// When it was ended.
@@ -101,8 +105,22 @@ pub enum Input {
     Admit,
     /// An admitted participant enters the call, the first time or again.
     Join(Party),
+    /// A participant takes their place in the visit on one of their devices. One that asks by itself, or
+    /// only rings, takes it from no other.
+    Sit {
+        /// Who.
+        party: Party,
+        /// Where.
+        device: DeviceId,
+        /// They enter the call, and do not only prepare to.
+        enters: bool,
+        /// They pressed something there.
+        on_purpose: bool,
+    },
     /// A participant leaves on purpose.
     Leave(Party),
+    /// The same, on this device: while they are in the call on another, it changes nothing.
+    LeaveOn(Party, DeviceId),
     /// The doctor puts it on hold.
     Pause,
     /// The doctor takes it off hold.
@@ -163,6 +181,8 @@ impl Consultation {
             admitted_at: None,
             patient_joined: false,
             doctor_joined: false,
+            patient_device: None,
+            doctor_device: None,
             started_at: None,
             ended_at: None,
             clock_since: None,
@@ -178,6 +198,10 @@ impl Consultation {
     /// thing twice is not an error: clients repeat themselves when a link breaks.
     pub fn apply(&mut self, input: Input, now: Timestamp, limits: &Limits) -> Result<Vec<Effect>, Refused> {
         use SessionStatus::{InProgress, Paused, Scheduled, Waiting};
+        if let Input::LeaveOn(party, device) = input {
+            let is_elsewhere = self.has_joined(party) && self.device(party).is_some_and(|has| has != device);
+            return if is_elsewhere { Ok(vec![]) } else { self.apply(Input::Leave(party), now, limits) };
+        }
         if self.status.is_final() {
             return match input {
                 Input::Tick | Input::Leave(_) => Ok(vec![]),
@@ -205,6 +229,19 @@ impl Consultation {
             }
             (Input::Admit, InProgress | Paused) => Ok(vec![]),
 
+            (Input::Sit { party, device, enters, on_purpose }, _) => {
+                let joined = self.has_joined(party);
+                let place = match party {
+                    Party::Patient => &mut self.patient_device,
+                    Party::Doctor => &mut self.doctor_device,
+                };
+                let is_free = place.is_none_or(|has| has == device);
+                if is_free || (on_purpose && (enters || !joined)) {
+                    *place = Some(device);
+                }
+                Ok(vec![])
+            }
+
             (Input::Join(_), Scheduled | Waiting) if !self.admitted => Err(Refused::NotAdmitted),
             (Input::Join(party), Scheduled | Waiting | InProgress | Paused) => {
                 match party {
@@ -225,6 +262,7 @@ impl Consultation {
                 self.left_at = Some(now);
                 self.waiting_since = None;
                 self.ready = false;
+                self.patient_device = None;
                 self.take_back();
                 Ok(vec![])
             }
@@ -279,9 +317,25 @@ impl Consultation {
                 | Input::Admit,
                 status,
             ) => Err(Refused::WrongState(status)),
-            (Input::Enter { .. } | Input::Join(_) | Input::Leave(_), status) => {
+            (Input::Enter { .. } | Input::Join(_) | Input::Leave(_) | Input::LeaveOn(..), status) => {
                 Err(Refused::WrongState(status))
             }
+        }
+    }
+
+    /// Whether a side has entered the call and not left it on purpose.
+    pub const fn has_joined(&self, party: Party) -> bool {
+        match party {
+            Party::Patient => self.patient_joined,
+            Party::Doctor => self.doctor_joined,
+        }
+    }
+
+    /// Which of a side's devices has their place in the visit.
+    pub const fn device(&self, party: Party) -> Option<DeviceId> {
+        match party {
+            Party::Patient => self.patient_device,
+            Party::Doctor => self.doctor_device,
         }
     }
 
@@ -584,6 +638,50 @@ mod tests {
         assert_eq!(v.status, SessionStatus::NoShow);
     }
 
+    fn device(number: char) -> DeviceId {
+        format!("00000000-0000-7000-8000-00000000000{number}").parse().unwrap()
+    }
+
+    fn any_device() -> impl Strategy<Value = DeviceId> {
+        prop_oneof![Just('1'), Just('2')].prop_map(device)
+    }
+
+    const fn sit(device: DeviceId, enters: bool, on_purpose: bool) -> Input {
+        Input::Sit { party: Party::Patient, device, enters, on_purpose }
+    }
+
+    #[test]
+    fn the_device_that_joined_last_on_purpose_has_the_call() {
+        let (first, second) = (device('1'), device('2'));
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0), (sit(first, false, true), 0), (Input::Admit, 10)]);
+        run(&mut v, &[(sit(second, false, false), 11)]);
+        assert_eq!(v.patient_device, Some(first), "only one prepares");
+        // Answered on the other device.
+        run(&mut v, &[(sit(second, true, true), 12), (Input::Join(Party::Patient), 12)]);
+        assert_eq!(v.patient_device, Some(second));
+        // Declined on the first: nothing.
+        let before = v.clone();
+        run(&mut v, &[(Input::LeaveOn(Party::Patient, first), 13), (sit(first, true, false), 14)]);
+        run(&mut v, &[(sit(first, false, true), 15)]);
+        assert_eq!(v, before);
+        // Taken back.
+        run(&mut v, &[(sit(first, true, true), 20), (Input::LeaveOn(Party::Patient, second), 21)]);
+        assert_eq!((v.patient_device, v.patient_joined), (Some(first), true));
+        run(&mut v, &[(Input::LeaveOn(Party::Patient, first), 22)]);
+        assert!(!v.patient_joined);
+    }
+
+    #[test]
+    fn a_decline_counts_on_either_device_while_nobody_has_answered() {
+        let (first, second) = (device('1'), device('2'));
+        let mut v = visit();
+        run(&mut v, &[(ENTER, 0), (sit(first, false, true), 0), (Input::Admit, 10)]);
+        run(&mut v, &[(Input::LeaveOn(Party::Patient, second), 12)]);
+        assert!(!v.admitted);
+        assert_eq!(v.patient_device, None, "whoever waits next may be on any");
+    }
+
     fn any_input() -> impl Strategy<Value = Input> {
         let party = prop_oneof![Just(Party::Patient), Just(Party::Doctor)];
         prop_oneof![
@@ -591,6 +689,10 @@ mod tests {
             Just(Input::Admit),
             party.clone().prop_map(Input::Join),
             party.clone().prop_map(Input::Leave),
+            (party.clone(), any_device()).prop_map(|(party, device)| Input::LeaveOn(party, device)),
+            (party.clone(), any_device(), any::<bool>(), any::<bool>()).prop_map(
+                |(party, device, enters, on_purpose)| Input::Sit { party, device, enters, on_purpose }
+            ),
             Just(Input::Pause),
             Just(Input::Resume),
             Just(Input::End),
@@ -617,6 +719,15 @@ mod tests {
                 }
                 if before.status.is_final() {
                     prop_assert_eq!(&v, &before, "a final session never changes");
+                }
+                if let Input::Sit { party, device, on_purpose: false, .. } = input {
+                    let kept = before.device(party).unwrap_or(device);
+                    prop_assert!(outcome.is_err() || v.device(party) == Some(kept), "no app takes a place by itself");
+                }
+                if let Input::LeaveOn(party, device) = input
+                    && before.has_joined(party) && before.device(party).is_some_and(|has| has != device)
+                {
+                    prop_assert_eq!(&v, &before, "leaving where one is not changes nothing");
                 }
                 prop_assert_eq!(v.status.is_final(), v.end_reason.is_some());
                 prop_assert_eq!(v.status.is_final(), v.ended_at.is_some());

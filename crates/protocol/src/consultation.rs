@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AppointmentId, SessionId, Text, Token, User, UserId};
+use crate::{AppointmentId, DeviceId, SessionId, Text, Token, User, UserId};
 
 /// How the two meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
@@ -188,9 +188,27 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub recalled_from: Option<SessionId>,
+    /// Which of the patient's devices is the one in this visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub patient_device: Option<DeviceId>,
+    /// Which of the doctor's is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub doctor_device: Option<DeviceId>,
     /// Who is connected to the session's topic now.
     #[serde(default)]
     pub participants: Vec<Presence>,
+}
+
+impl Session {
+    /// Which of a side's devices is in this visit.
+    pub const fn device(&self, party: Party) -> Option<DeviceId> {
+        match party {
+            Party::Patient => self.patient_device,
+            Party::Doctor => self.doctor_device,
+        }
+    }
 }
 
 /// Whether one participant is reachable.
@@ -274,6 +292,22 @@ pub struct JoinRequest {
     /// The person has not entered, and the clock does not start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prepare: bool,
+    /// On which device; without it, all of one sign-in count as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+    /// The app asks by itself, not at a press of the person's: it takes the visit from no other device.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_itself: bool,
+}
+
+/// `POST /api/v1/consultations/sessions/{id}/leave`. Everything may be left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LeaveRequest {
+    /// From which device; one that is not in the visit leaves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
 }
 
 /// What joining gives. Tokens and relays come only once the participant is admitted.

@@ -68,6 +68,10 @@ id!(
     AttachmentId
 );
 id!(
+    /// One device of a person's, for one run of its app: of several, one has the call.
+    DeviceId
+);
+id!(
     /// One end of a call: a fresh one for every time a participant enters it, so that an answer
     /// to somebody who has since restarted is recognised as stale.
     PeerId

@@ -58,6 +58,8 @@ codes! {
     SessionEnded = "session-ended", 409, "This visit has ended";
     /// The state does not allow it.
     WrongState = "wrong-state", 409, "This is not possible at this point of the visit";
+    /// Another device of the person's has the call.
+    OnAnotherDevice = "on-another-device", 409, "You are in this visit on another device";
     /// Feedback is given once.
     FeedbackGiven = "feedback-given", 409, "Feedback for this visit was given already";
     /// The body is over the limit.

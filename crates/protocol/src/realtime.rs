@@ -50,7 +50,7 @@ pub mod topic {
 #[serde(tag = "type", content = "payload", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServerMessage {
     /// The session changed; always the whole of it.
-    SessionStatus(Session),
+    SessionStatus(Box<Session>),
     /// A participant came or went.
     ParticipantStatus(ParticipantStatus),
     /// A message was stored.

@@ -135,7 +135,7 @@ impl App {
 
     /// Sends the session as it is now to its topic and to both people's notifications.
     pub(crate) async fn announce(&self, row: &SessionRow) -> Result<(), ApiError> {
-        let message = ServerMessage::SessionStatus(self.view(row).await?);
+        let message = ServerMessage::SessionStatus(Box::new(self.view(row).await?));
         self.hub.publish(&topic::session(row.id), &message);
         for user in [row.patient, row.doctor] {
             self.hub.publish_to(user, topic::NOTIFICATIONS, &message);
@@ -189,6 +189,8 @@ impl App {
             expected_wait_minutes: wait,
             ends_by_itself: c.ends_by_itself(&self.config.limits()),
             recalled_from: row.recalled_from,
+            patient_device: c.patient_device,
+            doctor_device: c.doctor_device,
             participants: [Party::Patient, Party::Doctor]
                 .map(|party| Presence {
                     user_id: row.user(party),

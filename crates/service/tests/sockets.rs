@@ -5,7 +5,7 @@ mod common;
 use std::{net::SocketAddr, time::Duration};
 
 use bedside_protocol::{MAX_BODY_BYTES, stomp::Frame, topic};
-use common::{Clinic, clinic};
+use common::{Clinic, Person, clinic, email};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -260,4 +260,49 @@ async fn a_visit_that_both_have_dropped_out_of_fails() {
     };
     assert_eq!(ended["payload"]["status"], "FAILED");
     assert_eq!(ended["payload"]["endReason"], "connection_lost");
+}
+
+/// What joining answers.
+async fn join(clinic: &Clinic, who: &Person, body: Value) -> Value {
+    let (status, joined) = clinic.post(who, "/join", body).await;
+    assert_eq!(status.as_u16(), 200, "{joined}");
+    joined
+}
+
+#[tokio::test]
+async fn only_the_device_that_has_the_call_is_given_media() {
+    let clinic = clinic().await;
+    let other = clinic.service.sign_in(&email("patient")).await;
+    join(&clinic, &clinic.patient, json!({ "ready": true })).await;
+    clinic.post(&clinic.doctor, "/admit", json!({})).await;
+    join(&clinic, &clinic.doctor, json!({})).await;
+
+    let prepared = join(&clinic, &other, json!({ "prepare": true, "byItself": true })).await;
+    assert_eq!((&prepared["admitted"], &prepared["accessToken"]), (&json!(true), &Value::Null));
+    let entered = join(&clinic, &other, json!({})).await;
+    assert!(entered["accessToken"].is_string(), "{entered}");
+    let seat = &entered["session"]["patientDevice"];
+    assert!(seat.is_string());
+
+    // The first comes back by itself, as after a break: it is told where the call is.
+    let back = join(&clinic, &clinic.patient, json!({ "byItself": true })).await;
+    assert_eq!((&back["accessToken"], &back["session"]["patientDevice"]), (&Value::Null, seat));
+    // It leaves: nothing.
+    let (_, left) = clinic.post(&clinic.patient, "/leave", json!({})).await;
+    assert_eq!((&left["status"], &left["patientDevice"]), (&json!("IN_PROGRESS"), seat));
+    assert_eq!(left["revision"], entered["session"]["revision"]);
+
+    // Taken back, at a press.
+    let taken = join(&clinic, &clinic.patient, json!({})).await;
+    assert!(taken["accessToken"].is_string() && taken["session"]["patientDevice"] != *seat);
+
+    // What the other still sends reaches nobody.
+    let mut socket = Socket::signed_in(&clinic, &other.token).await;
+    socket.subscribe(topic::ERRORS).await;
+    let signal = json!({ "type": "SIGNAL", "payload": { "sessionId": clinic.session,
+        "from": "01890a5d-ac96-774b-bcce-b302099a8057", "body": { "kind": "hello", "reply": false } } });
+    let token = entered["accessToken"].as_str().unwrap();
+    socket.send(&send("/app/call.signal", &signal).header("media-token", token)).await;
+    let told: Value = serde_json::from_str(&socket.frame().await.body).unwrap();
+    assert_eq!(told["payload"]["code"], "on-another-device", "{told}");
 }

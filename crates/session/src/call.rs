@@ -14,7 +14,7 @@
 //! to or from any other is stale and ignored. So a restart of either app, however sudden, looks
 //! to the other side like a hello from somebody new, and all starts over with fresh connections.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use bedside_protocol::{Party, PeerId, SessionId, Signal, SignalBody};
 
@@ -27,6 +27,8 @@ const RESTART_AFTER: Duration = Duration::from_millis(500);
 /// How often a hello is repeated while nobody answers.
 const HELLO_EVERY: Duration = Duration::from_secs(2);
 /// Ends that are new to us are met no more often than this: each costs a connection, and a hello is
+/// How many ends that were replaced are remembered: signals are seconds late, not minutes.
+const MOST_REPLACED: usize = 16;
 /// repeated anyway.
 const MEET_EVERY: Duration = Duration::from_secs(1);
 /// ICE restarts before the connection is made from nothing.
@@ -157,6 +159,8 @@ pub struct Call {
     awaiting: Awaiting,
     /// When an end that was new to us was met last.
     met_at: Option<Now>,
+    /// Ends that others took the place of: what of theirs is still on its way brings none of them back.
+    replaced: VecDeque<PeerId>,
     /// When the present negotiation or attempt began.
     since: Now,
     restarts: u32,
@@ -192,6 +196,7 @@ impl Call {
             negotiation: 0,
             awaiting: Awaiting::Nothing,
             met_at: None,
+            replaced: VecDeque::new(),
             since: now,
             restarts: 0,
             next_hello: now + HELLO_EVERY,
@@ -244,7 +249,7 @@ impl Call {
 
     fn on_signal(&mut self, signal: Signal, now: Now) -> Vec<CallAction> {
         let for_us = signal.session_id == self.session && signal.to.is_none_or(|to| to == self.me);
-        if !for_us || signal.from == self.me {
+        if !for_us || signal.from == self.me || self.replaced.contains(&signal.from) {
             return vec![];
         }
         let is_flood = self.met_at.is_some_and(|at| now < at + MEET_EVERY);
@@ -331,7 +336,12 @@ impl Call {
     fn meet(&mut self, other: PeerId, now: Now) -> Vec<CallAction> {
         let knew_another = self.other.is_some();
         self.met_at = Some(now);
-        self.other = Some(other);
+        if let Some(before) = self.other.replace(other).filter(|before| *before != other) {
+            self.replaced.push_back(before);
+            if self.replaced.len() > MOST_REPLACED {
+                self.replaced.pop_front();
+            }
+        }
         self.remote = None;
         self.negotiation = 0;
         self.awaiting = Awaiting::Nothing;

@@ -2,8 +2,8 @@
 //! just loaded is right after one.
 
 use bedside_protocol::{
-    ChatMessage, ClientMessageId, FeedbackRequest, HistoryPage, Party, PresenceStatus, Session, Summary,
-    Text, User,
+    ChatMessage, ClientMessageId, DeviceId, FeedbackRequest, HistoryPage, Party, PresenceStatus, Session,
+    Summary, Text, User,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub past: Option<PastVisit>,
     /// How well the service is reached, while the waiting room looks at it.
     pub connection: Connection,
+    /// Which of the person's devices this one is.
+    pub device: DeviceId,
     /// Camera, microphone, speaker.
     pub devices: Devices,
     /// Something is being asked of the service; the button that did it waits.
@@ -58,6 +60,8 @@ pub enum Screen {
     CalledIn,
     /// In the call.
     Call,
+    /// In the call on another device.
+    Elsewhere,
     /// Summary, then feedback.
     After,
     /// Past visits.

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use bedside_protocol::{
-    ConsultationMode, DeviceCheck, IceServer, JoinRequest, JoinResponse, Party, Presence, PresenceStatus,
-    Session, SessionStatus, Token,
+    ConsultationMode, DeviceCheck, DeviceId, IceServer, JoinRequest, JoinResponse, Party, Presence,
+    PresenceStatus, Session, SessionStatus, Token,
 };
 
 use crate::{
@@ -136,6 +136,8 @@ pub struct Stay {
     /// When the session was as it says.
     session_at: Now,
     party: Party,
+    /// This one of the person's devices.
+    device: DeviceId,
     other_presence: PresenceStatus,
     screen: Screen,
     /// The person wants to be in the call as soon as they may.
@@ -145,6 +147,11 @@ pub struct Stay {
     device_check: Option<DeviceCheck>,
     /// The doctor's calling-in has not been answered by the service yet.
     admits: bool,
+    /// They pressed something since it was last asked for a place: the next asking takes the visit from
+    /// another device. A press is spent by one asking, so that no repetition takes it back.
+    on_purpose: bool,
+    /// Such an asking was not answered yet: on which device they are is not known.
+    is_unsettled: bool,
     /// They left on purpose: an answer that is still under way brings nobody back.
     has_left: bool,
     /// Whether the driver has a call.
@@ -179,10 +186,11 @@ impl Joining {
 impl Stay {
     /// A person goes in: a patient to the waiting room, a doctor by calling in, either one back
     /// into a visit that runs. `entry` differs for every entry of this run; `check` is what the
-    /// devices can do.
+    /// devices can do; `device` is which of the person's this one is.
     pub fn begin(
         session: Session,
         party: Party,
+        device: DeviceId,
         entry: u64,
         check: DeviceCheck,
         now: Now,
@@ -192,12 +200,15 @@ impl Stay {
             session,
             session_at: now,
             party,
+            device,
             other_presence: other.unwrap_or(PresenceStatus::Disconnected),
             screen: Screen::Check,
             wants_call: false,
             ready: false,
             device_check: None,
             admits: false,
+            on_purpose: true,
+            is_unsettled: false,
             has_left: false,
             in_call: false,
             is_gone: false,
@@ -232,6 +243,8 @@ impl Stay {
             StayInput::Ready(_) if self.screen != Screen::Check => vec![],
             StayInput::Join if self.screen != Screen::CalledIn => vec![],
             StayInput::Leave | StayInput::End if self.screen == Screen::After => vec![],
+            // They go on there.
+            StayInput::Leave | StayInput::End if self.screen == Screen::Elsewhere => self.go_home(),
             StayInput::Ready(check) => self.on_ready(check),
             StayInput::Join => self.on_join(),
             StayInput::Leave => self.leave(),
@@ -260,12 +273,12 @@ impl Stay {
     }
 
     fn on_ready(&mut self, check: DeviceCheck) -> Vec<StayAction> {
-        (self.ready, self.device_check) = (true, Some(check));
+        (self.ready, self.device_check, self.on_purpose) = (true, Some(check), true);
         vec![self.show(Screen::Waiting), self.ask_to_join()]
     }
 
     fn on_join(&mut self) -> Vec<StayAction> {
-        self.wants_call = true;
+        (self.wants_call, self.on_purpose) = (true, true);
         let mut actions = vec![self.show(Screen::Call)];
         actions.extend(self.settle_gate());
         actions.push(self.ask_to_join());
@@ -276,11 +289,15 @@ impl Stay {
         self.joins += 1;
         let id = JoinId { entry: self.entry, count: self.joins };
         self.joining = Joining { id: Some(id), under_way: true, ..Joining::default() };
+        let on_purpose = std::mem::take(&mut self.on_purpose);
+        self.is_unsettled |= on_purpose;
         let request = JoinRequest {
             ready: self.ready,
             device_check: self.device_check,
             // While it rings the two connect; the person has not entered yet.
             prepare: !self.wants_call,
+            device: Some(self.device),
+            by_itself: !on_purpose,
         };
         StayAction::AskToJoin { id, admit: self.admits, request }
     }
@@ -294,13 +311,15 @@ impl Stay {
             return vec![]; // Overtaken by a newer one.
         }
         self.joining = Joining { id: Some(id), ..Joining::default() };
-        self.admits = false;
+        (self.admits, self.is_unsettled) = (false, false);
         // What was heard over the realtime link meanwhile may be newer than this answer.
         let is_old = response.session.revision < self.session.revision;
         let admitted = if is_old { self.session.admitted } else { response.admitted };
         let ends = if is_old { self.session.status } else { response.session.status }.is_final();
         let mut actions = vec![];
-        let calls = admitted && !ends && !self.is_written();
+        let newer = if is_old { &self.session } else { &response.session };
+        let is_elsewhere = !ends && self.is_elsewhere_in(newer);
+        let calls = admitted && !ends && !is_elsewhere && !self.is_written();
         match response.access_token.filter(|_| calls) {
             Some(media_token) => {
                 // By the service's own clock: this machine's may be wrong.
@@ -320,14 +339,17 @@ impl Stay {
             None if calls && is_old && !self.in_call => actions.push(self.ask_to_join()),
             None => {}
         }
-        if admitted && !ends {
+        if is_elsewhere {
+            actions.extend(self.go_elsewhere());
+        } else if admitted && !ends {
             let screen = if self.wants_call { Screen::Call } else { Screen::CalledIn };
             actions.push(self.show(screen));
         } else if self.party == Party::Patient && !ends {
             actions.extend(self.wait_on());
         }
         actions.extend(self.on_session(response.session, now));
-        if self.party == Party::Doctor && !self.is_gone && !self.session.admitted && self.is_open() {
+        let waits = self.party == Party::Doctor && !self.is_gone && self.screen != Screen::Elsewhere;
+        if waits && !self.session.admitted && self.is_open() {
             // The patient went before the answer came.
             actions.extend(self.nobody_comes());
         }
@@ -344,6 +366,8 @@ impl Stay {
             return vec![];
         }
         self.joining.under_way = false;
+        // One that was not answered may have been heard: asked again, it will be known.
+        self.is_unsettled &= failure == JoinFailure::Unreachable;
         match failure {
             JoinFailure::Unreachable => {
                 self.joining.again_at = Some(now + ASK_AGAIN);
@@ -398,6 +422,13 @@ impl Stay {
         if self.has_left {
             return vec![];
         }
+        if self.screen == Screen::Elsewhere {
+            let is_over = self.party == Party::Doctor && !admitted;
+            return if is_over { self.go_home() } else { vec![] };
+        }
+        if !self.is_unsettled && self.is_elsewhere_in(&self.session) {
+            return self.go_elsewhere();
+        }
         let asks = !self.in_call && !self.joining.under_way;
         let mut actions = match self.party {
             // The patient went, or did not answer: nobody is coming.
@@ -429,6 +460,22 @@ impl Stay {
         if (before.status == SessionStatus::Paused) != (status == SessionStatus::Paused) {
             actions.extend(self.settle_gate());
         }
+        actions
+    }
+
+    /// Whether they are in the visit on another device: in the call there, or called in by it.
+    fn is_elsewhere_in(&self, session: &Session) -> bool {
+        let runs = matches!(session.status, SessionStatus::InProgress | SessionStatus::Paused);
+        let is_in_call = runs || (self.party == Party::Doctor && session.admitted);
+        is_in_call && session.device(self.party).is_some_and(|device| device != self.device)
+    }
+
+    /// Heard and seen there, not here; and only the one there counts as present.
+    fn go_elsewhere(&mut self) -> Vec<StayAction> {
+        (self.wants_call, self.admits, self.is_unsettled) = (false, false, false);
+        self.joining = Joining::default();
+        let mut actions: Vec<_> = self.close_call().into_iter().collect();
+        actions.extend([StayAction::CloseDevices, StayAction::Unsubscribe, self.show(Screen::Elsewhere)]);
         actions
     }
 

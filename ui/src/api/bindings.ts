@@ -250,6 +250,8 @@ id: string,
  */
 name: string, };
 
+export type DeviceId = string;
+
 export type DeviceKind = "microphone" | "speaker" | "camera";
 
 export type DeviceState = { 
@@ -468,7 +470,7 @@ export type Reach = "unknown" | "good" | "slow" | "lost";
 
 export type Role = "PATIENT" | "DOCTOR" | "CLINIC_ADMIN";
 
-export type Screen = "starting" | "signIn" | "home" | "check" | "waiting" | "calledIn" | "call" | "after" | "history" | "past";
+export type Screen = "starting" | "signIn" | "home" | "check" | "waiting" | "calledIn" | "call" | "elsewhere" | "after" | "history" | "past";
 
 export type SentPicture = { 
 /**
@@ -575,6 +577,14 @@ endsByItself?: string,
  */
 recalledFrom?: SessionId, 
 /**
+ * Which of the patient's devices is the one in this visit.
+ */
+patientDevice?: DeviceId, 
+/**
+ * Which of the doctor's is.
+ */
+doctorDevice?: DeviceId, 
+/**
  * Who is connected to the session's topic now.
  */
 participants: Array<Presence>, };
@@ -624,6 +634,10 @@ past: PastVisit | null,
  * How well the service is reached, while the waiting room looks at it.
  */
 connection: Connection, 
+/**
+ * Which of the person's devices this one is.
+ */
+device: DeviceId, 
 /**
  * Camera, microphone, speaker.
  */

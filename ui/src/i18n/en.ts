@@ -173,6 +173,12 @@ export const en = {
     join: "Join",
     leave: "Not now",
   },
+  elsewhere: {
+    title: "You are in this visit on another device",
+    lead: "Here nobody sees or hears you.",
+    takeBack: "Continue on this device",
+    home: "Back to the start",
+  },
   call: {
     you: "You",
     microphoneOn: "Mute",

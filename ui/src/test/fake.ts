@@ -76,6 +76,7 @@ export const snapshot: Snapshot = {
   history: null,
   past: null,
   connection: { reach: "good", roundTripMs: 24 },
+  device: "this",
   devices: {
     microphone: device,
     speaker: device,

@@ -10,7 +10,7 @@ use bedside_session::{
     snapshot::{Link, Screen, UiCode, UiProblem},
 };
 
-use super::{App, Asking, Event};
+use super::{App, Asking, Event, visit::VisitState};
 use crate::{Command, DeviceKind, account};
 
 impl App {
@@ -53,6 +53,12 @@ impl App {
             Command::History => self.show_history(),
             Command::Enter { session } | Command::Admit { session } => self.open_visit(session).await,
             Command::Ready => self.stay(StayInput::Ready(self.devices.check())).await,
+            // Taken back from another device.
+            Command::Join if self.screen == Screen::Elsewhere => {
+                if let Some(id) = self.visit.as_ref().map(VisitState::id) {
+                    self.open_visit(id).await;
+                }
+            }
             Command::Join => self.stay(StayInput::Join).await,
             Command::Leave => self.stay(StayInput::Leave).await,
             Command::End => self.stay(StayInput::End).await,
@@ -256,7 +262,7 @@ impl App {
                     self.chime();
                 }
                 match self.sessions.iter_mut().find(|known| known.session_id == session.session_id) {
-                    Some(known) if session.revision >= known.revision => known.clone_from(&session),
+                    Some(known) if session.revision >= known.revision => known.clone_from(&*session),
                     Some(_) => {}
                     None => {
                         // Asked back after a visit: nobody looks for that by themselves.
@@ -272,7 +278,7 @@ impl App {
                 {
                     self.refresh_sessions();
                 }
-                self.stay(StayInput::Session(Box::new(session))).await;
+                self.stay(StayInput::Session(session)).await;
             }
             ServerMessage::ParticipantStatus(status) => {
                 let (id, presence) = (status.session_id, status.presence);
@@ -292,7 +298,7 @@ impl App {
                 tracing::info!(code = refusal.problem.code.as_str(), "the service refused a message");
                 if let Some(id) = refusal.client_message_id {
                     self.on_chat_refused(id, &refusal.problem);
-                } else if refusal.problem.code == Code::MediaTokenInvalid {
+                } else if matches!(refusal.problem.code, Code::MediaTokenInvalid | Code::OnAnotherDevice) {
                     self.stay(StayInput::PassRefused).await;
                 }
             }

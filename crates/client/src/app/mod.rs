@@ -17,7 +17,8 @@ use std::{
 use bedside_backends::{BackendError, Realtime, RealtimeEvent, SignedIn};
 use bedside_devices::Sound;
 use bedside_protocol::{
-    ChatPage, FeedbackRequest, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId, Summary, User,
+    ChatPage, DeviceId, FeedbackRequest, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId,
+    Summary, User,
 };
 use bedside_session::{
     Backoff, ChatLog, JoinId, Snapshot,
@@ -107,6 +108,9 @@ pub(crate) struct App {
     events: mpsc::Sender<(Option<Account>, Event)>,
     event_queue: Option<mpsc::Receiver<(Option<Account>, Event)>>,
     account: Account,
+    /// Which of the person's devices this one is, for as long as it runs: a visit is entered again only at a
+    /// press, and two windows on one machine are two.
+    device: DeviceId,
     /// Ends what goes on being asked for this person.
     signed_out: CancellationToken,
     /// Ends the telling that they have left a visit.
@@ -169,9 +173,11 @@ impl App {
         .expect("a thread for the camera");
         let service = config.service.clone().or(settings.service.clone()).unwrap_or_default();
         let devices = DevicesState::new(&settings);
-        let (snapshots, receiver) = watch::channel(view::first(&service));
+        let device = DeviceId::generate();
+        let (snapshots, receiver) = watch::channel(view::first(&service, device));
         let app = Self {
             vault: Vault::open(&config.folder),
+            device,
             settings,
             service,
             snapshots,

@@ -1,5 +1,6 @@
 //! The snapshot: what the screens are made of.
 
+use bedside_protocol::DeviceId;
 use bedside_session::{
     Snapshot,
     snapshot::{Chat, Connection, Devices, Link, PendingMessage, Screen, Visit},
@@ -8,7 +9,7 @@ use bedside_session::{
 use super::{App, past::Past, visit::VisitState};
 
 /// Before anything is known.
-pub(super) fn first(service: &str) -> Snapshot {
+pub(super) fn first(service: &str, device: DeviceId) -> Snapshot {
     Snapshot {
         service: service.to_owned(),
         clinic: None,
@@ -20,6 +21,7 @@ pub(super) fn first(service: &str) -> Snapshot {
         history: None,
         past: None,
         connection: Connection::default(),
+        device,
         devices: Devices::default(),
         busy: false,
         problem: None,
@@ -40,6 +42,7 @@ impl App {
             history: self.history.clone(),
             past: self.past.as_ref().map(Past::view),
             connection: self.reach.view(),
+            device: self.device,
             devices: self.devices.snapshot(&self.audio.shared),
             busy: self.busy,
             problem: self.problem.clone(),

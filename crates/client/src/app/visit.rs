@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use bedside_backends::{BackendError, SignedIn};
 use bedside_protocol::{
-    ClientMessage, Code, FeedbackRequest, IceServer, JoinResponse, Party, PeerId, Session, SessionId,
-    SessionStatus, Signal, Summary, app, topic,
+    ClientMessage, Code, FeedbackRequest, IceServer, JoinResponse, LeaveRequest, Party, PeerId, Session,
+    SessionId, SessionStatus, Signal, Summary, app, topic,
 };
 use bedside_rtc::PeerConfig;
 use bedside_session::{
@@ -69,7 +69,8 @@ impl App {
         self.entries += 1;
         let mode = session.consultation_mode;
         let check = self.devices.check();
-        let (stay, actions) = Stay::begin(session, self.party(), self.entries, check, self.now());
+        let (stay, actions) =
+            Stay::begin(session, self.party(), self.device, self.entries, check, self.now());
         self.visit = Some(VisitState {
             stay,
             chat: self.unsent.remove(&id).unwrap_or_else(|| ChatLog::new(id, me)),
@@ -222,9 +223,10 @@ impl App {
         if let Some(before) = self.leaving.insert(id, leaving.clone()) {
             before.cancel();
         }
+        let device = self.device;
         self.insist_until(
             leaving,
-            move |api| async move { api.act(id, "leave").await },
+            move |api| async move { api.leave(id, LeaveRequest { device: Some(device) }).await },
             |left| match left {
                 Ok(session) => Event::Left(session),
                 Err(error) => Event::Session(Err(error)),

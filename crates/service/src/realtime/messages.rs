@@ -7,7 +7,7 @@ use bedside_protocol::{
 };
 use jiff::Timestamp;
 
-use crate::{App, error::ApiError};
+use crate::{App, error::ApiError, store::MediaToken};
 
 /// Handles a SEND to a known destination; a refusal goes to the sender's error queue.
 /// `Err` is for what a correct client never sends: it ends the connection.
@@ -118,8 +118,11 @@ async fn call_signal(app: &App, user: &User, signal: Signal, token: Option<&str>
         return Err(Code::NotAdmitted.into());
     }
     let token = Token::new(token.ok_or(Code::MediaTokenInvalid)?);
-    if !app.store.media_token_is_valid(&token, row.id, user.id, Timestamp::now()).await? {
-        return Err(Code::MediaTokenInvalid.into());
+    let token = app.store.media_token(&token, row.id, user.id, Timestamp::now()).await?;
+    let MediaToken { device } = token.ok_or(Code::MediaTokenInvalid)?;
+    // Two devices of one person would displace one another without end.
+    if row.consultation.device(party).is_some_and(|has| Some(has) != device) {
+        return Err(Code::OnAnotherDevice.into());
     }
     tracing::debug!(session = %row.id, kind = signal.body.name(), "signal");
     // Nobody there to hear it: the other end says hello when it comes, and all starts over.

@@ -4,12 +4,13 @@ use axum::{extract::State, http::StatusCode};
 use bedside_consult::{Input, billing, feedback};
 use bedside_protocol::{
     AppointmentId, Code, CreateAppointmentRequest, CreateSessionRequest, Feedback, FeedbackRequest,
-    HistoryPage, JoinRequest, JoinResponse, Party, Problem, Role, Session, SessionId, Summary, User,
+    HistoryPage, JoinRequest, JoinResponse, LeaveRequest, Party, Problem, Role, Session, SessionId, Summary,
+    User,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Caller;
+use super::{Caller, CallerOn};
 use crate::{
     App, accounts,
     app::Shared,
@@ -116,14 +117,15 @@ pub(super) async fn get_session(
 }
 
 /// Enters: a patient the waiting room, then, once called in, either one the call. Only the
-/// admitted are given a media token and relays. Joining again is how a client comes back.
+/// admitted are given a media token and relays, on the device that has their place in the visit.
+/// Joining again is how a client comes back.
 #[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/join", security(("bearer" = [])),
     params(("id" = SessionId, Path)), request_body = JoinRequest,
     responses((status = 200, body = JoinResponse), (status = 403, body = Problem, description = "not-a-participant"),
     (status = 409, body = Problem, description = "session-ended")))]
 pub(super) async fn join(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    CallerOn { user, sign_in }: CallerOn,
     Path(id): Path<SessionId>,
     OptionalJson(request): OptionalJson<JoinRequest>,
 ) -> Result<Json<JoinResponse>, ApiError> {
@@ -134,7 +136,17 @@ pub(super) async fn join(
     } else if row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
     }
-    if let Some(change) = app.hub.joined(id, user.id) {
+    let device = request.device.unwrap_or(sign_in);
+    let sits_on = row.consultation.device(party);
+    let (enters, on_purpose) = (!request.prepare, !request.by_itself);
+    row = app.apply(id, Input::Sit { party, device, enters, on_purpose }, Some(user.id)).await?;
+    let is_here = row.consultation.device(party) == Some(device);
+    if is_here && sits_on.is_some_and(|before| before != device) {
+        app.store.audit(Some(user.id), "session.taken-over", Some(id)).await?;
+    }
+    if (is_here || !row.consultation.has_joined(party))
+        && let Some(change) = app.hub.joined(id, user.id)
+    {
         app.tell_presence(&row, change);
     }
     let admitted = row.consultation.may_join(party);
@@ -148,13 +160,13 @@ pub(super) async fn join(
         token_expires_at: None,
         session: app.view(&row).await?,
     };
-    if admitted {
-        if !request.prepare {
+    if admitted && is_here {
+        if enters {
             row = app.apply(id, Input::Join(party), Some(user.id)).await?;
         }
         let until = Timestamp::now() + MEDIA_TOKEN_LASTS;
         let token = accounts::random_token();
-        app.store.add_media_token(&token, id, user.id, until).await?;
+        app.store.add_media_token(&token, id, user.id, device, until).await?;
         let action = if request.prepare { "session.prepared" } else { "session.joined" };
         app.store.audit(Some(user.id), action, Some(id)).await?;
         response.access_token = Some(token);
@@ -210,18 +222,22 @@ doctor_route!(
 
 /// Leaves: a patient the waiting room or the call, a doctor the call. Both may come back.
 #[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/leave", security(("bearer" = [])),
-    params(("id" = SessionId, Path)), responses((status = 200, body = Session),
+    params(("id" = SessionId, Path)), request_body = LeaveRequest, responses((status = 200, body = Session),
     (status = 403, body = Problem, description = "not-a-participant")))]
 pub(super) async fn leave(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    CallerOn { user, sign_in }: CallerOn,
     Path(id): Path<SessionId>,
+    OptionalJson(request): OptionalJson<Option<LeaveRequest>>,
 ) -> Result<Json<Session>, ApiError> {
     let (row, party) = app.session_of(id, &user).await?;
-    if let Some(change) = app.hub.left(id, user.id) {
+    let device = request.unwrap_or_default().device.unwrap_or(sign_in);
+    let is_elsewhere =
+        row.consultation.has_joined(party) && row.consultation.device(party).is_some_and(|has| has != device);
+    if !is_elsewhere && let Some(change) = app.hub.left(id, user.id) {
         app.tell_presence(&row, change);
     }
-    let row = app.apply(id, Input::Leave(party), Some(user.id)).await?;
+    let row = app.apply(id, Input::LeaveOn(party, device), Some(user.id)).await?;
     app.view(&row).await.map(Json)
 }
 

@@ -14,7 +14,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use bedside_protocol::{Code, Role, Token, User};
+use bedside_protocol::{Code, DeviceId, Role, Token, User};
 use jiff::Timestamp;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use utoipa::{
@@ -23,7 +23,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::Shared, error::ApiError, realtime};
+use crate::{App, app::Shared, error::ApiError, realtime, store::Grant};
 
 /// Largest JSON body: the longest message in its escapes fits several times.
 const MAX_JSON_BYTES: usize = 64 * 1024;
@@ -135,9 +135,28 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::NotSignedIn)?;
-        let grant = app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?;
-        Ok(Self(grant.user))
+        grant(parts, app).await.map(|grant| Self(grant.user))
     }
+}
+
+/// The signed-in caller, and the sign-in, which stands for the device where a client names none.
+pub(crate) struct CallerOn {
+    pub(crate) user: User,
+    pub(crate) sign_in: DeviceId,
+}
+
+impl FromRequestParts<Shared> for CallerOn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        let grant = grant(parts, app).await?;
+        let sign_in = grant.family.parse().map_err(|_| ApiError::from(Code::Internal))?;
+        Ok(Self { user: grant.user, sign_in })
+    }
+}
+
+async fn grant(parts: &Parts, app: &App) -> Result<Grant, ApiError> {
+    let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::NotSignedIn)?;
+    Ok(app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?)
 }

@@ -16,7 +16,7 @@ use sqlx::sqlite::{
 pub use accounts::Account;
 pub use chat::{NewMessage, StoredAttachment};
 pub use sessions::SessionRow;
-pub use tokens::{Grant, NewTokens, Refreshed};
+pub use tokens::{Grant, MediaToken, NewTokens, Refreshed};
 
 /// Something in the store that can't be read or written. Never the caller's fault.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use bedside_consult::{Consultation, Effect, Input, Refused, session::Limits};
 use bedside_protocol::{
-    AppointmentId, ConsultationMode, CreateAppointmentRequest, Party, Role, SessionId, UserId,
+    AppointmentId, ConsultationMode, CreateAppointmentRequest, DeviceId, Party, Role, SessionId, UserId,
 };
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -61,6 +61,9 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
     };
     let text = |name: &str| -> Result<String, StoreError> { Ok(row.try_get(name)?) };
     let flag = |name: &str| -> Result<bool, StoreError> { Ok(row.try_get::<i64, _>(name)? != 0) };
+    let device = |name: &str| -> Result<Option<DeviceId>, StoreError> {
+        row.try_get::<Option<String>, _>(name)?.map(|text| id(&text)).transpose()
+    };
     let minutes: i64 = row.try_get("scheduled_minutes")?;
     let device_check: Option<String> = row.try_get("device_check")?;
     Ok(SessionRow {
@@ -97,6 +100,8 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
             admitted_at: at("admitted_at")?,
             patient_joined: flag("patient_joined")?,
             doctor_joined: flag("doctor_joined")?,
+            patient_device: device("patient_device")?,
+            doctor_device: device("doctor_device")?,
             started_at: at("started_at")?,
             ended_at: at("ended_at")?,
             clock_since: at("clock_since")?,
@@ -356,7 +361,8 @@ impl Store {
         let done = sqlx::query(
             "UPDATE consultation_sessions SET status = ?, end_reason = ?, waiting_since = ?, ready = ?,
              device_check = ?, admitted = ?, patient_joined = ?, doctor_joined = ?, started_at = ?, ended_at = ?,
-             clock_since = ?, clock_before_ms = ?, left_at = ?, admitted_at = ?, version = version + 1 WHERE id = ? AND version = ?",
+             clock_since = ?, clock_before_ms = ?, left_at = ?, admitted_at = ?, patient_device = ?, doctor_device = ?,
+             version = version + 1 WHERE id = ? AND version = ?",
         )
         .bind(word(&c.status)?)
         .bind(c.end_reason.as_ref().map(word).transpose()?)
@@ -376,6 +382,8 @@ impl Store {
         .bind(c.clock_before.as_millis() as i64)
         .bind(c.left_at.map(millis))
         .bind(c.admitted_at.map(millis))
+        .bind(c.patient_device.map(|device| device.to_string()))
+        .bind(c.doctor_device.map(|device| device.to_string()))
         .bind(row.id.to_string())
         .bind(row.version)
         .execute(&self.pool)

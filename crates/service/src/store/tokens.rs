@@ -1,6 +1,6 @@
 //! Login and media tokens. Only their SHA-256 is stored.
 
-use bedside_protocol::{SessionId, Token, User, UserId};
+use bedside_protocol::{DeviceId, SessionId, Token, User, UserId};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -13,6 +13,13 @@ pub struct Grant {
     pub user: User,
     /// The sign-in that the token belongs to.
     pub family: String,
+}
+
+/// A media token that counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MediaToken {
+    /// The device that it was given to.
+    pub device: Option<DeviceId>,
 }
 
 /// What came of using a refresh token.
@@ -219,29 +226,33 @@ impl Store {
         token: &Token,
         session: SessionId,
         user: UserId,
+        device: DeviceId,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO media_tokens (hash, session_id, user_id, expires_at) VALUES (?, ?, ?, ?)")
-            .bind(hash(token))
-            .bind(session.to_string())
-            .bind(user.to_string())
-            .bind(millis(expires_at))
-            .execute(&self.pool)
-            .await?;
+        sqlx::query(
+            "INSERT INTO media_tokens (hash, session_id, user_id, device, expires_at) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(hash(token))
+        .bind(session.to_string())
+        .bind(user.to_string())
+        .bind(device.to_string())
+        .bind(millis(expires_at))
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
-    /// Whether a media token is for this session and person and has not ended. Whether they are
-    /// still admitted is the session's to say.
-    pub async fn media_token_is_valid(
+    /// The device that a media token was given to, if it is for this session and person and has not
+    /// ended. Whether they are still admitted, and on that device, is the session's to say.
+    pub async fn media_token(
         &self,
         token: &Token,
         session: SessionId,
         user: UserId,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let found: Option<(i64,)> = sqlx::query_as(
-            "SELECT 1 FROM media_tokens WHERE hash = ? AND session_id = ? AND user_id = ? AND expires_at > ?",
+    ) -> Result<Option<MediaToken>, StoreError> {
+        let found: Option<(Option<String>,)> = sqlx::query_as(
+            "SELECT device FROM media_tokens WHERE hash = ? AND session_id = ? AND user_id = ? AND expires_at > ?",
         )
         .bind(hash(token))
         .bind(session.to_string())
@@ -249,7 +260,9 @@ impl Store {
         .bind(millis(now))
         .fetch_optional(&self.pool)
         .await?;
-        Ok(found.is_some())
+        let Some((device,)) = found else { return Ok(None) };
+        let device = device.map(|text| text.parse().map_err(|_| StoreError::Unreadable("device")));
+        Ok(Some(MediaToken { device: device.transpose()? }))
     }
 }
 

@@ -15,6 +15,15 @@ fn person(role: Role) -> User {
     User { id: UserId::generate(), role, name: Text::new("Anyone"), specialization: None }
 }
 
+/// The doctor's device, the patient's, and the patient's other one.
+fn devices() -> [DeviceId; 3] {
+    ['1', '2', '3'].map(|n| format!("00000000-0000-7000-8000-00000000000{n}").parse().unwrap())
+}
+
+fn device() -> DeviceId {
+    devices()[1]
+}
+
 fn ms(now: Now) -> SignedDuration {
     SignedDuration::try_from(now).unwrap()
 }
@@ -51,6 +60,8 @@ impl Service {
             expected_wait_minutes: None,
             ends_by_itself: None,
             recalled_from: None,
+            patient_device: None,
+            doctor_device: None,
             participants: vec![],
         };
         let consultation = Consultation::scheduled(START, SignedDuration::from_mins(15));
@@ -78,6 +89,8 @@ impl Service {
             actual_start_time: c.started_at,
             elapsed_seconds: u64::try_from(c.elapsed(at).as_secs()).unwrap(),
             ends_by_itself: c.ends_by_itself(&Limits::default()),
+            patient_device: c.patient_device,
+            doctor_device: c.doctor_device,
             revision: self.history.len() as u64,
             as_of: at,
             ..self.template.clone()
@@ -102,11 +115,16 @@ impl Service {
         if party == Party::Patient {
             self.apply(Input::Enter { ready: request.ready, device_check: request.device_check }, now);
         }
+        let device = request.device.expect("this client says on which device");
+        let (enters, on_purpose) = (!request.prepare, !request.by_itself);
+        self.apply(Input::Sit { party, device, enters, on_purpose }, now);
+        let is_here = self.consultation.device(party) == Some(device);
         let admitted = self.consultation.may_join(party);
-        if admitted && !request.prepare {
+        if admitted && is_here && enters {
             self.apply(Input::Join(party), now);
         }
-        Ok(self.answer(self.latest(), admitted, START + ms(now)))
+        let answer = self.answer(self.latest(), admitted, START + ms(now));
+        Ok(JoinResponse { access_token: answer.access_token.filter(|_| is_here), ..answer })
     }
 
     fn answer(&self, session: Session, admitted: bool, at: Timestamp) -> JoinResponse {
@@ -251,7 +269,7 @@ proptest! {
         if is_doctor {
             service.apply(Input::Enter { ready: true, device_check: None }, now);
         }
-        let (mut stay, actions) = Stay::begin(service.latest(), party, 1, CHECK, now);
+        let (mut stay, actions) = Stay::begin(service.latest(), party, device(), 1, CHECK, now);
         let mut driver = Driver { agreed: is_doctor, ..Driver::default() };
         driver.follow(&stay, &actions)?;
         for step in steps {
@@ -300,10 +318,10 @@ proptest! {
 /// Both, the service, and the wires between them.
 struct World {
     service: Service,
-    ends: [Option<(Stay, Driver)>; 2],
+    ends: [Option<(Stay, Driver)>; 3],
     now: Now,
     entries: u64,
-    link_up: [bool; 2],
+    link_up: [bool; 3],
     /// (when it arrives, at which end, of which entry, what)
     wire: Vec<(Now, usize, u64, StayInput)>,
     /// (when it arrives, from which end, of which entry, what)
@@ -318,17 +336,18 @@ enum Ask {
     End,
 }
 
-const PARTIES: [Party; 2] = [Party::Doctor, Party::Patient];
+/// The ends: a doctor's, a patient's, and the same patient's on another device.
+const PARTIES: [Party; 3] = [Party::Doctor, Party::Patient, Party::Patient];
 const STEP: Duration = Duration::from_millis(50);
 
 impl World {
     fn new(mode: ConsultationMode) -> Self {
         Self {
             service: Service::new(mode),
-            ends: [None, None],
+            ends: [None, None, None],
             now: Duration::ZERO,
             entries: 0,
-            link_up: [true, true],
+            link_up: [true; 3],
             wire: vec![],
             asked: vec![],
         }
@@ -341,7 +360,8 @@ impl World {
         self.entries += 1;
         // A leaving of before is no longer told.
         self.asked.retain(|(_, end, _, ask)| *end != at || !matches!(ask, Ask::Leave));
-        let (stay, actions) = Stay::begin(self.service.latest(), PARTIES[at], self.entries, CHECK, self.now);
+        let (stay, actions) =
+            Stay::begin(self.service.latest(), PARTIES[at], devices()[at], self.entries, CHECK, self.now);
         let agreed = at == 0 || stay.runs();
         self.ends[at] = Some((stay, Driver { agreed, ..Driver::default() }));
         self.follow(at, &actions)
@@ -402,7 +422,7 @@ impl World {
                 }
                 Ask::Session => Some(StayInput::Session(Box::new(self.service.latest()))),
                 Ask::Leave => {
-                    changed |= self.service.apply(Input::Leave(PARTIES[at]), now);
+                    changed |= self.service.apply(Input::LeaveOn(PARTIES[at], devices()[at]), now);
                     None
                 }
                 Ask::End => {
@@ -422,7 +442,7 @@ impl World {
             }
         }
         if changed {
-            for at in 0..2 {
+            for at in 0..PARTIES.len() {
                 if self.link_up[at] {
                     let told = StayInput::Session(Box::new(self.service.latest()));
                     self.wire.push((now + delay(), at, 0, told));
@@ -442,7 +462,7 @@ impl World {
                 self.asked.push((now, at, entry, Ask::Leave));
             }
         }
-        for at in 0..2 {
+        for at in 0..PARTIES.len() {
             self.input(at, StayInput::Tick)?;
         }
         Ok(())
@@ -450,8 +470,8 @@ impl World {
 
     /// Everything works for a while, and people press what they see.
     fn calm(&mut self) -> Result<(), TestCaseError> {
-        self.link_up = [true, true];
-        for at in 0..2 {
+        self.link_up = [true; 3];
+        for at in 0..PARTIES.len() {
             self.input(at, StayInput::LinkUp)?;
         }
         for _ in 0..800 {
@@ -570,7 +590,7 @@ proptest! {
 fn called_in(mode: ConsultationMode) -> (Service, Stay, Vec<StayAction>) {
     let mut service = Service::new(mode);
     let now = Duration::ZERO;
-    let (mut stay, mut actions) = Stay::begin(service.latest(), Party::Patient, 1, CHECK, now);
+    let (mut stay, mut actions) = Stay::begin(service.latest(), Party::Patient, device(), 1, CHECK, now);
     if mode != ConsultationMode::Chat {
         actions = stay.handle(StayInput::Ready(CHECK), now);
     }
@@ -614,7 +634,7 @@ fn it_connects_while_it_rings_and_shows_nobody_before_join() {
 fn an_answer_of_before_the_calling_in_is_asked_again() {
     let mut service = Service::new(ConsultationMode::Video);
     let now = Duration::ZERO;
-    let (mut stay, _) = Stay::begin(service.latest(), Party::Patient, 1, CHECK, now);
+    let (mut stay, _) = Stay::begin(service.latest(), Party::Patient, device(), 1, CHECK, now);
     let [(id, request)] = asks(&stay.handle(StayInput::Ready(CHECK), now)).try_into().unwrap();
     let waiting = service.join(Party::Patient, false, &request, now).unwrap();
     service.apply(Input::Admit, now);
@@ -631,7 +651,7 @@ fn who_has_left_is_not_brought_back_by_a_late_answer() {
     service.apply(Input::Enter { ready: true, device_check: None }, now);
     service.apply(Input::Admit, now);
     service.apply(Input::Join(Party::Patient), now);
-    let (mut stay, actions) = Stay::begin(service.latest(), Party::Patient, 1, CHECK, now);
+    let (mut stay, actions) = Stay::begin(service.latest(), Party::Patient, device(), 1, CHECK, now);
     let [(id, request)] = asks(&actions).try_into().unwrap();
     assert!(stay.handle(StayInput::Leave, now).contains(&StayAction::Show(Screen::After)));
     let answer = service.join(Party::Patient, false, &request, now).unwrap();
@@ -645,7 +665,7 @@ fn a_calling_in_that_was_refused_half_way_rings_for_nobody() {
     let mut service = Service::new(ConsultationMode::Video);
     let now = Duration::ZERO;
     service.apply(Input::Enter { ready: true, device_check: None }, now);
-    let (mut stay, actions) = Stay::begin(service.latest(), Party::Doctor, 1, CHECK, now);
+    let (mut stay, actions) = Stay::begin(service.latest(), Party::Doctor, device(), 1, CHECK, now);
     let [(id, _)] = asks(&actions).try_into().unwrap();
     let actions = stay.handle(StayInput::JoinFailed(id, JoinFailure::Refused(problem())), now);
     assert_eq!(actions.first(), Some(&StayAction::TellOfLeaving), "the admission may have been heard");
@@ -691,7 +711,7 @@ fn a_doctor_is_told_when_nobody_comes() {
         let mut service = Service::new(ConsultationMode::Video);
         let now = Duration::ZERO;
         service.apply(Input::Enter { ready: true, device_check: None }, now);
-        let (mut stay, actions) = Stay::begin(service.latest(), Party::Doctor, 1, CHECK, now);
+        let (mut stay, actions) = Stay::begin(service.latest(), Party::Doctor, device(), 1, CHECK, now);
         let [(id, request)] = asks(&actions).try_into().unwrap();
         let answer = service.join(Party::Doctor, true, &request, now).unwrap();
         stay.handle(StayInput::Joined(id, Box::new(answer)), now);
@@ -713,4 +733,62 @@ fn both_are_told_five_minutes_before_the_visit_ends_by_itself() {
     assert_eq!((at(40 * 60), at(44 * 60), at(44 * 60 + 1)), (Some(5), Some(1), Some(1)));
     assert_eq!(at(46 * 60), Some(0));
     assert_eq!(stay.elapsed_seconds(Duration::from_secs(90)), 90);
+}
+
+/// A doctor, and a patient on two devices, both of which ring.
+fn ringing_on_two() -> World {
+    let mut world = World::new(ConsultationMode::Video);
+    for at in [1, 2] {
+        world.enter(at).unwrap();
+        world.input(at, StayInput::Ready(CHECK)).unwrap();
+        world.calm().unwrap();
+    }
+    world.enter(0).unwrap();
+    world.calm().unwrap();
+    assert_eq!([1, 2].map(|at| world.screen(at)), [Some(Screen::CalledIn); 2]);
+    let calls = [1, 2].map(|at| world.ends[at].as_ref().unwrap().1.call);
+    assert_eq!(calls, [false, true], "one of them prepares: the last that was pressed on");
+    world
+}
+
+fn rings(world: &World, at: usize) -> usize {
+    world.ends[at].as_ref().unwrap().1.rings
+}
+
+#[test]
+fn answered_on_one_device_the_other_stops_ringing() {
+    let mut world = ringing_on_two();
+    world.input(1, StayInput::Join).unwrap();
+    world.calm().unwrap();
+    assert_eq!([1, 2].map(|at| world.screen(at)), [Some(Screen::Call), Some(Screen::Elsewhere)]);
+    let before = rings(&world, 2);
+    world.calm().unwrap();
+    assert_eq!(rings(&world, 2), before);
+    // Going away there changes nothing here.
+    world.input(2, StayInput::Leave).unwrap();
+    world.calm().unwrap();
+    assert!(world.screen(2).is_none());
+    assert!(world.service.consultation.patient_joined && world.ends[1].as_ref().unwrap().1.call);
+}
+
+#[test]
+fn the_call_goes_where_it_was_last_taken_and_stays_there() {
+    let mut world = ringing_on_two();
+    world.input(1, StayInput::Join).unwrap();
+    world.calm().unwrap();
+    // "Take it back", on the other: its app enters anew.
+    world.ends[2] = None;
+    world.enter(2).unwrap();
+    world.calm().unwrap();
+    assert_eq!([1, 2].map(|at| world.screen(at)), [Some(Screen::Elsewhere), Some(Screen::Call)]);
+    let calls = [1, 2].map(|at| world.ends[at].as_ref().unwrap().1.call);
+    assert_eq!(calls, [false, true]);
+    // Whatever links do from then on, nobody takes it back without a press.
+    let changes = world.service.history.len();
+    for at in [1, 2, 1] {
+        world.input(at, StayInput::LinkUp).unwrap();
+        world.calm().unwrap();
+        assert_eq!([1, 2].map(|at| world.screen(at)), [Some(Screen::Elsewhere), Some(Screen::Call)]);
+    }
+    assert_eq!(world.service.history.len(), changes);
 }
