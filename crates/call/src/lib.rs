@@ -11,6 +11,7 @@
 
 mod freezes;
 mod key_frames;
+mod lip_sync;
 mod local_audio;
 mod local_video;
 mod remote_audio;
@@ -19,6 +20,7 @@ mod share;
 
 pub use freezes::FreezeMeter;
 pub use key_frames::KeyFrameThrottle;
+pub use lip_sync::LipSync;
 pub use local_audio::{EncodedAudio, LocalAudio};
 pub use local_video::{EncodedVideo, LocalVideo, SentVideo};
 pub use remote_audio::RemoteAudio;

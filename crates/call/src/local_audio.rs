@@ -12,11 +12,16 @@ use bedside_media::{
 /// that stands still for less gives all that it had afterwards.
 const CHANGED: Duration = Duration::from_secs(1);
 
+/// How long a packet's samples last.
+const PACKET_LASTS: Duration = Duration::from_micros(PACKET_SAMPLES as u64 * 1_000_000 / SAMPLE_RATE as u64);
+
 /// A packet of Opus.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EncodedAudio {
     /// RTP timestamp of its first sample, 48 kHz.
     pub timestamp: u32,
+    /// When that was captured.
+    pub captured: Instant,
     /// The payload.
     pub data: Vec<u8>,
 }
@@ -50,7 +55,7 @@ impl LocalAudio {
         self.encoder.set_loss(loss)
     }
 
-    /// Takes 10 ms captured at `now`; gives a packet with every second.
+    /// Takes 10 ms, the last of it captured at `now`; gives a packet with every second.
     pub fn capture(&mut self, frame: &AudioFrame, now: Instant) -> Result<Option<EncodedAudio>, MediaError> {
         self.follow(now);
         self.pcm.extend_from_slice(frame);
@@ -59,8 +64,9 @@ impl LocalAudio {
         }
         let timestamp = self.first.wrapping_add(self.samples as u32);
         self.samples += PACKET_SAMPLES as u64;
-        let encoded =
-            self.encoder.encode(&self.pcm).map(|data| EncodedAudio { timestamp, data: data.to_vec() });
+        let captured = now.checked_sub(PACKET_LASTS).unwrap_or(now);
+        let encoded = self.encoder.encode(&self.pcm);
+        let encoded = encoded.map(|data| EncodedAudio { timestamp, captured, data: data.to_vec() });
         self.pcm.clear();
         encoded.map(Some)
     }

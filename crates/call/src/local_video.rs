@@ -21,6 +21,8 @@ const LEAST_CORRECTION: u64 = 20;
 pub struct EncodedVideo {
     /// RTP timestamp of its capture, 90 kHz.
     pub timestamp: u32,
+    /// When that was.
+    pub captured: Instant,
     /// The bitstream.
     pub data: Vec<u8>,
     /// Whether it needs none before it.
@@ -138,7 +140,7 @@ impl LocalVideo {
             self.key_frames.made(at);
         }
         let timestamp = self.first.wrapping_add(pts as u32);
-        Ok(Some(EncodedVideo { timestamp, data: encoded.data.to_vec(), is_key: encoded.key }))
+        Ok(Some(EncodedVideo { timestamp, captured: at, data: encoded.data.to_vec(), is_key: encoded.key }))
     }
 
     fn choose(&mut self, link: &LinkStatus, now: Instant) -> Result<(), MediaError> {

@@ -25,6 +25,11 @@ impl RemoteAudio {
         self.jitter_buffer.pull()
     }
 
+    /// RTP timestamp of the sample that is pulled next.
+    pub fn playout_timestamp(&self) -> Option<u32> {
+        self.jitter_buffer.playout_timestamp()
+    }
+
     /// What became of what arrived.
     pub fn stats(&self) -> JitterStats {
         self.jitter_buffer.stats()

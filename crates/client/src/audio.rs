@@ -14,7 +14,7 @@ use std::{
 
 use bedside_bwe::{Bitrate, ladder};
 use bedside_call::{LocalAudio, LocalVideo, share};
-use bedside_devices::{CaptureSink, PlayoutSource};
+use bedside_devices::{CaptureSink, PLAYOUT_LATENCY, PlayoutSource};
 use bedside_media::{
     AudioFrame, AudioProcessor, FRAME, MediaError, Processing, SAMPLE_RATE,
     level::{SilenceWatch, meter},
@@ -427,7 +427,8 @@ impl Engine {
             self.processing.reset();
         }
         while self.playout.as_mut().is_some_and(Playout::wants_more) {
-            let frame = self.next_frame();
+            let waiting = self.playout.as_ref().map_or(0, |playout| RING - playout.ring.slots());
+            let frame = self.next_frame(lasts(waiting) + PLAYOUT_LATENCY);
             set(&self.shared.speaker_level, meter(&frame));
             self.processing.render(&frame);
             let Some(playout) = &mut self.playout else { return };
@@ -437,10 +438,11 @@ impl Engine {
         }
     }
 
-    fn next_frame(&mut self) -> AudioFrame {
+    /// The next 10 ms, which are heard in `heard_in`.
+    fn next_frame(&mut self, heard_in: Duration) -> AudioFrame {
         let mut frame = [0.0; FRAME];
         if let Some(call) = &self.call {
-            match call.remote.pull_audio() {
+            match call.remote.pull_audio(heard_in) {
                 Ok(pulled) => frame = pulled,
                 Err(error) => tracing::warn!(%error, "sound was not decoded"),
             }
@@ -482,12 +484,15 @@ impl Engine {
             if !self.shared.microphone_on.load(Ordering::Relaxed) {
                 frame = [0.0; FRAME];
             }
-            self.send(&frame);
+            // What waits behind it was captured after it.
+            let newer = self.capture.as_ref().map_or(0, Consumer::slots);
+            let now = Instant::now();
+            self.send(&frame, now.checked_sub(lasts(newer)).unwrap_or(now));
         }
     }
 
-    fn send(&mut self, frame: &AudioFrame) {
-        let encoded = match self.local.capture(frame, Instant::now()) {
+    fn send(&mut self, frame: &AudioFrame, captured: Instant) {
+        let encoded = match self.local.capture(frame, captured) {
             Ok(Some(encoded)) => encoded,
             Ok(None) => return,
             Err(error) => return tracing::warn!(%error, "audio was not encoded"),
@@ -508,6 +513,11 @@ impl Engine {
         }
         call.outgoing.audio(encoded);
     }
+}
+
+/// How long so many samples last.
+fn lasts(samples: usize) -> Duration {
+    Duration::from_micros(samples as u64 * 1_000_000 / u64::from(SAMPLE_RATE))
 }
 
 fn set(level: &AtomicU32, value: f32) {

@@ -1,15 +1,15 @@
 //! Pictures to the page: encoded or raw, acknowledged, never queued without a bound.
 //!
 //! A message is a header of 16 bytes and the picture. Header: kind (0 VP8, 1 I420), flags
-//! (1 key frame), width and height (u16), 2 bytes unused, sequence number (u32), 4 bytes unused;
-//! little-endian.
+//! (1 key frame), width and height (u16), 2 bytes unused, sequence number (u32), when it is to be drawn
+//! (u32: milliseconds since 1970, the lower half; 0 for at once); little-endian.
 
 use std::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use bedside_call::FreezeMeter;
@@ -102,8 +102,8 @@ impl Feed {
         (self.pictures.load(Ordering::Relaxed), (size >> 32) as u32, size as u32)
     }
 
-    /// Gives an encoded picture.
-    pub(crate) fn encoded(&self, frame: &AssembledFrame) {
+    /// Gives an encoded picture, to be drawn in `wait`.
+    pub(crate) fn encoded(&self, frame: &AssembledFrame, wait: Duration) {
         if let Some((width, height)) = key_frame_size(&frame.data) {
             self.size.store(u64::from(width) << 32 | u64::from(height), Ordering::Relaxed);
         }
@@ -120,7 +120,8 @@ impl Feed {
             return;
         }
         let (_, width, height) = self.progress();
-        if self.send(0, frame.key, width as u16, height as u16, &frame.data) {
+        let header = Header { key: frame.key, draw_at: draw_at(wait), ..Header::of(0, width, height) };
+        if self.send(header, &frame.data) {
             self.waits_for_key.store(false, Ordering::Relaxed);
         }
     }
@@ -129,7 +130,8 @@ impl Feed {
     pub(crate) fn picture(&self, picture: &I420) {
         self.size.store((picture.width() as u64) << 32 | picture.height() as u64, Ordering::Relaxed);
         if self.on_the_way() < MAX_RAW {
-            self.send(1, true, picture.width() as u16, picture.height() as u16, picture.data());
+            let (width, height) = (picture.width() as u32, picture.height() as u32);
+            self.send(Header::of(1, width, height), picture.data());
         }
     }
 
@@ -137,17 +139,17 @@ impl Feed {
         self.sent.load(Ordering::Relaxed).saturating_sub(self.acknowledged.load(Ordering::Relaxed))
     }
 
-    fn send(&self, kind: u8, key: bool, width: u16, height: u16, data: &[u8]) -> bool {
+    fn send(&self, header: Header, data: &[u8]) -> bool {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(send) = sink.as_ref() else { return false };
         let sequence = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
         let mut message = Vec::with_capacity(16 + data.len());
-        message.extend([kind, u8::from(key)]);
-        message.extend(width.to_le_bytes());
-        message.extend(height.to_le_bytes());
+        message.extend([header.kind, u8::from(header.key)]);
+        message.extend(header.width.to_le_bytes());
+        message.extend(header.height.to_le_bytes());
         message.extend([0; 2]);
         message.extend(sequence.to_le_bytes());
-        message.extend([0; 4]);
+        message.extend(header.draw_at.to_le_bytes());
         message.extend(data);
         if !send(message) {
             *sink = None;
@@ -155,6 +157,30 @@ impl Feed {
         }
         true
     }
+}
+
+/// What a message begins with, but for its number.
+struct Header {
+    kind: u8,
+    key: bool,
+    width: u16,
+    height: u16,
+    draw_at: u32,
+}
+
+impl Header {
+    const fn of(kind: u8, width: u32, height: u32) -> Self {
+        Self { kind, key: true, width: width as u16, height: height as u16, draw_at: 0 }
+    }
+}
+
+/// By the clock that the page has too.
+fn draw_at(wait: Duration) -> u32 {
+    if wait.is_zero() {
+        return 0;
+    }
+    let at = SystemTime::now() + wait;
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u32)
 }
 
 #[cfg(test)]
@@ -185,10 +211,10 @@ mod tests {
     fn begins_with_a_key_frame_and_asks_for_it() {
         let (feed, got) = feed();
         assert!(feed.take_key_request() && !feed.take_key_request());
-        feed.encoded(&frame(false));
+        feed.encoded(&frame(false), Duration::ZERO);
         assert!(got.lock().unwrap().is_empty());
-        feed.encoded(&frame(true));
-        feed.encoded(&frame(false));
+        feed.encoded(&frame(true), Duration::ZERO);
+        feed.encoded(&frame(false), Duration::ZERO);
         assert_eq!(got.lock().unwrap().iter().map(|m| m[1]).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(got.lock().unwrap()[1][8], 2, "the sequence number");
     }
@@ -196,21 +222,21 @@ mod tests {
     #[test]
     fn a_page_that_falls_behind_is_given_nothing_until_a_key_frame() {
         let (feed, got) = feed();
-        feed.encoded(&frame(true));
+        feed.encoded(&frame(true), Duration::ZERO);
         for _ in 0..100 {
-            feed.encoded(&frame(false));
+            feed.encoded(&frame(false), Duration::ZERO);
         }
         feed.take_key_request();
         for _ in 0..100 {
-            feed.encoded(&frame(true));
+            feed.encoded(&frame(true), Duration::ZERO);
         }
         assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize, "key frames least of all");
         assert!(!feed.take_key_request(), "nor are more of them asked for");
         feed.acknowledge(MAX_ENCODED);
-        feed.encoded(&frame(false));
+        feed.encoded(&frame(false), Duration::ZERO);
         assert!(feed.take_key_request());
         assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize, "not without a key frame");
-        feed.encoded(&frame(true));
+        feed.encoded(&frame(true), Duration::ZERO);
         assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize + 1);
     }
 }

@@ -32,11 +32,11 @@ impl Outgoing for MediaSender {
         Self::set_wanted(self, wanted);
     }
 
-    fn audio(&self, EncodedAudio { timestamp, data }: EncodedAudio) {
-        Self::audio(self, AudioPacket { timestamp, data: data.into() });
+    fn audio(&self, EncodedAudio { timestamp, captured, data }: EncodedAudio) {
+        Self::audio(self, AudioPacket { timestamp, captured, data: data.into() });
     }
 
-    fn video(&self, EncodedVideo { timestamp, data, .. }: EncodedVideo) -> bool {
-        Self::video(self, VideoFrame { timestamp, data: data.into() })
+    fn video(&self, EncodedVideo { timestamp, captured, data, .. }: EncodedVideo) -> bool {
+        Self::video(self, VideoFrame { timestamp, captured, data: data.into() })
     }
 }

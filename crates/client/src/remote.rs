@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_call::{RemoteAudio, RemoteVideo};
+use bedside_call::{LipSync, RemoteAudio, RemoteVideo};
 use bedside_media::{
-    AssembledFrame, AudioFrame, JitterStats, MediaError, OpusPacket, VideoPacket,
+    AssembledFrame, AudioFrame, FRAME, JitterStats, MediaError, OpusPacket, SenderClock, VideoPacket,
     vp8::{Decoder, key_frame_size},
 };
 use bedside_rtc::{RemoteMedia, ReportBlock, SendFeedback};
@@ -30,6 +30,7 @@ const LARGEST: (u16, u16) = (1_920, 1_088);
 pub(crate) struct Remote {
     audio: Mutex<RemoteAudio>,
     video: Mutex<RemoteVideo>,
+    sync: Mutex<LipSync>,
     feed: Arc<Feed>,
     decode: Mutex<Option<Decoding>>,
 }
@@ -98,14 +99,23 @@ impl Remote {
         Ok(Self {
             audio: Mutex::new(RemoteAudio::new()?),
             video: Mutex::new(RemoteVideo::default()),
+            sync: Mutex::new(LipSync::new(Instant::now())),
             feed,
             decode: Mutex::new(None),
         })
     }
 
-    /// The next 10 ms for the speaker.
-    pub(crate) fn pull_audio(&self) -> Result<AudioFrame, MediaError> {
-        lock(&self.audio).pull()
+    /// The next 10 ms for the speaker, which are heard in `heard_in`.
+    pub(crate) fn pull_audio(&self, heard_in: Duration) -> Result<AudioFrame, MediaError> {
+        let mut audio = lock(&self.audio);
+        let pulled = audio.pull()?;
+        // Known once it has begun to play.
+        let next = audio.playout_timestamp();
+        drop(audio);
+        if let Some(next) = next {
+            lock(&self.sync).on_playout(next.wrapping_sub(FRAME as u32), Instant::now() + heard_in);
+        }
+        Ok(pulled)
     }
 
     /// Whatever state it was in when its thread failed: it begins anew.
@@ -192,9 +202,14 @@ impl RemoteMedia for Remote {
             if self.feed.wants_raw() {
                 self.decode(frame);
             } else {
-                self.feed.encoded(&frame);
+                let draw_at = lock(&self.sync).draw_at(frame.timestamp, now);
+                self.feed.encoded(&frame, draw_at.saturating_duration_since(now));
             }
         }
+    }
+
+    fn sender_clock(&self, clock: SenderClock) {
+        lock(&self.sync).on_report(clock);
     }
 
     fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool {

@@ -10,7 +10,7 @@ mod sound;
 
 pub use camera::{Camera, CameraFrame, cameras};
 pub use priority::{run_before_others, yield_to_sound};
-pub use sound::{CaptureSink, PlayoutSource, Sound, SoundStream};
+pub use sound::{CaptureSink, PLAYOUT_LATENCY, PlayoutSource, Sound, SoundStream};
 
 use std::fmt;
 

@@ -26,6 +26,8 @@ use crate::{Device, Trouble, convert::ToMono48k, run_before_others};
 const CAPTURES_PER_SECOND: u32 = 25;
 /// What the speaker asks for at a time: 20 ms.
 const PLAYOUT_BLOCK: u32 = 960;
+/// From taking samples for a speaker to their being heard, about: what the system keeps of them.
+pub const PLAYOUT_LATENCY: Duration = Duration::from_millis(40);
 /// How long opening may take before it counts as failed; a busy server answers in under three.
 const OPEN_WITHIN: Duration = Duration::from_secs(6);
 /// How often it is looked whether the device is still there. PulseAudio moves a stream whose

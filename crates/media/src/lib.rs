@@ -9,6 +9,7 @@ pub mod level;
 pub mod opus;
 pub mod picture;
 pub mod processing;
+mod sender_clock;
 mod time_stretch;
 pub mod vp8;
 
@@ -16,6 +17,7 @@ pub use assembler::{AssembledFrame, FrameAssembler, VideoPacket};
 pub use jitter_buffer::{JitterBuffer, JitterStats, OpusPacket};
 pub use picture::I420;
 pub use processing::{AudioProcessor, Processing};
+pub use sender_clock::{SenderClock, VIDEO_CLOCK_RATE};
 
 /// Samples in a second.
 pub const SAMPLE_RATE: u32 = 48_000;

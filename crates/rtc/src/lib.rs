@@ -17,7 +17,7 @@ pub use servers::{IceServer, resolve};
 
 use std::time::{Duration, Instant};
 
-use bedside_media::{OpusPacket, VideoPacket};
+use bedside_media::{OpusPacket, SenderClock, VideoPacket};
 
 /// Where received media goes. Called from the connection's own tasks: take it and return.
 pub trait RemoteMedia: Send + Sync + 'static {
@@ -28,6 +28,8 @@ pub trait RemoteMedia: Send + Sync + 'static {
     /// Whether a key frame is to be asked for now; looked at every few milliseconds. A repair takes
     /// `rtt` and more.
     fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool;
+    /// A sender report came.
+    fn sender_clock(&self, clock: SenderClock);
 }
 
 /// What the other end says of what this one sends. Called from the connection's own tasks.

@@ -272,7 +272,7 @@ impl Peer {
             .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
             .with(Slot::SenderReport, SenderReportBuilder::new().build())
             // It numbers and repairs as well: what would do that beside it is left out.
-            .with(Slot::Pacer, Transport::new(shared.link.clone(), feedback));
+            .with(Slot::Pacer, Transport::new(shared.link.clone(), feedback, remote.clone()));
         let servers = config.ice_servers.iter().filter_map(IceServer::for_stack).collect();
         let policy =
             if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bedside_bwe::{Bitrate, LinkStatus};
@@ -34,6 +34,8 @@ const MAX_PAYLOAD: usize = 1_120;
 pub struct AudioPacket {
     /// RTP timestamp of its first sample, 48 kHz.
     pub timestamp: u32,
+    /// When that was captured.
+    pub captured: Instant,
     /// The packet.
     pub data: Bytes,
 }
@@ -43,6 +45,8 @@ pub struct AudioPacket {
 pub struct VideoFrame {
     /// RTP timestamp of its capture, 90 kHz.
     pub timestamp: u32,
+    /// When that was.
+    pub captured: Instant,
     /// The bitstream.
     pub data: Bytes,
 }
@@ -152,6 +156,7 @@ impl Sending {
                 () = stop.cancelled() => return,
                 () = tick.tick() => self.look_for_key_request().await,
                 Some(packet) = self.audio.recv() => {
+                    self.shared.link.note_capture(self.audio_ssrc, packet.timestamp, packet.captured);
                     // Numbered when it leaves.
                     let header = Header {
                         version: 2,
@@ -163,6 +168,7 @@ impl Sending {
                     write(&self.audio_track, Packet { header, payload: packet.data }).await;
                 }
                 Some(frame) = self.video.recv() => {
+                    self.shared.link.note_capture(self.video_ssrc, frame.timestamp, frame.captured);
                     let parts = match payloader.payload(MAX_PAYLOAD, &frame.data) {
                         Ok(parts) => parts,
                         Err(error) => {

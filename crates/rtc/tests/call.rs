@@ -9,7 +9,8 @@ use std::{
 };
 
 use bedside_media::{
-    AssembledFrame, FrameAssembler, I420, OpusPacket, VideoPacket, opus::VoiceEncoder, vp8::Encoder,
+    AssembledFrame, FrameAssembler, I420, OpusPacket, SenderClock, VideoPacket, opus::VoiceEncoder,
+    vp8::Encoder,
 };
 use bedside_rtc::{
     AudioPacket, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback, VideoFrame,
@@ -24,6 +25,7 @@ struct Received {
     asks: AtomicBool,
     assembler: Mutex<Option<FrameAssembler>>,
     frames: Mutex<Vec<AssembledFrame>>,
+    clocks: Mutex<Vec<SenderClock>>,
 }
 
 impl RemoteMedia for Received {
@@ -36,6 +38,10 @@ impl RemoteMedia for Received {
         let frames = assembler.get_or_insert_with(FrameAssembler::new).push(packet, now);
         self.frames.lock().unwrap().extend(frames);
     }
+    fn sender_clock(&self, clock: SenderClock) {
+        self.clocks.lock().unwrap().push(clock);
+    }
+
     fn key_frame_due(&self, _: Instant, _: Duration) -> bool {
         self.asks.swap(false, Ordering::Relaxed)
     }
@@ -97,6 +103,9 @@ async fn negotiate(a: &mut End, b: &mut End, restart: bool) {
     a.peer.accept(answer).await.unwrap();
 }
 
+/// How much earlier the sound that is sent was captured than the picture of the same number.
+const BEFORE: Duration = Duration::from_millis(120);
+
 /// Sends pictures and sound from `a` until `b` has some of each, counted from now.
 async fn talk(a: &End, b: &End) {
     let mut encoder = Encoder::new(320, 180, 300).unwrap();
@@ -112,12 +121,17 @@ async fn talk(a: &End, b: &End) {
         let media = a.peer.media();
         media.audio(AudioPacket {
             timestamp: n * 960,
+            captured: Instant::now().checked_sub(BEFORE).unwrap(),
             data: voice.encode(&[0.1; 960]).unwrap().to_vec().into(),
         });
         if let Some(encoded) =
             encoder.encode(&I420::black(320, 180), i64::from(n) * 1800, 1800, n % 25 == 0).unwrap()
         {
-            media.video(VideoFrame { timestamp: n * 1800, data: encoded.data.to_vec().into() });
+            media.video(VideoFrame {
+                timestamp: n * 1800,
+                captured: Instant::now(),
+                data: encoded.data.to_vec().into(),
+            });
         }
         let enough = b.received.frames.lock().unwrap().len() > frames + 5
             && b.received.audio.load(Ordering::Relaxed) > audio + 10;
@@ -154,6 +168,26 @@ async fn a_call_from_beginning_to_end() {
     let stats = a.peer.stats().await;
     assert_eq!(stats.relayed, Some(false));
     assert!(stats.bytes_sent > 0 && stats.available > bedside_bwe::Bitrate::ZERO, "{stats:?}");
+
+    // What reports say of both clocks is when things were captured, not when they were sent.
+    let clocks = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            talk(&a, &b).await;
+            let clocks = b.received.clocks.lock().unwrap();
+            // Of one moment: each of these short talks begins its timestamps anew.
+            let at_once = |a: &SenderClock, b: &SenderClock| a.ntp.abs_diff(b.ntp) < (1 << 32) / 100;
+            let pairs = clocks.iter().filter(|clock| clock.is_audio).filter_map(|audio| {
+                let video = clocks.iter().find(|clock| !clock.is_audio && at_once(clock, audio))?;
+                Some((*audio, *video))
+            });
+            if let Some(pair) = pairs.last() {
+                return pair;
+            }
+        }
+    });
+    let (audio, video) = clocks.await.expect("reports of both streams come");
+    let later = video.captured_at(1_800) - audio.captured_at(960);
+    assert!((later - BEFORE.as_secs_f64()).abs() < 0.04, "{later} s");
 
     negotiate(&mut a, &mut b, true).await;
     connect(&mut a, &mut b).await;

@@ -6,6 +6,8 @@ const HEADER = 16;
 const ACKNOWLEDGE_EVERY = 2;
 /** Frames waiting to be decoded from which the next key frame is waited for. */
 const BEHIND = 8;
+/** A picture is held no longer than this until its words are heard, in milliseconds. */
+const LONGEST_WAIT = 1000;
 
 interface Message {
   encoded: boolean;
@@ -13,6 +15,8 @@ interface Message {
   width: number;
   height: number;
   sequence: number;
+  /** When it is to be drawn: milliseconds since 1970, the lower 32 bits; 0 for at once. */
+  drawAt: number;
   data: Uint8Array<ArrayBuffer>;
 }
 
@@ -25,6 +29,7 @@ export function parse(message: ArrayBuffer): Message {
     width: view.getUint16(2, true),
     height: view.getUint16(4, true),
     sequence: view.getUint32(8, true),
+    drawAt: view.getUint32(12, true),
     data: new Uint8Array(message, HEADER),
   };
 }
@@ -56,6 +61,13 @@ export async function prepare(): Promise<void> {
   if (decoder.state !== "closed") decoder.close();
 }
 
+/** How long until then, in milliseconds; a clock that was set holds nothing back for long. */
+export function waitUntil(drawAt: number, now: number): number {
+  // The difference of two 32-bit numbers that wrap round, with its sign.
+  const wait = drawAt === 0 ? 0 : (drawAt - now) | 0;
+  return wait > LONGEST_WAIT ? 0 : Math.max(wait, 0);
+}
+
 /** One stream of pictures onto one canvas. */
 export class PictureStream {
   private readonly backend: Backend;
@@ -66,6 +78,10 @@ export class PictureStream {
   private waitsForKey = true;
   private closed = false;
   private acknowledged = 0;
+  /** When the frames that are being decoded are to be drawn, by their number. */
+  private readonly drawAt = new Map<number, number>();
+  /** Decoded, and held until then. */
+  private readonly held: VideoFrame[] = [];
   /** Of the stream's last key frame: WebKit's frames keep saying the size of its first. */
   private size = { width: 0, height: 0 };
 
@@ -84,6 +100,7 @@ export class PictureStream {
 
   close(): void {
     this.closed = true;
+    for (const frame of this.held.splice(0)) frame.close();
     if (this.decoder?.state !== "closed") this.decoder?.close();
   }
 
@@ -116,9 +133,7 @@ export class PictureStream {
     if (this.decoder?.state !== "configured") {
       this.decoder = new VideoDecoder({
         output: (frame) => {
-          const sequence = frame.timestamp;
-          this.draw(frame);
-          this.done(sequence);
+          this.hold(frame);
         },
         error: () => {
           this.decoder = null;
@@ -128,6 +143,7 @@ export class PictureStream {
       this.decoder.configure(CODEC);
     }
     this.waitsForKey = false;
+    this.drawAt.set(message.sequence, message.drawAt);
     if (message.key) this.size = { width: message.width, height: message.height };
     this.decoder.decode(
       new EncodedVideoChunk({
@@ -136,6 +152,29 @@ export class PictureStream {
         data: message.data,
       }),
     );
+  }
+
+  /** Draws a frame when what was said with it is heard: after those before it. */
+  private hold(frame: VideoFrame): void {
+    const drawAt = this.drawAt.get(frame.timestamp) ?? 0;
+    // What came before and gave no frame is not waited for.
+    for (const sequence of this.drawAt.keys()) {
+      if (sequence <= frame.timestamp) this.drawAt.delete(sequence);
+    }
+    const wait = waitUntil(drawAt, Date.now());
+    this.held.push(frame);
+    const draw = () => {
+      // Those before it are due as well.
+      while (this.held.includes(frame)) {
+        const next = this.held.shift();
+        if (!next) return;
+        const sequence = next.timestamp;
+        this.draw(next);
+        this.done(sequence);
+      }
+    };
+    if (wait > 0) setTimeout(draw, wait);
+    else draw();
   }
 
   private lost(): void {

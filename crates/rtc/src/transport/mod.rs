@@ -33,7 +33,9 @@ use rtc::{
     shared::{TransportContext, error::Error, marshal::MarshalSize},
 };
 
-use crate::{ReportBlock, SendFeedback};
+use bedside_media::{SAMPLE_RATE, SenderClock, VIDEO_CLOCK_RATE};
+
+use crate::{RemoteMedia, ReportBlock, SendFeedback};
 use history::History;
 use stream::Stream;
 
@@ -61,17 +63,40 @@ const MOST_REPORTS: usize = 20;
 pub(crate) struct Shared {
     status: Mutex<LinkStatus>,
     wanted: AtomicU64,
+    /// By stream, what was captured last. There are two.
+    captured: Mutex<HashMap<u32, Captured>>,
+}
+
+/// A point at which a stream's RTP clock and ours are known together.
+#[derive(Clone, Copy, Debug)]
+struct Captured {
+    timestamp: u32,
+    at: Instant,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { status: Mutex::new(LinkStatus::unknown(CONFIG)), wanted: AtomicU64::new(CONFIG.max.as_bps()) }
+        Self {
+            status: Mutex::new(LinkStatus::unknown(CONFIG)),
+            wanted: AtomicU64::new(CONFIG.max.as_bps()),
+            captured: Mutex::default(),
+        }
     }
 }
 
 impl Shared {
     pub(crate) fn status(&self) -> LinkStatus {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has this timestamp was captured at that time.
+    pub(crate) fn note_capture(&self, ssrc: u32, timestamp: u32, at: Instant) {
+        let mut captured = self.captured.lock().unwrap_or_else(PoisonError::into_inner);
+        captured.insert(ssrc, Captured { timestamp, at });
+    }
+
+    fn captured(&self, ssrc: u32) -> Option<Captured> {
+        self.captured.lock().unwrap_or_else(PoisonError::into_inner).get(&ssrc).copied()
     }
 
     pub(crate) fn set_wanted(&self, wanted: Bitrate) {
@@ -90,6 +115,9 @@ struct Outgoing {
 pub(crate) struct Transport {
     shared: Arc<Shared>,
     feedback: Arc<dyn SendFeedback>,
+    remote: Arc<dyn RemoteMedia>,
+    /// Whether a stream of the other end's is audio.
+    received: HashMap<u32, bool>,
     estimator: Estimator,
     pacer: Pacer<Outgoing>,
     streams: HashMap<u32, Stream>,
@@ -105,10 +133,16 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(shared: Arc<Shared>, feedback: Arc<dyn SendFeedback>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        feedback: Arc<dyn SendFeedback>,
+        remote: Arc<dyn RemoteMedia>,
+    ) -> Self {
         Self {
             shared,
             feedback,
+            remote,
+            received: HashMap::new(),
             estimator: Estimator::new(CONFIG),
             pacer: Pacer::new(CONFIG.start),
             streams: HashMap::new(),
@@ -137,6 +171,10 @@ impl Transport {
             } else if let Some(report) = packet.downcast_ref::<SenderReport>() {
                 // Whoever sends as well puts them here.
                 self.on_report_blocks(&report.reports, now);
+                if let Some(&is_audio) = self.received.get(&report.ssrc) {
+                    let (ntp, timestamp) = (report.ntp_time, report.rtp_time);
+                    self.remote.sender_clock(SenderClock { is_audio, ntp, timestamp });
+                }
             }
         }
     }
@@ -200,6 +238,16 @@ impl Transport {
         self.note_status(now);
     }
 
+    /// The stack takes a sample for captured when it was sent; a voice waits longer before that than a
+    /// picture does, by what a microphone gives at a time.
+    fn with_capture_time(&self, report: SenderReport, now: Instant) -> SenderReport {
+        let stream = self.streams.get(&report.ssrc);
+        let Some((stream, captured)) = stream.zip(self.shared.captured(report.ssrc)) else { return report };
+        let rate = if stream.is_audio { f64::from(SAMPLE_RATE) } else { f64::from(VIDEO_CLOCK_RATE) };
+        let since = now.saturating_duration_since(captured.at).as_secs_f64() * rate;
+        SenderReport { rtp_time: captured.timestamp.wrapping_add(since as u32), ..report }
+    }
+
     /// Whether a stream of video is between two frames: within one, receivers take nothing else.
     fn can_pad(&self) -> bool {
         self.streams.values().any(|stream| !stream.is_audio && stream.is_between_frames())
@@ -247,6 +295,10 @@ impl Transport {
     }
 }
 
+fn is_audio(info: &StreamInfo) -> bool {
+    info.mime_type.to_ascii_lowercase().starts_with("audio/")
+}
+
 /// Bytes of a packet on the wire, with the transport-wide number that it has or will have.
 fn size_of(packet: &rtp::Packet) -> DataSize {
     DataSize::bytes(packet.marshal_size() as u64) + OVERHEAD
@@ -286,12 +338,12 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Transport {
                 // Full: nothing was numbered yet, so that nobody misses it; a broken frame follows.
                 self.pacer.push(priority, size, outgoing);
             }
-            packet => {
-                if let Packet::Rtcp(packets) = &packet {
-                    for report in
-                        packets.iter().filter_map(|packet| packet.as_any().downcast_ref::<SenderReport>())
-                    {
+            mut packet => {
+                if let Packet::Rtcp(packets) = &mut packet {
+                    for packet in packets {
+                        let Some(report) = packet.as_any().downcast_ref::<SenderReport>() else { continue };
                         self.reports.push_back(((report.ntp_time >> 16) as u32, now));
+                        *packet = Box::new(self.with_capture_time(report.clone(), now));
                     }
                     while self.reports.len() > MOST_REPORTS {
                         self.reports.pop_front();
@@ -336,7 +388,11 @@ impl Interceptor for Transport {
         self.streams.remove(&info.ssrc);
     }
 
-    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn bind_remote_stream(&mut self, info: &StreamInfo) {
+        self.received.insert(info.ssrc, is_audio(info));
+    }
 
-    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, info: &StreamInfo) {
+        self.received.remove(&info.ssrc);
+    }
 }

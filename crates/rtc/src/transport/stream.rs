@@ -55,7 +55,7 @@ impl Stream {
         Self {
             ssrc: info.ssrc,
             payload_type: info.payload_type,
-            is_audio: info.mime_type.to_ascii_lowercase().starts_with("audio/"),
+            is_audio: super::is_audio(info),
             transport_cc: id(TRANSPORT_CC_URI).and_then(|extension| u8::try_from(extension.id).ok()),
             filling: (200..=254).find(|id| !used(*id)).unwrap_or(254),
             next_sequence: first_sequence,

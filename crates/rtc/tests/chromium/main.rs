@@ -9,7 +9,7 @@ use std::{
 };
 
 use bedside_media::{
-    FrameAssembler, I420, OpusPacket, VideoPacket,
+    FrameAssembler, I420, OpusPacket, SenderClock, VideoPacket,
     opus::{VoiceDecoder, VoiceEncoder},
     vp8::{Decoder, Encoder},
 };
@@ -59,6 +59,8 @@ impl RemoteMedia for Sink {
             received.frames += 1;
         }
     }
+    fn sender_clock(&self, _: SenderClock) {}
+
     fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool {
         let mut received = self.0.lock().unwrap();
         received.assembler.set_rtt(rtt);
@@ -173,13 +175,13 @@ impl Call {
                 .map(|i| 0.3 * ((n * 960 + i) as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin())
                 .collect();
             let data = voice.encode(&tone).unwrap().to_vec().into();
-            self.peer.media().audio(AudioPacket { timestamp: n * 960, data });
+            self.peer.media().audio(AudioPacket { timestamp: n * 960, captured: Instant::now(), data });
             if n % 2 == 0
                 && let Some(encoded) =
                     encoder.encode(&blue(), i64::from(n) * 1800, 3600, n % 100 == 0).unwrap()
             {
                 let data = encoded.data.to_vec().into();
-                self.peer.media().video(VideoFrame { timestamp: n * 1800, data });
+                self.peer.media().video(VideoFrame { timestamp: n * 1800, captured: Instant::now(), data });
             }
             if n % 25 != 24 {
                 continue;

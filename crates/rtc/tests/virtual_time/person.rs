@@ -12,7 +12,7 @@ use std::{
 
 use bedside_bwe::ladder;
 use bedside_call::{LocalAudio, LocalVideo, RemoteAudio, RemoteVideo, share};
-use bedside_media::{FRAME, JitterStats, OpusPacket, SAMPLE_RATE, VideoPacket, vp8::Decoder};
+use bedside_media::{FRAME, JitterStats, OpusPacket, SAMPLE_RATE, SenderClock, VideoPacket, vp8::Decoder};
 use bedside_protocol::{Party, PeerId, SessionId, Signal};
 use bedside_rtc::{
     AudioPacket, Candidate, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback,
@@ -80,6 +80,8 @@ impl RemoteMedia for Remote {
             }
         }
     }
+    fn sender_clock(&self, _: SenderClock) {}
+
     fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool {
         let mut video = self.video.lock().unwrap();
         video.set_rtt(rtt);
@@ -328,7 +330,11 @@ impl Running {
         let least_video = self.local_video.sent().map(|_| ladder::STEPS[0].needs);
         let lost = remote.lost.load(Ordering::Relaxed) as f32 / 1e3;
         self.local_audio.set_link(share(&link, least_video).audio, lost).unwrap();
-        peer.media().audio(AudioPacket { timestamp: encoded.timestamp, data: encoded.data.into() });
+        peer.media().audio(AudioPacket {
+            timestamp: encoded.timestamp,
+            captured: encoded.captured,
+            data: encoded.data.into(),
+        });
     }
 
     fn listen(&mut self) {
@@ -363,7 +369,11 @@ impl Running {
         let picture = scene::picture(number, step.width, step.height);
         let encoded = self.local_video.encode(&picture, step, at).unwrap();
         let is_sent = encoded.is_some_and(|encoded| {
-            media.video(VideoFrame { timestamp: encoded.timestamp, data: encoded.data.into() })
+            media.video(VideoFrame {
+                timestamp: encoded.timestamp,
+                captured: encoded.captured,
+                data: encoded.data.into(),
+            })
         });
         if !is_sent {
             self.local_video.request_key_frame();
