@@ -7,6 +7,10 @@ use crate::Bitrate;
 /// How long a larger picture must have been affordable before it is sent: going up and down again
 /// looks worse than staying.
 const UP_AFTER: Duration = Duration::from_secs(2);
+/// Where there was none at all, it comes back sooner, if there is twice what the smallest needs: after a
+/// break, the other side waits for it.
+const BACK_AFTER: Duration = Duration::from_millis(200);
+const BACK_MARGIN: f64 = 2.0;
 /// By how much the rate must exceed a step's need before it is climbed.
 const UP_MARGIN: f64 = 1.15;
 /// How much less than its need a step is kept with: a rate that swings moves nothing.
@@ -51,11 +55,11 @@ const fn step(width: usize, height: usize, fps: u32, needs: u64, enough: u64) ->
 /// by; below the first step there is audio only.
 pub const STEPS: [Step; 6] = [
     step(320, 180, 15, 50, 180),
-    step(480, 270, 20, 150, 350),
-    step(640, 360, 24, 250, 500),
-    step(640, 360, 30, 350, 900),
-    step(960, 540, 30, 800, 1_500),
-    step(1280, 720, 30, 1_300, 2_500),
+    step(480, 270, 20, 110, 300),
+    step(640, 360, 24, 180, 500),
+    step(640, 360, 30, 300, 900),
+    step(960, 540, 30, 600, 1_500),
+    step(1280, 720, 30, 1_100, 2_500),
 ];
 
 /// Where a call begins: looks right at once and fits most networks.
@@ -174,7 +178,8 @@ impl Ladder {
         };
         let (_, since) = *self.up_since.get_or_insert((to, now));
         self.up_since = Some((to, since));
-        if now.saturating_duration_since(since) >= UP_AFTER {
+        let is_back = self.at.is_none() && means.rate >= STEPS[0].needs.scaled(BACK_MARGIN);
+        if now.saturating_duration_since(since) >= if is_back { BACK_AFTER } else { UP_AFTER } {
             self.at = Some(to);
             self.climbed_at = Some(now);
             self.up_since = None;
@@ -258,13 +263,30 @@ mod tests {
     }
 
     #[test]
+    fn after_a_break_a_picture_is_back_at_once() {
+        let start = Instant::now();
+        let mut ladder = Ladder::default();
+        ladder.choose(&means(700, QUICK), start);
+        let broken = start + Duration::from_secs(5);
+        assert!(ladder.choose(&means(10, QUICK), broken).step.is_none());
+        let back = settle(&mut ladder, &means(240, QUICK), start + Duration::from_secs(15), 0);
+        assert!(back.step.is_none());
+        let soon = ladder.choose(&means(240, QUICK), start + Duration::from_millis(15_250));
+        assert!(soon.step.is_some(), "in a quarter of a second");
+        // Where there is only just enough for it, it does not come and go.
+        ladder.choose(&means(10, QUICK), start + Duration::from_secs(20));
+        let little = start + Duration::from_secs(30);
+        assert!(settle(&mut ladder, &means(70, QUICK), little, 1).step.is_none());
+    }
+
+    #[test]
     fn does_not_flutter() {
         let start = Instant::now();
         let mut ladder = Ladder::default();
         let mut changes = 0;
         let mut last = ladder.choose(&means(400, QUICK), start).step;
         for tenth in 0..600_u64 {
-            let rate = if (tenth / 10) % 2 == 0 { 1_300 } else { 360 };
+            let rate = if (tenth / 10) % 2 == 0 { 1_300 } else { 320 };
             let step = ladder.choose(&means(rate, QUICK), start + Duration::from_millis(tenth * 100)).step;
             changes += u32::from(step != last);
             last = step;

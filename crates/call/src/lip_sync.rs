@@ -3,6 +3,9 @@
 //! A voice takes longer than a picture: it waits in the jitter buffer and in the speaker. So frames are
 //! held until what was said with them is heard. Sender reports (RFC 3550 §6.4.1) say when, by the sender's
 //! clock, each stream's samples were captured; the jitter buffer says which of them is heard when.
+//!
+//! Where frames wait for repairs, they are held a little longer than that: one that came late would
+//! stand still until then, and the next ones pass in a flash.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +13,15 @@ use bedside_media::SenderClock;
 
 /// A frame is held no longer: beyond this something else is wrong, and the picture is not to be late too.
 const LONGEST: Duration = Duration::from_millis(400);
-/// How far the pace of frames is changed at each of them: unseen, and a tenth of a second in one.
+/// How far the pace of frames is changed at each of them: unseen, and a tenth of a second in one. Where
+/// they come late, faster: that is seen already.
 const STEP_SECONDS: f64 = 0.003;
+const LATE_STEP_SECONDS: f64 = 0.012;
+/// How much later than their words frames are drawn at the most, so that late ones are in time (ITU-R
+/// BT.1359: sound that is earlier by 90 ms is accepted).
+const MOST_AFTER_SECONDS: f64 = 0.09;
+/// How fast the latest frame is forgotten, seconds in a second: a repair or two a second keep it.
+const FORGET: f64 = 0.03;
 /// From such a distance on it is another stream or a clock that was set: at once.
 const JUMP_SECONDS: f64 = 0.6;
 /// How fast what was heard counts, each 10 ms: half a second.
@@ -27,12 +37,20 @@ pub struct LipSync {
     heard_after: Option<f64>,
     /// From capture to being drawn, by which frames are paced now.
     drawn_after: Option<f64>,
+    /// From capture to being there, of the latest frames.
+    latest: Option<Latest>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    after: f64,
+    at: Instant,
 }
 
 impl LipSync {
     /// Nothing is known yet. `epoch` is any time before.
     pub const fn new(epoch: Instant) -> Self {
-        Self { epoch, audio: None, video: None, heard_after: None, drawn_after: None }
+        Self { epoch, audio: None, video: None, heard_after: None, drawn_after: None, latest: None }
     }
 
     /// A sender report came.
@@ -55,14 +73,29 @@ impl LipSync {
         let captured = video.captured_at(timestamp);
         // A frame can't be drawn before it is there; the voice alone is not to be late for it.
         let soonest = self.seconds(now) - captured;
-        let before = self.drawn_after.filter(|before| (heard_after - before).abs() < JUMP_SECONDS);
+        let latest = self.latest(soonest, now);
+        let wanted = latest.clamp(heard_after, heard_after + MOST_AFTER_SECONDS);
+        let before = self.drawn_after.filter(|before| (wanted - before).abs() < JUMP_SECONDS);
+        let step = if latest > heard_after { LATE_STEP_SECONDS } else { STEP_SECONDS };
         let paced = match before {
-            Some(before) => before + (heard_after - before).clamp(-STEP_SECONDS, STEP_SECONDS),
-            None => soonest.min(heard_after),
+            Some(before) => before + (wanted - before).clamp(-STEP_SECONDS, step),
+            None => soonest.min(wanted),
         };
         self.drawn_after = Some(paced);
         let wait = Duration::try_from_secs_f64(paced - soonest).unwrap_or(Duration::ZERO);
         now + wait.min(LONGEST)
+    }
+
+    /// How late the latest of the last frames was there.
+    fn latest(&mut self, after: f64, now: Instant) -> f64 {
+        let faded = self.latest.map_or(after, |latest| {
+            latest.after - FORGET * now.saturating_duration_since(latest.at).as_secs_f64()
+        });
+        // Another stream, or a clock that was set.
+        let faded = if (faded - after).abs() < JUMP_SECONDS { faded } else { after };
+        let latest = Latest { after: faded.max(after), at: now };
+        self.latest = Some(latest);
+        latest.after
     }
 
     fn seconds(&self, at: Instant) -> f64 {
@@ -130,6 +163,17 @@ mod tests {
     fn a_picture_that_is_late_by_itself_is_not_held() {
         let skews = skews(0.05, |_| 0.1);
         assert!(skews[300..].iter().all(|skew| (skew - 0.07).abs() < 0.001), "drawn as it comes");
+    }
+
+    #[test]
+    fn late_frames_among_others_stand_still_for_nobody() {
+        // The voice is heard after 100 ms. Each tenth frame waits 130 ms for a repair, and those behind it.
+        let waits = |hundredth: u32| f64::from(13_u32.saturating_sub(hundredth % 30)) / 100.0;
+        let drawn = skews(0.1, waits);
+        let last = &drawn[400..];
+        let (least, most) = last.iter().fold((f64::MAX, 0.0_f64), |(a, b), s| (a.min(*s), b.max(*s)));
+        assert!(most - least < 0.02, "at one pace: {least} to {most}");
+        assert!(most < MOST_AFTER_SECONDS, "and not long after their words: {most}");
     }
 
     proptest! {

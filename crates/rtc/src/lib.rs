@@ -10,6 +10,7 @@ mod sdp;
 mod sender;
 mod servers;
 mod transport;
+mod tunnel;
 
 pub use peer::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats};
 pub use sender::{AudioPacket, MediaSender, VideoFrame};
@@ -59,6 +60,9 @@ pub enum RtcError {
     /// The stack refused.
     #[error("the peer connection failed: {0}")]
     Stack(#[from] webrtc::error::Error),
+    /// The system's certificates can't be used.
+    #[error("no secure way to a relay: {0}")]
+    Tls(#[from] rustls::Error),
     /// What the other end describes has nothing that this one can do.
     #[error("the other end can't be understood: {0}")]
     Incompatible(&'static str),

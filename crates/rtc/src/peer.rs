@@ -21,6 +21,7 @@ use rtc::{
     },
     sdp::extmap::TRANSPORT_CC_URI,
 };
+use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -30,8 +31,8 @@ use webrtc::{
     media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
     peer_connection::{
         MediaEngine, PeerConnection, PeerConnectionBuilder, RTCConfigurationBuilder, RTCIceCandidateInit,
-        RTCIceCandidateType, RTCIceTransportPolicy, RTCSessionDescription, RTCStatsReportEntry, Registry,
-        SettingEngineBuilder, Slot, StatsSelector,
+        RTCIceCandidateType, RTCIceServer, RTCIceTransportPolicy, RTCSessionDescription, RTCStatsReportEntry,
+        Registry, SettingEngineBuilder, Slot, StatsSelector,
     },
     rtp_transceiver::RtpSender,
     runtime::{Runtime, TokioRuntime, timeout},
@@ -43,6 +44,7 @@ use crate::{
     sdp::{self, Cleaned},
     sender::{self, MediaSender, Shared},
     transport::Transport,
+    tunnel::{self, Tunnels},
 };
 
 /// As Chrome numbers it, so that captures read familiar.
@@ -81,8 +83,8 @@ const REPLAY_WINDOW: usize = 1_024;
 /// How often an allocation on a relay is renewed: well before a nonce or a NAT's mapping ends.
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 /// How often missing picture packets are asked for again, and how many times.
-const NACK_INTERVAL: Duration = Duration::from_millis(40);
-const MAX_NACKS: u16 = 8;
+const NACK_INTERVAL: Duration = Duration::from_millis(20);
+const MAX_NACKS: u16 = 20;
 
 /// How to connect.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +95,8 @@ pub struct PeerConfig {
     pub relay_only: bool,
     /// The other end may be on this machine.
     pub loopback: bool,
+    /// Whose certificates are believed of relays over TLS; those that the system believes if none.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 /// A candidate as it is trickled.
@@ -231,6 +235,40 @@ async fn watched(task: JoinHandle<()>, events: mpsc::Sender<PeerEvent>) {
     }
 }
 
+/// A runtime that reaches those of the relays that are reached by a stream, and these as the stack takes
+/// them.
+fn with_tunnels(
+    runtime: Arc<dyn Runtime>,
+    config: &PeerConfig,
+    tasks: &TaskTracker,
+) -> Result<(Arc<dyn Runtime>, Vec<RTCIceServer>), RtcError> {
+    let (mut ways, mut servers) = (vec![], vec![]);
+    for server in &config.ice_servers {
+        if let Some(way) = server.way() {
+            servers.push(server.at(tunnel::stands_for(ways.len())));
+            ways.push(way);
+        }
+    }
+    if ways.is_empty() {
+        return Ok((runtime, servers));
+    }
+    let tls = config.tls.clone().map_or_else(system_tls, Ok)?;
+    let has_udp = config.ice_servers.iter().any(|server| server.for_stack().is_some_and(is_relay));
+    Ok((Arc::new(Tunnels::new(runtime, ways, has_udp, tls, tasks.clone())), servers))
+}
+
+fn is_relay(server: RTCIceServer) -> bool {
+    server.urls.iter().any(|url| url.starts_with("turn:"))
+}
+
+fn system_tls() -> Result<Arc<rustls::ClientConfig>, RtcError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)?;
+    Ok(Arc::new(config.with_no_client_auth()))
+}
+
 impl Peer {
     /// A peer that has said nothing yet. Its events come out of the receiver.
     pub async fn open(
@@ -249,6 +287,8 @@ impl Peer {
         remote: Arc<dyn RemoteMedia>,
         feedback: Arc<dyn SendFeedback>,
     ) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
+        let readers = TaskTracker::new();
+        let (runtime, mut servers) = with_tunnels(runtime, config, &readers)?;
         let (audio, video) = (track(RtpCodecKind::Audio, &opus()), track(RtpCodecKind::Video, &vp8()));
         let shared = Arc::new(Shared::default());
         shared.audio_payload_type.store(OPUS_PAYLOAD_TYPE, Ordering::Relaxed);
@@ -273,7 +313,7 @@ impl Peer {
             .with(Slot::SenderReport, SenderReportBuilder::new().build())
             // It numbers and repairs as well: what would do that beside it is left out.
             .with(Slot::Pacer, Transport::new(shared.link.clone(), feedback, remote.clone()));
-        let servers = config.ice_servers.iter().filter_map(IceServer::for_stack).collect();
+        servers.extend(config.ice_servers.iter().filter_map(IceServer::for_stack));
         let policy =
             if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
         let relay_waits = if config.relay_only { Duration::ZERO } else { RELAY_WAITS };
@@ -298,7 +338,6 @@ impl Peer {
         }
 
         let (events, receiver) = mpsc::channel(EVENTS);
-        let readers = TaskTracker::new();
         let remote_video = Arc::new(RemoteVideo::default());
         let gathered = watch::Sender::new(false);
         let section = Arc::new(Mutex::new(Section::default()));

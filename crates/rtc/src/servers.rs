@@ -7,15 +7,18 @@ use bedside_redact::Secret;
 use tokio::task::JoinSet;
 use webrtc::peer_connection::RTCIceServer;
 
+use crate::tunnel::Way;
+
 /// Servers taken: each is asked by each of the machine's addresses.
 const MOST: usize = 8;
 /// As the names of a URL say (RFC 7064, RFC 7065).
 const PORT: u16 = 3478;
+const TLS_PORT: u16 = 5349;
 
 /// A STUN or TURN server.
 #[derive(Clone, Debug)]
 pub struct IceServer {
-    /// `stun:host:port` or `turn:host:port?transport=udp`.
+    /// `stun:host:port`, `turn:host:port?transport=udp` or `=tcp`, `turns:host:port?transport=tcp`.
     pub url: String,
     /// Name for a relay; empty for STUN.
     pub username: String,
@@ -40,18 +43,43 @@ fn parse(url: &str) -> Option<Url<'_>> {
     } else {
         authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)))
     };
-    let port = port.map_or(Some(PORT), |port| port.parse().ok())?;
-    let is_read = !host.is_empty() && !host.contains(['/', '@']) && matches!(scheme, "stun" | "turn");
+    let usual = if scheme == "turns" { TLS_PORT } else { PORT };
+    let port = port.map_or(Some(usual), |port| port.parse().ok())?;
+    let is_known = matches!(scheme, "stun" | "turn" | "turns");
+    let is_read = !host.is_empty() && !host.contains(['/', '@']) && is_known;
     is_read.then_some(Url { scheme, host, port, query })
 }
 
+impl Url<'_> {
+    /// Whether it is spoken to over a stream.
+    fn is_stream(&self) -> bool {
+        self.scheme == "turns" || (self.scheme == "turn" && self.query == Some("transport=tcp"))
+    }
+}
+
 impl IceServer {
+    /// The way to a relay over a stream; none for anything else.
+    pub(crate) fn way(&self) -> Option<Way> {
+        let url = parse(&self.url).filter(Url::is_stream)?;
+        let has_name = !self.username.is_empty() && !self.credential.expose().is_empty();
+        has_name.then(|| Way { host: url.host.to_owned(), port: url.port, tls: url.scheme == "turns" })
+    }
+
+    /// The same relay for the stack, at the address that stands for it.
+    pub(crate) fn at(&self, stands_for: SocketAddr) -> RTCIceServer {
+        RTCIceServer {
+            urls: vec![format!("turn:{stands_for}?transport=udp")],
+            username: self.username.clone(),
+            credential: self.credential.expose().clone(),
+        }
+    }
+
     /// As the stack takes it; none for one that it can't use. It speaks to relays over UDP alone, and
     /// refuses a whole connection for one server that it can't read (0.21.1).
     pub(crate) fn for_stack(&self) -> Option<RTCIceServer> {
         let url = parse(&self.url)?;
         url.host.parse::<std::net::IpAddr>().ok()?;
-        let is_udp = url.query.is_none_or(|query| query == "transport=udp");
+        let is_udp = !url.is_stream() && url.query.is_none_or(|query| query == "transport=udp");
         let has_name = !self.username.is_empty() && !self.credential.expose().is_empty();
         (is_udp && (url.scheme == "stun" || has_name)).then(|| RTCIceServer {
             urls: vec![self.url.clone()],
@@ -64,15 +92,19 @@ impl IceServer {
 /// Each URL with addresses in place of its name, one for each family; none where no address was found
 /// `within` this time. All are looked up at once, and no more than a few.
 pub async fn resolve(urls: Vec<String>, within: Duration) -> Vec<Vec<String>> {
-    let count = urls.len();
+    let mut resolved = vec![vec![]; urls.len()];
     let mut lookups = JoinSet::new();
     for (at, url) in urls.into_iter().take(MOST).enumerate() {
+        // Looked up when it is needed: its name is what its certificate is for.
+        if parse(&url).is_some_and(|url| url.is_stream()) {
+            resolved[at] = vec![url];
+            continue;
+        }
         lookups.spawn(async move {
             let found = tokio::time::timeout(within, addresses(&url)).await;
             (at, url, found.unwrap_or_default())
         });
     }
-    let mut resolved = vec![vec![]; count];
     while let Some(done) = lookups.join_next().await {
         let Ok((at, url, addresses)) = done else { continue };
         if addresses.is_empty() {
@@ -110,8 +142,9 @@ mod tests {
             parse("turn:relay.example:443?transport=tcp"),
             url("turn", "relay.example", 443, Some("transport=tcp"))
         );
+        assert_eq!(parse("turns:relay.example"), url("turns", "relay.example", 5349, None));
         assert_eq!(parse("stun:[2001:db8::2]"), url("stun", "2001:db8::2", 3478, None));
-        for wrong in ["", "turn", "turn:", "http://x", "turn:a:b", "turns:x", "turn://x"] {
+        for wrong in ["", "turn", "turn:", "http://x", "turn:a:b", "turn://x"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
@@ -125,11 +158,21 @@ mod tests {
 
     #[test]
     fn what_the_stack_can_not_use_is_kept_from_it() {
-        for url in ["turn:name.example", "turn:192.0.2.1?transport=tcp", "stun:"] {
+        for url in ["turn:name.example", "turn:192.0.2.1?transport=tcp", "turns:192.0.2.1", "stun:"] {
             assert!(server(url).for_stack().is_none(), "{url}");
         }
         let nameless = IceServer { username: String::new(), ..server("turn:192.0.2.1") };
         assert!(nameless.for_stack().is_none());
         assert!(server("stun:[2001:db8::2]:3478").for_stack().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_relay_over_a_stream_keeps_its_name() {
+        let url = "turns:relay.example:443?transport=tcp".to_owned();
+        assert_eq!(resolve(vec![url.clone()], Duration::ZERO).await, [vec![url.clone()]]);
+        let way = server(&url).way().unwrap();
+        assert_eq!(way, Way { host: "relay.example".into(), port: 443, tls: true });
+        assert!(server("turn:192.0.2.1?transport=tcp").way().is_some_and(|way| !way.tls && way.port == 3478));
+        assert!(server("turn:192.0.2.1?transport=udp").way().is_none());
     }
 }

@@ -12,8 +12,14 @@ use bedside_media::{
     AssembledFrame, FrameAssembler, I420, OpusPacket, SenderClock, VideoPacket, opus::VoiceEncoder,
     vp8::Encoder,
 };
+use bedside_redact::Secret;
 use bedside_rtc::{
-    AudioPacket, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback, VideoFrame,
+    AudioPacket, IceServer, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback,
+    VideoFrame,
+};
+use bedside_service::{
+    config::{RelayConfig, RelayTls},
+    relay::Relay,
 };
 use tokio::sync::mpsc;
 
@@ -64,9 +70,12 @@ struct End {
 }
 
 async fn end() -> End {
+    end_over(&PeerConfig { loopback: true, ..PeerConfig::default() }).await
+}
+
+async fn end_over(config: &PeerConfig) -> End {
     let received = Arc::new(Received::default());
-    let config = PeerConfig { loopback: true, ..PeerConfig::default() };
-    let (peer, events) = Peer::open(&config, received.clone(), received.clone()).await.unwrap();
+    let (peer, events) = Peer::open(config, received.clone(), received.clone()).await.unwrap();
     End { peer, events, received }
 }
 
@@ -176,11 +185,11 @@ async fn a_call_from_beginning_to_end() {
             let clocks = b.received.clocks.lock().unwrap();
             // Of one moment: each of these short talks begins its timestamps anew.
             let at_once = |a: &SenderClock, b: &SenderClock| a.ntp.abs_diff(b.ntp) < (1 << 32) / 100;
-            let pairs = clocks.iter().filter(|clock| clock.is_audio).filter_map(|audio| {
+            let mut pairs = clocks.iter().filter(|clock| clock.is_audio).filter_map(|audio| {
                 let video = clocks.iter().find(|clock| !clock.is_audio && at_once(clock, audio))?;
                 Some((*audio, *video))
             });
-            if let Some(pair) = pairs.last() {
+            if let Some(pair) = pairs.next_back() {
                 return pair;
             }
         }
@@ -201,4 +210,119 @@ async fn a_call_from_beginning_to_end() {
     .await
     .expect("closing ends every task");
     assert!(!media.is_connected());
+}
+
+/// A relay on this machine, with a certificate for `localhost` of its own making.
+struct LocalRelay {
+    relay: Relay,
+    servers: Vec<IceServer>,
+    tls: Arc<rustls::ClientConfig>,
+    _folder: tempfile::TempDir,
+}
+
+async fn local_relay() -> LocalRelay {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let here: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let tls = RelayTls { listen: here, name: "localhost".into(), certificate, key };
+    let config = RelayConfig { listen: here, tls: Some(tls), public_ip: here.ip(), allow_private: false };
+    let relay = Relay::start(&config, Secret::new(vec![7; 32])).await.unwrap();
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
+    let servers = relay.ice_servers().issue("somebody", until);
+    let servers = servers.into_iter().map(|server| IceServer {
+        url: server.urls,
+        username: server.username.unwrap_or_default(),
+        credential: Secret::new(server.credential.map(|c| c.expose().to_owned()).unwrap_or_default()),
+    });
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    LocalRelay { relay, servers: servers.collect(), tls: Arc::new(tls), _folder: folder }
+}
+
+impl LocalRelay {
+    /// Only through it, by those of its ways whose URL begins or ends so.
+    fn by(&self, is_wanted: impl Fn(&str) -> bool) -> PeerConfig {
+        PeerConfig {
+            ice_servers: self.servers.iter().filter(|server| is_wanted(&server.url)).cloned().collect(),
+            relay_only: true,
+            loopback: true,
+            tls: Some(self.tls.clone()),
+        }
+    }
+}
+
+fn is_tcp(url: &str) -> bool {
+    url.starts_with("turn:") && url.ends_with("transport=tcp")
+}
+
+fn is_tls(url: &str) -> bool {
+    url.starts_with("turns:")
+}
+
+fn is_udp(url: &str) -> bool {
+    url.ends_with("transport=udp")
+}
+
+/// Two meet, talk, make a fresh connection, and talk; then everything ends.
+async fn meets(relay: LocalRelay, ways: [PeerConfig; 2]) {
+    let (mut a, mut b) = (end_over(&ways[0]).await, end_over(&ways[1]).await);
+    for restart in [false, true] {
+        negotiate(&mut a, &mut b, restart).await;
+        connect(&mut a, &mut b).await;
+        talk(&a, &b).await;
+        talk(&b, &a).await;
+    }
+    assert_eq!(a.peer.stats().await.relayed, Some(true));
+    tokio::time::timeout(Duration::from_secs(8), async {
+        a.peer.close().await;
+        b.peer.close().await;
+        relay.relay.stop().await;
+    })
+    .await
+    .expect("every task ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_meet_through_a_relay_over_tcp() {
+    let relay = local_relay().await;
+    let ways = [relay.by(is_tcp), relay.by(is_tcp)];
+    meets(relay, ways).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_comes_over_tls_and_the_other_over_udp() {
+    let relay = local_relay().await;
+    let ways = [relay.by(is_tls), relay.by(is_udp)];
+    meets(relay, ways).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_believed_whom_nobody_knows() {
+    let relay = local_relay().await;
+    let stranger = local_relay().await;
+    let config = PeerConfig { tls: Some(stranger.tls.clone()), ..relay.by(is_tls) };
+    let mut end = end_over(&config).await;
+    end.peer.offer(false).await.unwrap();
+    let complete = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            match end.events.recv().await.expect("the peer lives") {
+                PeerEvent::GatheringComplete => return,
+                PeerEvent::Candidate(candidate) => panic!("a candidate of a relay that lies: {candidate:?}"),
+                PeerEvent::State(_) => {}
+            }
+        }
+    });
+    complete.await.expect("gathering ends without it");
+    end.peer.close().await;
+    relay.relay.stop().await;
+    stranger.relay.stop().await;
 }

@@ -36,12 +36,27 @@ pub struct Config {
 /// The embedded TURN relay.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
-    /// UDP address it listens on.
+    /// Address it listens on, over UDP and TCP.
     pub listen: SocketAddr,
+    /// And over TLS, which passes where only the Web does.
+    pub tls: Option<RelayTls>,
     /// Address that clients reach it at, and that relayed packets come from.
     pub public_ip: IpAddr,
     /// Whether it relays into private networks: for a clinic whose people are all in one.
     pub allow_private: bool,
+}
+
+/// The relay over TLS.
+#[derive(Clone, Debug)]
+pub struct RelayTls {
+    /// Address it listens on; port 443 passes most firewalls.
+    pub listen: SocketAddr,
+    /// The name that clients reach it by, which the certificate is for.
+    pub name: String,
+    /// The certificate and those that signed it, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
 }
 
 /// The file, all of it optional. The same names as the flags.
@@ -58,6 +73,14 @@ pub struct FileConfig {
     pub relay_public_ip: Option<IpAddr>,
     /// See [`RelayConfig::allow_private`].
     pub relay_allow_private: Option<bool>,
+    /// See [`RelayTls::listen`]. Needs the three below.
+    pub relay_tls_listen: Option<SocketAddr>,
+    /// See [`RelayTls::name`].
+    pub relay_tls_name: Option<String>,
+    /// See [`RelayTls::certificate`].
+    pub relay_tls_certificate: Option<PathBuf>,
+    /// See [`RelayTls::key`].
+    pub relay_tls_key: Option<PathBuf>,
     /// Leaves the relay off.
     pub no_relay: Option<bool>,
     /// See [`Config::no_show_minutes`].
@@ -90,6 +113,10 @@ impl FileConfig {
             relay_listen: self.relay_listen.or(other.relay_listen),
             relay_public_ip: self.relay_public_ip.or(other.relay_public_ip),
             relay_allow_private: self.relay_allow_private.or(other.relay_allow_private),
+            relay_tls_listen: self.relay_tls_listen.or(other.relay_tls_listen),
+            relay_tls_name: self.relay_tls_name.or(other.relay_tls_name),
+            relay_tls_certificate: self.relay_tls_certificate.or(other.relay_tls_certificate),
+            relay_tls_key: self.relay_tls_key.or(other.relay_tls_key),
             no_relay: self.no_relay.or(other.no_relay),
             no_show_minutes: self.no_show_minutes.or(other.no_show_minutes),
             grace_minutes: self.grace_minutes.or(other.grace_minutes),
@@ -103,7 +130,10 @@ impl FileConfig {
     pub fn complete(self) -> Config {
         let listen = self.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8480)));
         let public_ip = self.relay_public_ip.unwrap_or(listen.ip());
+        let tls = self.relay_tls_listen.zip(self.relay_tls_name);
+        let tls = tls.zip(self.relay_tls_certificate.zip(self.relay_tls_key));
         let relay = RelayConfig {
+            tls: tls.map(|((listen, name), (certificate, key))| RelayTls { listen, name, certificate, key }),
             listen: self.relay_listen.unwrap_or(SocketAddr::new(listen.ip(), 3478)),
             public_ip,
             allow_private: self.relay_allow_private.unwrap_or(false),

@@ -38,7 +38,7 @@ struct Settings {
     /// Folder for the database, files and keys; made when missing [default: bedside-data].
     #[arg(long, env = "BEDSIDE_DATA", global = true, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// UDP address of the relay [default: port 3478 at the address of --listen].
+    /// Address of the relay, over UDP and TCP [default: port 3478 at the address of --listen].
     #[arg(long, env = "BEDSIDE_RELAY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     relay_listen: Option<SocketAddr>,
     /// Address that clients reach the relay at [default: that of --listen]. Without it there is no
@@ -48,6 +48,24 @@ struct Settings {
     /// Let the relay reach private networks: where all of the clinic's people are in one.
     #[arg(long, env = "BEDSIDE_RELAY_ALLOW_PRIVATE", global = true)]
     relay_allow_private: bool,
+    /// Address of the relay over TLS, for networks that let only the Web through: port 443 if you can.
+    #[arg(
+        long,
+        env = "BEDSIDE_RELAY_TLS_LISTEN",
+        global = true,
+        value_name = "ADDRESS:PORT",
+        requires_all = ["relay_tls_name", "relay_tls_certificate", "relay_tls_key"]
+    )]
+    relay_tls_listen: Option<SocketAddr>,
+    /// The name that clients reach it by, which the certificate is for.
+    #[arg(long, env = "BEDSIDE_RELAY_TLS_NAME", global = true, value_name = "NAME")]
+    relay_tls_name: Option<String>,
+    /// The certificate and those that signed it (PEM).
+    #[arg(long, env = "BEDSIDE_RELAY_TLS_CERTIFICATE", global = true, value_name = "FILE")]
+    relay_tls_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, env = "BEDSIDE_RELAY_TLS_KEY", global = true, value_name = "FILE")]
+    relay_tls_key: Option<PathBuf>,
     /// Leave the relay off.
     #[arg(long, env = "BEDSIDE_NO_RELAY", global = true)]
     no_relay: bool,
@@ -164,6 +182,10 @@ async fn main() -> anyhow::Result<()> {
         relay_listen: settings.relay_listen,
         relay_public_ip: settings.relay_public_ip,
         relay_allow_private: settings.relay_allow_private.then_some(true),
+        relay_tls_listen: settings.relay_tls_listen,
+        relay_tls_name: settings.relay_tls_name.clone(),
+        relay_tls_certificate: settings.relay_tls_certificate.clone(),
+        relay_tls_key: settings.relay_tls_key.clone(),
         no_relay: settings.no_relay.then_some(true),
         no_show_minutes: settings.no_show_minutes,
         grace_minutes: settings.grace_minutes,

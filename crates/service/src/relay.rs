@@ -1,4 +1,4 @@
-//! The embedded TURN relay (RFC 8656) over UDP.
+//! The embedded TURN relay (RFC 8656) over UDP, and over TCP and TLS for whom no UDP reaches.
 //!
 //! The protocol is `turn-server-proto`'s, which does no I/O; here are its sockets. Credentials
 //! follow the common "TURN REST" scheme: the name is `<unix seconds of its end>:<user id>`, the
@@ -19,8 +19,14 @@ use bedside_redact::Secret;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use sha1::Sha1;
-use tokio::{net::UdpSocket, sync::mpsc, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use turn_server_proto::{
     api::{SocketAllocateError, TurnServerApi, TurnServerPollRet},
@@ -36,7 +42,10 @@ use turn_server_proto::{
     types::{AddressFamily, Instant, message::ALLOCATE},
 };
 
-use crate::config::RelayConfig;
+mod streams;
+
+use crate::config::{RelayConfig, RelayTls};
+use streams::{Streams, is_stream};
 
 /// Named in challenges; the same for every clinic, because it means nothing to people.
 const REALM: &str = "bedside";
@@ -60,8 +69,7 @@ const MANY_STRANGERS: usize = 1_000;
 
 /// A running relay.
 pub struct Relay {
-    address: SocketAddr,
-    secret: Arc<Secret<Vec<u8>>>,
+    credentials: RelayCredentials,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -70,6 +78,10 @@ pub struct Relay {
 #[derive(Clone)]
 pub struct RelayCredentials {
     address: SocketAddr,
+    /// Whether it is reached over TCP as well.
+    takes_tcp: bool,
+    /// Where it is reached over TLS, `name:port`.
+    tls: Option<String>,
     secret: Arc<Secret<Vec<u8>>>,
 }
 
@@ -80,12 +92,16 @@ impl RelayCredentials {
         // The first, because the stack learns its own address from no relay: two homes behind their
         // routers find one another by it, and meet without the relay.
         let stun = IceServer { urls: format!("stun:{}", self.address), username: None, credential: None };
-        let turn = IceServer {
-            urls: format!("turn:{}?transport=udp", self.address),
+        let udp = Some(format!("turn:{}?transport=udp", self.address));
+        // Last, because TCP is the worse way for media.
+        let tcp = self.takes_tcp.then(|| format!("turn:{}?transport=tcp", self.address));
+        let tls = self.tls.as_ref().map(|tls| format!("turns:{tls}?transport=tcp"));
+        let turn = [udp, tcp, tls].into_iter().flatten().map(|urls| IceServer {
+            urls,
             credential: Some(Token::new(password(self.secret.expose(), &username))),
-            username: Some(username),
-        };
-        vec![stun, turn]
+            username: Some(username.clone()),
+        });
+        std::iter::once(stun).chain(turn).collect()
     }
 }
 
@@ -109,6 +125,25 @@ impl Relay {
         let secret = Arc::new(secret);
         let stop = CancellationToken::new();
         let (packets, incoming) = mpsc::channel(QUEUE);
+        let streams = Streams::default();
+        let readers = TaskTracker::new();
+        let takes_tcp = match TcpListener::bind(listen).await {
+            Ok(tcp) => {
+                readers.spawn(streams.clone().accept(tcp, None, listen, packets.clone(), stop.clone()));
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, %listen, "the relay is not reached over TCP");
+                false
+            }
+        };
+        let mut tls = None;
+        if let Some(config) = &config.tls {
+            let listener = TcpListener::bind(config.listen).await?;
+            tls = Some(format!("{}:{}", config.name, listener.local_addr()?.port()));
+            let acceptor = Some(acceptor(config)?);
+            readers.spawn(streams.clone().accept(listener, acceptor, listen, packets.clone(), stop.clone()));
+        }
         let driver = Driver {
             server: TurnServer::new(TransportType::Udp, listen, REALM.to_owned()),
             socket: Arc::new(socket),
@@ -124,16 +159,18 @@ impl Relay {
             secret: secret.clone(),
             packets,
             incoming,
-            readers: TaskTracker::new(),
+            streams,
+            readers,
             stop: stop.clone(),
         };
         let address = SocketAddr::new(config.public_ip, listen.port());
-        Ok(Self { address, secret, stop, task: tokio::spawn(driver.run()) })
+        let credentials = RelayCredentials { address, takes_tcp, tls, secret };
+        Ok(Self { credentials, stop, task: tokio::spawn(driver.run()) })
     }
 
     /// What hands out credentials.
     pub fn ice_servers(&self) -> RelayCredentials {
-        RelayCredentials { address: self.address, secret: self.secret.clone() }
+        self.credentials.clone()
     }
 
     /// Stops relaying and waits until every socket is closed.
@@ -143,6 +180,19 @@ impl Relay {
             tracing::error!(%error, "the relay had stopped");
         }
     }
+}
+
+/// How the relay shows clients over TLS who it is.
+fn acceptor(config: &RelayTls) -> io::Result<TlsAcceptor> {
+    let chain = CertificateDer::pem_file_iter(&config.certificate).and_then(Iterator::collect);
+    let chain: Vec<_> = chain.map_err(io::Error::other)?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(io::Error::other)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(io::Error::other)?;
+    Ok(TlsAcceptor::from(Arc::new(tls)))
 }
 
 struct Packet {
@@ -176,6 +226,7 @@ struct Driver {
     secret: Arc<Secret<Vec<u8>>>,
     packets: mpsc::Sender<Packet>,
     incoming: mpsc::Receiver<Packet>,
+    streams: Streams,
     readers: TaskTracker,
     stop: CancellationToken,
 }
@@ -270,6 +321,7 @@ impl Driver {
                 }
                 let owner = name.split_once(':').map_or(name, |(_, user)| user);
                 self.clients.insert(from, owner.to_owned());
+                self.streams.know(from);
                 return true;
             }
         }
@@ -311,7 +363,7 @@ impl Driver {
                         relayed.stop.cancel();
                     }
                 }
-                // Only ever asked for by clients that came over TCP, which this relay has not.
+                // Only ever asked for by a server that speaks TCP itself.
                 TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => {}
                 TurnServerPollRet::WaitUntil(until) => {
                     while let Some(out) = self.server.poll_transmit(now) {
@@ -379,6 +431,9 @@ impl Driver {
         }
         if from == self.listen && !self.affords(to, Direction::Down, data) {
             return;
+        }
+        if from == self.listen && is_stream(to) {
+            return self.streams.send(to, data);
         }
         let socket =
             if from == self.listen { Some(&self.socket) } else { self.relayed.get(&from).map(|r| &r.socket) };

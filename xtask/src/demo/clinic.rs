@@ -74,6 +74,12 @@ impl Clinic {
         self.listen.to_string()
     }
 
+    /// Where its relay is, over UDP and TCP.
+    #[cfg(target_os = "linux")]
+    pub(crate) const fn relay(&self) -> SocketAddr {
+        self.relay
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(root().join("target/debug/bedside-service"));
         command

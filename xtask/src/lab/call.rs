@@ -146,8 +146,10 @@ async fn set(peers: Peers, profile: &Profile, media: &Media, camera: &Camera, ou
     for (name, host) in [("doctor", &hosts[0]), ("patient", &hosts[1])] {
         let folder = out.join(name);
         fs::create_dir_all(folder.join("kept"))?;
-        if clinic.is_some() {
+        if let Some(clinic) = &clinic {
             host.way_out(service.parse()?)?;
+            // Over TCP alone: no UDP leaves but by the network that is tried.
+            host.way_out(clinic.relay())?;
         }
         let place = Place {
             host: Some(host.clone()),

@@ -169,6 +169,7 @@ impl App {
             ice_servers: call::ice(pass.ice_servers),
             relay_only: self.config.relay_only,
             loopback: self.signed_in.as_ref().is_some_and(|signed_in| signed_in.api().is_local()),
+            tls: None,
         };
         let (feed, key_frame) = (self.remote_video.clone(), self.video.key_frame.clone());
         let Some(visit) = &mut self.visit else { return };
