@@ -34,17 +34,7 @@ export function parse(message: ArrayBuffer): Message {
   };
 }
 
-const CODEC: VideoDecoderConfig = {
-  codec: "vp8",
-  optimizeForLatency: true,
-  // As cameras here are encoded (RFC 6386 §9.2). Left to guess, WebKit takes large pictures for BT.709.
-  colorSpace: {
-    primaries: "smpte170m",
-    transfer: "smpte170m",
-    matrix: "smpte170m",
-    fullRange: false,
-  },
-};
+const CODEC: VideoDecoderConfig = { codec: "vp8", optimizeForLatency: true };
 
 let support: Promise<boolean> | null = null;
 

@@ -148,8 +148,10 @@ async fn set(peers: Peers, profile: &Profile, media: &Media, camera: &Camera, ou
         fs::create_dir_all(folder.join("kept"))?;
         if let Some(clinic) = &clinic {
             host.way_out(service.parse()?)?;
-            // Over TCP alone: no UDP leaves but by the network that is tried.
-            host.way_out(clinic.relay())?;
+            // Nothing leaves but by the network that is tried, unless that lets too little through.
+            if profile.condition.udp_blocked {
+                host.way_out(clinic.relay())?;
+            }
         }
         let place = Place {
             host: Some(host.clone()),

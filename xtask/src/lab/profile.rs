@@ -117,7 +117,7 @@ pub(crate) const PROFILES: &[Profile] = &[
     },
     Profile {
         name: "no-udp",
-        about: "UDP does not pass",
+        about: "UDP does not pass; the relay is reached over TCP, on a good way of its own",
         condition: Condition { udp_blocked: true, ..C },
         changes: &[],
     },
