@@ -58,7 +58,7 @@ pub const STEPS: [Step; 6] = [
     step(480, 270, 20, 110, 300),
     step(640, 360, 24, 180, 500),
     step(640, 360, 30, 300, 900),
-    step(960, 540, 30, 600, 1_500),
+    step(960, 540, 30, 500, 1_500),
     step(1280, 720, 30, 1_100, 2_500),
 ];
 
@@ -210,7 +210,7 @@ mod tests {
         let start = Instant::now();
         let mut ladder = Ladder::default();
         assert_eq!(ladder.choose(&means(400, QUICK), start).step.unwrap().height, 360);
-        let guessed = Means { proven: Bitrate::kbps(500), ..means(4_000, QUICK) };
+        let guessed = Means { proven: Bitrate::kbps(450), ..means(4_000, QUICK) };
         assert_eq!(settle(&mut ladder, &guessed, start, 10).step.unwrap().height, 360);
         let later = start + Duration::from_secs(11);
         let top = settle(&mut ladder, &means(4_000, QUICK), later, 3);
