@@ -2,7 +2,7 @@
 
 The strip is 40 square blocks, a fortieth of the width each, white (luma 215) for one and black (35)
 for nought: 1010, twelve bits of the number as a Gray code with the highest first, the same twelve
-turned over, 0101, their parity, and grey to the end. probe.js reads the same."""
+inverted, 0101, their parity, and grey to the end. probe.js reads the same."""
 
 import numpy as np
 
@@ -38,8 +38,8 @@ def read(luma):
         return None
     bits = [int(light > (white + black) / 2) for light in seen]
     code = bits[4:16]
-    turned = [1 - bit for bit in bits[16:28]]
-    if bits[:4] != BEGIN or bits[28:32] != END or turned != code or bits[32] != sum(code) & 1:
+    inverted = [1 - bit for bit in bits[16:28]]
+    if bits[:4] != BEGIN or bits[28:32] != END or inverted != code or bits[32] != sum(code) & 1:
         return None
     number = last = 0
     for bit in code:

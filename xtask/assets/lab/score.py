@@ -46,7 +46,6 @@ def percentile(values, share):
 
 
 def original(number):
-    header = 60
     with open(clip / "clip.y4m", "rb") as file:
         header = len(file.readline())
         size = 1280 * 720 * 3 // 2

@@ -93,7 +93,7 @@ pub(super) async fn hold(
     let click = join(&stage, peers).await?;
     let began = Instant::now();
     let up = stage.network.now();
-    let dark_until = run(&stage, profile, began, SETTLED.as_secs_f64()).await?;
+    let dark_until = run_between(&stage, profile, began, 0.0, SETTLED.as_secs_f64()).await?;
     let before = people.map(|person| measure::usage(&person.world));
     let pss = people.map(|person| measure::pss_mb(&person.world));
     let from = now_ms();
@@ -192,10 +192,6 @@ async fn join(stage: &Stage, peers: Peers) -> Result<f64> {
     Ok(click)
 }
 
-async fn run(stage: &Stage, profile: &Profile, began: Instant, until: f64) -> Result<Option<f64>> {
-    run_between(stage, profile, began, 0.0, until).await
-}
-
 /// Lets what happens to the network happen; gives when it was no longer dark, if it was.
 async fn run_between(
     stage: &Stage,
@@ -209,9 +205,10 @@ async fn run_between(
         sleep_until(began + Duration::from_secs_f64(change.at)).await;
         match change.event {
             Event::Condition(condition) => {
-                stage.network.become_(condition);
-                let is_dark = condition.loss_percent >= 100.0;
-                dark_until = if is_dark { None } else { dark_until.or(Some(now_ms())) };
+                stage.network.set_condition(condition);
+                if profile.is_dark_before(change.at) {
+                    dark_until = Some(now_ms());
+                }
             }
             Event::Address => move_away(&stage.hosts[1])?,
         }

@@ -75,7 +75,7 @@ impl Network {
     }
 
     /// Becomes another network.
-    pub(crate) fn become_(&self, condition: Condition) {
+    pub(crate) fn set_condition(&self, condition: Condition) {
         if let Ok(mut order) = self.orders.condition.lock() {
             *order = Some(condition);
         }

@@ -17,6 +17,16 @@ pub(crate) struct Profile {
     pub(crate) changes: &'static [Change],
 }
 
+impl Profile {
+    /// Whether nothing passes just before that time.
+    pub(crate) fn is_dark_before(&self, at: f64) -> bool {
+        let before = self.changes.iter().rev().find(|change| change.at < at);
+        before.is_some_and(
+            |change| matches!(change.event, Event::Condition(condition) if condition.loss_percent >= 100.0),
+        )
+    }
+}
+
 /// At a time of the call the network becomes another.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Change {

@@ -30,6 +30,8 @@ use super::Packet;
 const MOST: usize = 512;
 /// Messages that wait to be written to one; more are lost, as in a network.
 const QUEUE: usize = 128;
+/// Nobody is taken for so long after one could not be.
+const REFUSED_FOR: Duration = Duration::from_millis(50);
 /// A handshake takes no longer.
 const SECURED_WITHIN: Duration = Duration::from_secs(10);
 /// Whoever has not shown a good name by then wants something else.
@@ -103,9 +105,9 @@ impl Streams {
                 () = stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
-            // Full, or gone before it was taken: the next may be better.
             let Ok((stream, client)) = accepted else {
-                tokio::task::yield_now().await;
+                // Out of descriptors it fails at once, again and again, until others close.
+                tokio::time::sleep(REFUSED_FOR).await;
                 continue;
             };
             let Ok(place) = self.places.clone().try_acquire_owned() else { continue };
