@@ -22,8 +22,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("media", &[]),
     ("call", &["bwe", "media"]),
     ("devices", &["media"]),
-    ("rtc", &["bwe", "media", "redact"]),
-    ("backends", &["protocol", "redact"]),
+    ("proxy", &[]),
+    ("rtc", &["bwe", "media", "proxy", "redact"]),
+    ("backends", &["protocol", "proxy", "redact"]),
     ("service", &["consult", "protocol", "redact"]),
     ("client", &["backends", "bwe", "call", "devices", "media", "protocol", "redact", "rtc", "session"]),
 ];

@@ -2,7 +2,9 @@
 
 mod realtime;
 mod rest;
+mod websocket;
 
+pub use bedside_proxy::Proxies;
 pub use realtime::{Realtime, RealtimeEvent};
 pub use rest::{Api, SignedIn};
 

@@ -2,25 +2,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bedside_protocol::{
-    ClientMessage, Code, Problem, ServerMessage, Token,
-    stomp::{self, Frame},
-    topic,
-};
+use bedside_protocol::{ClientMessage, Code, Problem, ServerMessage, Token, stomp::Frame, topic};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
-    net::TcpStream,
     sync::mpsc,
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
-};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
-use crate::SignedIn;
+use crate::{SignedIn, websocket::WebSocket};
 
 /// Heart-beats asked for and offered, both ways: as often as the service's own.
 const HEART_BEAT: Duration = Duration::from_millis(5_000);
@@ -35,8 +27,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const OUTBOX: usize = 256;
 /// Messages received and not taken yet. When it is full, reading stops and TCP holds back.
 const INBOX: usize = 256;
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What the link tells of.
 #[derive(Debug)]
@@ -202,11 +192,11 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
         }
     }
 
-    async fn connect(&self, token: &Token) -> Result<Socket, End> {
-        let mut request =
-            self.signed_in.api().websocket_url().into_client_request().map_err(|_| End::Broken)?;
-        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(stomp::SUBPROTOCOL));
-        let (mut socket, _) = connect_async(request).await.map_err(|_| End::Broken)?;
+    async fn connect(&self, token: &Token) -> Result<WebSocket, End> {
+        let mut socket = self.signed_in.api().open_websocket().await.map_err(|error| {
+            tracing::info!(%error, "no realtime link");
+            End::Broken
+        })?;
         let beat = HEART_BEAT.as_millis();
         let hello = Frame::new("CONNECT")
             .header("accept-version", "1.2")
@@ -242,7 +232,7 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
         Ok(socket)
     }
 
-    async fn talk(&mut self, mut socket: Socket) -> End {
+    async fn talk(&mut self, mut socket: WebSocket) -> End {
         let stop = self.stop.clone();
         let mut heard = Instant::now();
         let mut beat = Instant::now() + HEART_BEAT;
@@ -297,7 +287,7 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
     }
 
     /// What was said last is not lost: it may be the good-bye that the other end waits for.
-    async fn say_goodbye(&mut self, mut socket: Socket) {
+    async fn say_goodbye(&mut self, mut socket: WebSocket) {
         let mut frames = vec![];
         while let Ok(command) = self.commands.try_recv() {
             match command {

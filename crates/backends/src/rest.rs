@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatPage, Clinic, Code, Feedback, FeedbackRequest, HistoryPage, JoinRequest,
-    JoinResponse, LeaveRequest, LoginRequest, Problem, RefreshRequest, RegisterRequest, Session, SessionId,
-    Summary, Text, Token, TokenPair, User,
+    Attachment, AttachmentId, ChatPage, Clinic, Code, DeviceCheckKept, DeviceCheckReport, Feedback,
+    FeedbackRequest, HistoryPage, IceServer, JoinRequest, JoinResponse, LeaveRequest, LoginRequest, Problem,
+    RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text, Token, TokenPair, User,
 };
+use bedside_proxy::Proxies;
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,6 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 pub struct Api {
     base: Url,
     http: reqwest::Client,
+    proxies: Proxies,
 }
 
 /// The service as one person uses it. Clones share their tokens.
@@ -46,6 +48,11 @@ struct Tokens {
 impl Api {
     /// The service at `address`, such as `https://clinic.example` or `127.0.0.1:8480`.
     pub fn new(address: &str) -> Result<Self, BackendError> {
+        Self::behind(address, Proxies::of_system())
+    }
+
+    /// The same, its realtime link through these proxies.
+    pub(crate) fn behind(address: &str, proxies: Proxies) -> Result<Self, BackendError> {
         // TLS is asked of every address but this machine's own.
         let with_scheme = if address.contains("://") {
             address.to_owned()
@@ -63,15 +70,21 @@ impl Api {
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
-            .user_agent(concat!("bedside/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| BackendError::BadAddress)?;
-        Ok(Self { base, http })
+            .user_agent(concat!("bedside/", env!("CARGO_PKG_VERSION")));
+        // What is on this machine is no proxy's.
+        let http = if is_local(&base) { http.no_proxy() } else { http };
+        let http = http.build().map_err(|_| BackendError::BadAddress)?;
+        Ok(Self { base, http, proxies })
     }
 
     /// Whether the service is on this machine.
     pub fn is_local(&self) -> bool {
-        self.base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."))
+        is_local(&self.base)
+    }
+
+    /// The network's proxies.
+    pub const fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// The address of its WebSocket.
@@ -127,6 +140,10 @@ impl Api {
         let tokens = Tokens { access: pair.access_token, refresh: pair.refresh_token, keep };
         (SignedIn { api: self.clone(), tokens: Arc::new(Mutex::new(tokens)) }, pair.user)
     }
+}
+
+fn is_local(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."))
 }
 
 impl SignedIn {
@@ -266,6 +283,19 @@ impl SignedIn {
     /// Gives feedback.
     pub async fn give_feedback(&self, id: SessionId, feedback: &FeedbackRequest) -> Result<(), BackendError> {
         self.call(|api| api.request(Method::POST, &path(id, "/feedback")).json(feedback)).await.map(drop)
+    }
+
+    /// Relays, to try the network by.
+    pub async fn ice_servers(&self) -> Result<Vec<IceServer>, BackendError> {
+        self.get("/api/v1/ice-servers").await
+    }
+
+    /// Keeps what this device and its network can do, under a code.
+    pub async fn keep_device_check(
+        &self,
+        report: &DeviceCheckReport,
+    ) -> Result<DeviceCheckKept, BackendError> {
+        self.post("/api/v1/device-checks", report).await
     }
 
     /// Past visits.
