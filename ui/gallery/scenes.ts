@@ -3,6 +3,7 @@ import type {
   CallState,
   ChatMessage,
   Devices,
+  NetworkTest,
   Session,
   Snapshot,
   Summary,
@@ -163,6 +164,9 @@ const check = (over: Devices): Scene => ({
     visit: { ...visit, call: null, session: planned },
   },
 });
+const network = (test: NetworkTest): Scene => ({
+  snapshot: { ...check(devices).snapshot, connection: { ...patient.connection, test } },
+});
 const waiting: Visit = { ...visit, call: null, session: waits };
 const call = (one: Visit, over: Partial<Snapshot> = {}, press: string[] = []): Scene => ({
   snapshot: {
@@ -253,16 +257,56 @@ export const scenes: Record<string, Scene> = {
   "check-echo-slow": {
     snapshot: {
       ...check({ ...devices, echoTest: "listening" }).snapshot,
-      connection: { reach: "slow", roundTripMs: 640 },
+      connection: { ...patient.connection, reach: "slow", roundTripMs: 640 },
     },
   },
   "check-offline": {
     snapshot: {
       ...check({ ...devices, echoTest: "played" }).snapshot,
       link: "connecting",
-      connection: { reach: "lost", roundTripMs: null },
+      connection: { ...patient.connection, reach: "lost", roundTripMs: null },
     },
   },
+  "check-network-runs": network({ runs: true, verdict: null, found: null, code: null }),
+  "check-network-good": network({
+    runs: false,
+    verdict: "good",
+    found: {
+      bitsPerSecond: 2_480_000,
+      lossPercent: 0,
+      roundTripMs: 31,
+      udp: true,
+      tcp: true,
+      tls: true,
+    },
+    code: "K7M2QX",
+  }),
+  "check-network-sound-only": network({
+    runs: false,
+    verdict: "soundOnly",
+    found: {
+      bitsPerSecond: 140_000,
+      lossPercent: 4,
+      roundTripMs: 180,
+      udp: false,
+      tcp: true,
+      tls: true,
+    },
+    code: "K7M2QX",
+  }),
+  "check-network-blocked": network({
+    runs: false,
+    verdict: "blocked",
+    found: {
+      bitsPerSecond: null,
+      lossPercent: null,
+      roundTripMs: null,
+      udp: false,
+      tcp: false,
+      tls: false,
+    },
+    code: "K7M2QX",
+  }),
   "check-audio": {
     snapshot: {
       ...patient,

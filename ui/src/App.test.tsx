@@ -193,6 +193,48 @@ describe("the call", () => {
   });
 });
 
+describe("the network test", () => {
+  const narrow: Snapshot = {
+    ...snapshot,
+    screen: "check",
+    visit: { ...visit, call: null, session: waiting },
+    connection: {
+      ...snapshot.connection,
+      test: {
+        runs: false,
+        verdict: "soundOnly",
+        found: {
+          bitsPerSecond: 140_000,
+          lossPercent: 3,
+          roundTripMs: 90,
+          udp: false,
+          tcp: true,
+          tls: true,
+        },
+        code: "K7M2QX",
+      },
+    },
+  };
+
+  it("offers to come with sound only, and to try again, and says the code", async () => {
+    const asked = show(narrow);
+    expect(screen.getByText(/too narrow for a picture/)).toBeInTheDocument();
+    expect(screen.getByText("K7M 2QX")).toBeInTheDocument();
+    expect(screen.getByText(/by TCP, TLS/)).toBeInTheDocument();
+    await userEvent.click(screen.getByRole("button", { name: "Come with sound only" }));
+    await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+    expect(asked).toContainEqual({ ask: "switch", device: "camera", on: false });
+    expect(asked).toContainEqual({ ask: "testNetwork" });
+  });
+
+  it("claims nothing while it runs, and nothing while the clinic does not answer", () => {
+    const { connection } = narrow;
+    show({ ...narrow, connection: { ...connection, test: { ...connection.test, runs: true } } });
+    expect(screen.getByText(/Trying your connection/)).toBeInTheDocument();
+    expect(screen.queryByText(/too narrow/)).not.toBeInTheDocument();
+  });
+});
+
 describe("feedback", () => {
   it("needs stars, and sends what was said", async () => {
     const asked = show(ended);

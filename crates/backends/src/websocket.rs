@@ -55,6 +55,8 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         let service = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
+            // The library's own type.
+            #[allow(clippy::result_large_err)]
             let accept = |request: &tungstenite::handshake::server::Request,
                           mut response: tungstenite::handshake::server::Response| {
                 let subprotocol = request.headers()["Sec-WebSocket-Protocol"].clone();

@@ -139,6 +139,8 @@ pub enum Command {
     },
     /// Record a few seconds and play them back.
     EchoTest,
+    /// Try the network again.
+    TestNetwork,
     /// The problem was seen.
     Dismiss,
     /// Send an image or a file.

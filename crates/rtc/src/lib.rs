@@ -5,6 +5,7 @@
 //! [`RemoteMedia`] as they come; what is sent goes through bounded queues, audio first.
 
 mod handler;
+mod network_test;
 mod peer;
 mod sdp;
 mod sender;
@@ -12,9 +13,11 @@ mod servers;
 mod transport;
 mod tunnel;
 
+pub use bedside_proxy::Proxies;
+pub use network_test::{Loopback, NetworkMeasured, RelayWays, test_network};
 pub use peer::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats};
 pub use sender::{AudioPacket, MediaSender, VideoFrame};
-pub use servers::{IceServer, resolve};
+pub use servers::{IceServer, RelayTransport, resolve};
 
 use std::time::{Duration, Instant};
 

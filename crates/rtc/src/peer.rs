@@ -7,6 +7,7 @@ use std::{
 };
 
 use bedside_bwe::Bitrate;
+use bedside_proxy::Proxies;
 use rtc::{
     ice::{mdns::MulticastDnsMode, network_type::NetworkType},
     interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, SenderReportBuilder, TwccReceiverBuilder},
@@ -43,7 +44,7 @@ use crate::{
     handler::{Handler, RemoteVideo, Section},
     sdp::{self, Cleaned},
     sender::{self, MediaSender, Shared},
-    transport::Transport,
+    transport::{self, Transport},
     tunnel::{self, Tunnels},
 };
 
@@ -97,6 +98,10 @@ pub struct PeerConfig {
     pub loopback: bool,
     /// Whose certificates are believed of relays over TLS; those that the system believes if none.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Through which relays over TCP and TLS are reached.
+    pub proxies: Proxies,
+    /// What is sent before anything is known of the network; as a call begins if none.
+    pub begins_with: Option<Bitrate>,
 }
 
 /// A candidate as it is trickled.
@@ -254,7 +259,7 @@ fn with_tunnels(
     }
     let tls = config.tls.clone().map_or_else(system_tls, Ok)?;
     let has_udp = config.ice_servers.iter().any(|server| server.for_stack().is_some_and(is_relay));
-    Ok((Arc::new(Tunnels::new(runtime, ways, has_udp, tls, tasks.clone())), servers))
+    Ok((Arc::new(Tunnels::new(runtime, ways, has_udp, tls, config.proxies.clone(), tasks.clone())), servers))
 }
 
 fn is_relay(server: RTCIceServer) -> bool {
@@ -290,7 +295,8 @@ impl Peer {
         let readers = TaskTracker::new();
         let (runtime, mut servers) = with_tunnels(runtime, config, &readers)?;
         let (audio, video) = (track(RtpCodecKind::Audio, &opus()), track(RtpCodecKind::Video, &vp8()));
-        let shared = Arc::new(Shared::default());
+        let link_config = transport::config(config.begins_with);
+        let shared = Arc::new(Shared::new(link_config));
         shared.audio_payload_type.store(OPUS_PAYLOAD_TYPE, Ordering::Relaxed);
         shared.video_payload_type.store(VP8_PAYLOAD_TYPE, Ordering::Relaxed);
 
@@ -312,7 +318,7 @@ impl Peer {
             .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
             .with(Slot::SenderReport, SenderReportBuilder::new().build())
             // It numbers and repairs as well: what would do that beside it is left out.
-            .with(Slot::Pacer, Transport::new(shared.link.clone(), feedback, remote.clone()));
+            .with(Slot::Pacer, Transport::new(link_config, shared.link.clone(), feedback, remote.clone()));
         servers.extend(config.ice_servers.iter().filter_map(IceServer::for_stack));
         let policy =
             if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_bwe::{Bitrate, LinkStatus};
+use bedside_bwe::{Bitrate, Config, LinkStatus};
 use bytes::Bytes;
 use rtc::{
     rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
@@ -59,12 +59,23 @@ pub struct MediaSender {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) connected: AtomicBool,
     pub(crate) audio_payload_type: AtomicU8,
     pub(crate) video_payload_type: AtomicU8,
     pub(crate) link: Arc<transport::Shared>,
+}
+
+impl Shared {
+    pub(crate) fn new(link: Config) -> Self {
+        Self {
+            connected: AtomicBool::new(false),
+            audio_payload_type: AtomicU8::new(0),
+            video_payload_type: AtomicU8::new(0),
+            link: Arc::new(transport::Shared::new(link)),
+        }
+    }
 }
 
 impl MediaSender {

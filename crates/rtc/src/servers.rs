@@ -26,6 +26,17 @@ pub struct IceServer {
     pub credential: Secret<String>,
 }
 
+/// How a relay is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RelayTransport {
+    /// In datagrams.
+    Udp,
+    /// Over a stream in the clear; what is relayed is encrypted all the same.
+    Tcp,
+    /// Over TLS.
+    Tls,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Url<'a> {
     scheme: &'a str,
@@ -58,6 +69,17 @@ impl Url<'_> {
 }
 
 impl IceServer {
+    /// How this relay is spoken to; none for STUN, and for what can't be read.
+    pub fn transport(&self) -> Option<RelayTransport> {
+        let url = parse(&self.url)?;
+        match url.scheme {
+            "turns" => Some(RelayTransport::Tls),
+            "turn" if url.is_stream() => Some(RelayTransport::Tcp),
+            "turn" => Some(RelayTransport::Udp),
+            _ => None,
+        }
+    }
+
     /// The way to a relay over a stream; none for anything else.
     pub(crate) fn way(&self) -> Option<Way> {
         let url = parse(&self.url).filter(Url::is_stream)?;

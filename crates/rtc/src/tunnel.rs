@@ -2,8 +2,8 @@
 //!
 //! The stack speaks to relays over UDP alone (0.21.1). So each such relay has an address that nobody can
 //! have, and what a socket sends to that goes through a connection instead, framed as TURN is over a
-//! stream. A way is not taken while a relay answers over UDP: all relayed candidates rank alike in the
-//! stack, and TCP is the worse way for media.
+//! stream, and through the network's HTTP proxy where it has one. A way is not taken while a relay answers
+//! over UDP: all relayed candidates rank alike in the stack, and TCP is the worse way for media.
 
 use std::{
     collections::HashMap,
@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bedside_proxy::{Proxies, Spoken};
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
 use tokio::{
@@ -78,6 +79,7 @@ struct Shared {
     ways: Vec<Way>,
     hold: Duration,
     tls: Arc<rustls::ClientConfig>,
+    proxies: Proxies,
     tasks: TaskTracker,
 }
 
@@ -101,10 +103,11 @@ impl Tunnels {
         ways: Vec<Way>,
         has_udp: bool,
         tls: Arc<rustls::ClientConfig>,
+        proxies: Proxies,
         tasks: TaskTracker,
     ) -> Self {
         let hold = if has_udp { HOLD } else { Duration::ZERO };
-        Self { inner, shared: Arc::new(Shared { ways, hold, tls, tasks }) }
+        Self { inner, shared: Arc::new(Shared { ways, hold, tls, proxies, tasks }) }
     }
 }
 
@@ -211,7 +214,7 @@ impl Socket {
                 let (queue, datagrams) = mpsc::channel(QUEUE);
                 // An empty queue takes one.
                 let _ = queue.try_send(Bytes::copy_from_slice(data));
-                let stream = carry(way.clone(), to, self.shared.tls.clone(), datagrams, self.answer.clone());
+                let stream = carry(way.clone(), to, self.shared.clone(), datagrams, self.answer.clone());
                 self.shared.tasks.spawn(stream);
                 *tunnel = Tunnel::Open(queue);
                 true
@@ -282,23 +285,19 @@ impl AsyncUdpSocket for Socket {
 async fn carry(
     way: Way,
     stands_for: SocketAddr,
-    tls: Arc<rustls::ClientConfig>,
+    shared: Arc<Shared>,
     datagrams: mpsc::Receiver<Bytes>,
     answer: mpsc::Sender<(SocketAddr, Bytes)>,
 ) {
-    let connected = timeout(CONNECT_WITHIN, async {
-        let stream = TcpStream::connect((way.host.as_str(), way.port)).await?;
-        // Media waits for nothing.
-        stream.set_nodelay(true)?;
-        io::Result::Ok(stream)
-    });
-    let outcome = match connected.await {
-        Ok(Ok(stream)) if way.tls => match secured(&way, stream, tls).await {
+    // A proxy reads nothing of TURN, with or without TLS.
+    let connecting = shared.proxies.connect(&way.host, way.port, Spoken::Tls);
+    let outcome = match timeout(CONNECT_WITHIN, connecting).await {
+        Ok(Ok(stream)) if way.tls => match secured(&way, stream, shared.tls.clone()).await {
             Ok(stream) => exchange(stream, stands_for, datagrams, answer).await,
             Err(error) => Err(error),
         },
         Ok(Ok(stream)) => exchange(stream, stands_for, datagrams, answer).await,
-        Ok(Err(error)) => Err(error),
+        Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };
     if let Err(error) = outcome {

@@ -1,5 +1,7 @@
 //! Two ends in one process: connect, exchange sound and pictures, restart ICE, close.
 
+mod support;
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -12,15 +14,11 @@ use bedside_media::{
     AssembledFrame, FrameAssembler, I420, OpusPacket, SenderClock, VideoPacket, opus::VoiceEncoder,
     vp8::Encoder,
 };
-use bedside_redact::Secret;
 use bedside_rtc::{
-    AudioPacket, IceServer, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback,
+    AudioPacket, Peer, PeerConfig, PeerEvent, PeerState, Proxies, RemoteMedia, ReportBlock, SendFeedback,
     VideoFrame,
 };
-use bedside_service::{
-    config::{RelayConfig, RelayTls},
-    relay::Relay,
-};
+use support::{LocalRelay, is_tcp, is_tls, is_udp, local_relay, proxy::Proxy};
 use tokio::sync::mpsc;
 
 #[derive(Default)]
@@ -212,66 +210,6 @@ async fn a_call_from_beginning_to_end() {
     assert!(!media.is_connected());
 }
 
-/// A relay on this machine, with a certificate for `localhost` of its own making.
-struct LocalRelay {
-    relay: Relay,
-    servers: Vec<IceServer>,
-    tls: Arc<rustls::ClientConfig>,
-    _folder: tempfile::TempDir,
-}
-
-async fn local_relay() -> LocalRelay {
-    let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let here: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let tls = RelayTls { listen: here, name: "localhost".into(), certificate, key };
-    let config = RelayConfig { listen: here, tls: Some(tls), public_ip: here.ip(), allow_private: false };
-    let relay = Relay::start(&config, Secret::new(vec![7; 32])).await.unwrap();
-    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
-    let servers = relay.ice_servers().issue("somebody", until);
-    let servers = servers.into_iter().map(|server| IceServer {
-        url: server.urls,
-        username: server.username.unwrap_or_default(),
-        credential: Secret::new(server.credential.map(|c| c.expose().to_owned()).unwrap_or_default()),
-    });
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    LocalRelay { relay, servers: servers.collect(), tls: Arc::new(tls), _folder: folder }
-}
-
-impl LocalRelay {
-    /// Only through it, by those of its ways whose URL begins or ends so.
-    fn by(&self, is_wanted: impl Fn(&str) -> bool) -> PeerConfig {
-        PeerConfig {
-            ice_servers: self.servers.iter().filter(|server| is_wanted(&server.url)).cloned().collect(),
-            relay_only: true,
-            loopback: true,
-            tls: Some(self.tls.clone()),
-        }
-    }
-}
-
-fn is_tcp(url: &str) -> bool {
-    url.starts_with("turn:") && url.ends_with("transport=tcp")
-}
-
-fn is_tls(url: &str) -> bool {
-    url.starts_with("turns:")
-}
-
-fn is_udp(url: &str) -> bool {
-    url.ends_with("transport=udp")
-}
-
 /// Two meet, talk, make a fresh connection, and talk; then everything ends.
 async fn meets(relay: LocalRelay, ways: [PeerConfig; 2]) {
     let (mut a, mut b) = (end_over(&ways[0]).await, end_over(&ways[1]).await);
@@ -303,6 +241,17 @@ async fn one_comes_over_tls_and_the_other_over_udp() {
     let relay = local_relay().await;
     let ways = [relay.by(is_tls), relay.by(is_udp)];
     meets(relay, ways).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_meet_behind_a_proxy_that_lets_nothing_else_out() {
+    let relay = local_relay().await;
+    let proxy = Proxy::start().await;
+    let proxies = Proxies::through(&proxy.url());
+    let over_tls = PeerConfig { proxies: proxies.clone(), ..relay.by(is_tls) };
+    let over_tcp = PeerConfig { proxies, ..relay.by(is_tcp) };
+    meets(relay, [over_tls, over_tcp]).await;
+    assert!(proxy.let_through() >= 2, "the proxy was gone past");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,10 @@ use bedside_consult::Input;
 use bedside_protocol::{PresenceStatus, SessionId, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{App, store::SessionRow};
+use crate::{
+    App,
+    store::{DEVICE_CHECKS_KEPT_FOR, SessionRow},
+};
 
 /// How often open sessions are looked at: far finer than any limit, which are minutes.
 const EVERY: Duration = Duration::from_secs(5);
@@ -70,5 +73,6 @@ async fn tick(app: &App, absences: &mut Absences) -> Result<(), crate::error::Ap
         }
     }
     app.store.forget_tokens(now - SignedDuration::from_hours(24)).await?;
+    app.store.forget_device_checks(now - DEVICE_CHECKS_KEPT_FOR).await?;
     Ok(())
 }

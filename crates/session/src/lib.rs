@@ -7,6 +7,7 @@
 pub mod call;
 pub mod chat;
 pub mod link;
+pub mod network;
 pub mod reach;
 pub mod snapshot;
 pub mod stay;

@@ -2,8 +2,8 @@
 //! just loaded is right after one.
 
 use bedside_protocol::{
-    ChatMessage, ClientMessageId, DeviceId, FeedbackRequest, HistoryPage, Party, PresenceStatus, Session,
-    Summary, Text, User,
+    ChatMessage, ClientMessageId, DeviceId, FeedbackRequest, HistoryPage, NetworkCheck, Party,
+    PresenceStatus, Session, Summary, Text, User,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -71,13 +71,47 @@ pub enum Screen {
 }
 
 /// How well the service is reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, TS)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// In a word.
     pub reach: Reach,
     /// The usual time until it answers, milliseconds.
     pub round_trip_ms: Option<u32>,
+    /// A call to oneself through the service's relay.
+    pub test: NetworkTest,
+}
+
+/// The network test.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkTest {
+    /// It goes on.
+    pub runs: bool,
+    /// What the last one came to; none before, and where the service has no relay.
+    pub verdict: Option<NetworkVerdict>,
+    /// What it measured.
+    pub found: Option<NetworkCheck>,
+    /// By which the practice finds it.
+    pub code: Option<String>,
+}
+
+/// What a network test means for the visit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum NetworkVerdict {
+    /// Picture and sound will be good.
+    Good,
+    /// Two people will talk into one another.
+    Slow,
+    /// Part of what is said will be lost.
+    Lossy,
+    /// The picture will be small.
+    Narrow,
+    /// Too narrow for a picture.
+    SoundOnly,
+    /// Nothing came through.
+    Blocked,
 }
 
 /// How well the service is reached, in a word.

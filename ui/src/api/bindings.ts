@@ -94,7 +94,7 @@ id: string | null, } | { "ask": "lookForDevices" } | { "ask": "testSound" } | { 
 /**
  * Whether.
  */
-heard: boolean, } | { "ask": "echoTest" } | { "ask": "dismiss" };
+heard: boolean, } | { "ask": "echoTest" } | { "ask": "testNetwork" } | { "ask": "dismiss" };
 
 export type Attachment = { 
 /**
@@ -222,7 +222,11 @@ reach: Reach,
 /**
  * The usual time until it answers, milliseconds.
  */
-roundTripMs: number | null, };
+roundTripMs: number | null, 
+/**
+ * A call to oneself through the service's relay.
+ */
+test: NetworkTest, };
 
 export type ConsultationMode = "VIDEO" | "AUDIO" | "CHAT";
 
@@ -365,6 +369,52 @@ export type MessageId = string;
 export type MessageStatus = "sent" | "delivered" | "read";
 
 export type MessageType = "text" | "image" | "file";
+
+export type NetworkCheck = { 
+/**
+ * What arrived in its best second, bits a second; none when nothing did.
+ */
+bitsPerSecond: number | null, 
+/**
+ * Of the audio, 0 to 100.
+ */
+lossPercent: number | null, 
+/**
+ * To the relay and back, milliseconds.
+ */
+roundTripMs: number | null, 
+/**
+ * Whether the relay was reached over UDP.
+ */
+udp: boolean, 
+/**
+ * Over TCP.
+ */
+tcp: boolean, 
+/**
+ * Over TLS.
+ */
+tls: boolean, };
+
+export type NetworkTest = { 
+/**
+ * It goes on.
+ */
+runs: boolean, 
+/**
+ * What the last one came to; none before, and where the service has no relay.
+ */
+verdict: NetworkVerdict | null, 
+/**
+ * What it measured.
+ */
+found: NetworkCheck | null, 
+/**
+ * By which the practice finds it.
+ */
+code: string | null, };
+
+export type NetworkVerdict = "good" | "slow" | "lossy" | "narrow" | "soundOnly" | "blocked";
 
 export type Party = "PATIENT" | "DOCTOR";
 

@@ -138,8 +138,28 @@ export const en = {
     unknown: "Looking at your connection…",
     good: "The clinic answers quickly.",
     slow: "The clinic answers slowly: you may talk into one another. Move closer to the Wi-Fi box, or use a cable.",
-    slowBy: "An answer takes {{ms}} ms.",
     lost: "The clinic does not answer. Is this computer online? We keep trying.",
+    trying: "Trying your connection. This takes a few seconds…",
+    again: "Try again",
+    soundOnly: "Come with sound only",
+    code: "If the practice asks how your connection is, tell them this code:",
+    rate: "{{megabits}} Mbit/s",
+    loss: "{{percent}} % lost",
+    roundTrip: "{{ms}} ms there and back",
+    ways: "by {{ways}}",
+    noWay: "no way to the clinic’s relay",
+    verdict: {
+      good: "Your connection is good enough to see and hear one another well.",
+      slow: "Your connection is slow to answer: you may talk into one another. Move closer to the Wi-Fi box, or use a cable.",
+      lossy:
+        "Part of what you say may be lost. Move closer to the Wi-Fi box, or use a cable, and try again.",
+      narrow:
+        "Your connection is narrow: the picture will be small. It helps when nobody else here watches films meanwhile.",
+      soundOnly:
+        "Your connection is too narrow for a picture. Hearing one another works well without.",
+      blocked:
+        "A call does not get through from here. Try another network, such as your mobile phone’s, or ring the practice.",
+    },
   },
   check: {
     title: "Let us check your camera and sound",

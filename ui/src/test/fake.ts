@@ -75,7 +75,11 @@ export const snapshot: Snapshot = {
   visit,
   history: null,
   past: null,
-  connection: { reach: "good", roundTripMs: 24 },
+  connection: {
+    reach: "good",
+    roundTripMs: 24,
+    test: { runs: false, verdict: null, found: null, code: null },
+  },
   device: "this",
   devices: {
     microphone: device,

@@ -39,7 +39,7 @@ export function Check({
         <div className="stack">
           {byVideo && <OwnPicture camera={devices.camera} label={t("check.preview")} />}
           <div className="card">
-            <ConnectionRow connection={connection} />
+            <ConnectionRow connection={connection} offersSoundOnly={byVideo && devices.camera.on} />
           </div>
         </div>
         <div className="card">

@@ -85,6 +85,7 @@ impl App {
             }
             Command::TestSoundHeard { heard } => self.devices.test_sound_heard = Some(heard),
             Command::EchoTest => self.test_echo(),
+            Command::TestNetwork => self.test_network(),
             Command::Recall { session } => self.recall(session),
             Command::LookUp { service } => self.look_up(service),
             Command::OpenPast { session } => self.open_past(session),
@@ -147,6 +148,8 @@ impl App {
                 }
             }
             Event::Reached(round_trip) => self.on_reached(round_trip),
+            Event::NetworkTested(number, found) => self.on_network_tested(number, found),
+            Event::DeviceCheckKept(number, code) => self.on_device_check_kept(number, code),
             Event::Recalled(Ok(session)) => {
                 self.busy = false;
                 self.end_visit().await;
@@ -329,6 +332,7 @@ impl App {
         self.tend_visit().await;
         self.tend_devices();
         self.tend_reach();
+        self.tend_network_test();
     }
 
     /// Whether a session that changed is a patient who has just come into this doctor's waiting room.

@@ -3,6 +3,7 @@
 mod chat;
 mod devices;
 mod events;
+mod network;
 mod past;
 mod reach;
 mod view;
@@ -17,8 +18,8 @@ use std::{
 use bedside_backends::{BackendError, Realtime, RealtimeEvent, SignedIn};
 use bedside_devices::Sound;
 use bedside_protocol::{
-    ChatPage, DeviceId, FeedbackRequest, HistoryPage, JoinResponse, OutgoingMessage, Session, SessionId,
-    Summary, User,
+    ChatPage, DeviceId, FeedbackRequest, HistoryPage, JoinResponse, NetworkCheck, OutgoingMessage, Session,
+    SessionId, Summary, User,
 };
 use bedside_session::{
     Backoff, ChatLog, JoinId, Snapshot,
@@ -38,6 +39,7 @@ use crate::{
     video::{CameraEvent, Video},
 };
 use devices::{DeviceEvent, DevicesState};
+use network::NetworkTesting;
 use past::Past;
 use reach::Reaching;
 use visit::VisitState;
@@ -81,6 +83,10 @@ pub(crate) enum Event {
     Clinic(String, Option<String>),
     /// The service answered after this time, or not.
     Reached(Option<Duration>),
+    /// What a test of the network came to, if it could be made.
+    NetworkTested(u64, Option<NetworkCheck>),
+    /// The code that it was kept under.
+    DeviceCheckKept(u64, Option<String>),
     Recalled(Result<Session, BackendError>),
     PastPage(SessionId, Result<ChatPage, BackendError>),
     PastFeedback(SessionId, Result<FeedbackRequest, BackendError>),
@@ -136,6 +142,7 @@ pub(crate) struct App {
     history: Option<HistoryPage>,
     past: Option<Past>,
     reach: Reaching,
+    network: NetworkTesting,
     clinic: Option<String>,
     /// The address whose clinic was asked for last.
     looking_up: String,
@@ -203,6 +210,7 @@ impl App {
             history: None,
             past: None,
             reach: Reaching::default(),
+            network: NetworkTesting::default(),
             clinic: None,
             looking_up: String::new(),
             visit: None,

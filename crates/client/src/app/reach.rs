@@ -28,6 +28,7 @@ impl Reaching {
         Connection {
             reach: self.log.verdict(),
             round_trip_ms: round_trip.and_then(|ms| u32::try_from(ms).ok()),
+            ..Connection::default()
         }
     }
 }

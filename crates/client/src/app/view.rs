@@ -41,7 +41,7 @@ impl App {
             visit: self.visit.as_ref().map(|visit| self.view_visit(visit)),
             history: self.history.clone(),
             past: self.past.as_ref().map(Past::view),
-            connection: self.reach.view(),
+            connection: Connection { test: self.network.view(), ..self.reach.view() },
             device: self.device,
             devices: self.devices.snapshot(&self.audio.shared),
             busy: self.busy,

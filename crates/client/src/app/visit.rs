@@ -100,7 +100,11 @@ impl App {
                     if admit && let Err(error) = api.act(id, "admit").await {
                         return Event::Joined(id, join, Err(error));
                     }
-                    Event::Joined(id, join, resolved(api.join(id, &request).await).await)
+                    let mut answer = api.join(id, &request).await;
+                    if let Ok(answer) = &mut answer {
+                        answer.ice_servers = resolved(std::mem::take(&mut answer.ice_servers)).await;
+                    }
+                    Event::Joined(id, join, answer)
                 }),
                 StayAction::AskSession => {
                     self.insist(move |api| async move { api.session(id).await }, Event::Session);
@@ -169,7 +173,8 @@ impl App {
             ice_servers: call::ice(pass.ice_servers),
             relay_only: self.config.relay_only,
             loopback: self.signed_in.as_ref().is_some_and(|signed_in| signed_in.api().is_local()),
-            tls: None,
+            proxies: self.signed_in.as_ref().map(|own| own.api().proxies().clone()).unwrap_or_default(),
+            ..PeerConfig::default()
         };
         let (feed, key_frame) = (self.remote_video.clone(), self.video.key_frame.clone());
         let Some(visit) = &mut self.visit else { return };
@@ -328,16 +333,13 @@ impl App {
 /// without it.
 const LOOK_UP_WITHIN: Duration = Duration::from_millis(800);
 
-/// The answer with its servers by address: names are looked up here, beside the actor and before there
-/// is a connection that waits for it.
-async fn resolved(answer: Result<JoinResponse, BackendError>) -> Result<JoinResponse, BackendError> {
-    let mut answer = answer?;
-    let urls = answer.ice_servers.iter().map(|server| server.urls.clone()).collect();
+/// Servers by address: names are looked up here, beside the actor and before there is a connection that
+/// waits for it.
+pub(super) async fn resolved(servers: Vec<IceServer>) -> Vec<IceServer> {
+    let urls = servers.iter().map(|server| server.urls.clone()).collect();
     let found = bedside_rtc::resolve(urls, LOOK_UP_WITHIN).await;
-    answer.ice_servers = std::mem::take(&mut answer.ice_servers)
-        .into_iter()
-        .zip(found)
-        .flat_map(|(server, urls)| urls.into_iter().map(move |urls| IceServer { urls, ..server.clone() }))
-        .collect();
-    Ok(answer)
+    let at = |(server, urls): (IceServer, Vec<String>)| {
+        urls.into_iter().map(move |urls| IceServer { urls, ..server.clone() })
+    };
+    servers.into_iter().zip(found).flat_map(at).collect()
 }

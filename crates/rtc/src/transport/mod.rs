@@ -41,8 +41,13 @@ use stream::Stream;
 
 /// Where the estimate begins, and its bounds: 360p and audio, as libwebrtc does (with 500 a line of 300
 /// was full for the first seconds of a call); audio and its headers; 720p at its best, audio and some repairs.
-pub(crate) const CONFIG: Config =
+const CONFIG: Config =
     Config { start: Bitrate::kbps(300), min: Bitrate::kbps(36), max: Bitrate::kbps(3_000) };
+/// The same, begun with something else.
+pub(crate) fn config(begins_with: Option<Bitrate>) -> Config {
+    Config { start: begins_with.unwrap_or(CONFIG.start), ..CONFIG }
+}
+
 /// Bytes around an RTP packet: IPv4, UDP and the tag of SRTP.
 const OVERHEAD: DataSize = DataSize::bytes(44);
 /// How often it is looked at without anything coming or going.
@@ -74,17 +79,15 @@ struct Captured {
     at: Instant,
 }
 
-impl Default for Shared {
-    fn default() -> Self {
+impl Shared {
+    pub(crate) fn new(config: Config) -> Self {
         Self {
-            status: Mutex::new(LinkStatus::unknown(CONFIG)),
-            wanted: AtomicU64::new(CONFIG.max.as_bps()),
+            status: Mutex::new(LinkStatus::unknown(config)),
+            wanted: AtomicU64::new(config.max.as_bps()),
             captured: Mutex::default(),
         }
     }
-}
 
-impl Shared {
     pub(crate) fn status(&self) -> LinkStatus {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,6 +137,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(
+        config: Config,
         shared: Arc<Shared>,
         feedback: Arc<dyn SendFeedback>,
         remote: Arc<dyn RemoteMedia>,
@@ -143,8 +147,8 @@ impl Transport {
             feedback,
             remote,
             received: HashMap::new(),
-            estimator: Estimator::new(CONFIG),
-            pacer: Pacer::new(CONFIG.start),
+            estimator: Estimator::new(config),
+            pacer: Pacer::new(config.start),
             streams: HashMap::new(),
             history: History::default(),
             read: VecDeque::new(),

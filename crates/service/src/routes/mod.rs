@@ -3,6 +3,7 @@
 mod auth;
 mod chat;
 mod consultations;
+mod device_checks;
 mod system;
 
 use std::{sync::Arc, time::Duration};
@@ -66,6 +67,9 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(consultations::summary))
         .routes(routes!(consultations::submit_feedback, consultations::get_feedback))
         .routes(routes!(consultations::history))
+        .routes(routes!(device_checks::ice_servers))
+        .routes(routes!(device_checks::keep_device_check))
+        .routes(routes!(device_checks::device_check))
         .routes(routes!(chat::chat_page))
         .routes(routes!(chat::download))
         .routes(routes!(system::health))

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod chat;
+mod device_checks;
 mod feedback;
 mod sessions;
 mod tokens;
@@ -15,6 +16,7 @@ use sqlx::sqlite::{
 
 pub use accounts::Account;
 pub use chat::{NewMessage, StoredAttachment};
+pub(crate) use device_checks::KEPT_FOR as DEVICE_CHECKS_KEPT_FOR;
 pub use sessions::SessionRow;
 pub use tokens::{Grant, MediaToken, NewTokens, Refreshed};
 

@@ -1,0 +1,102 @@
+//! Device checks, kept for the practice.
+
+use bedside_protocol::{DeviceCheckReport, KeptDeviceCheck, UserId};
+use jiff::{SignedDuration, Timestamp};
+use rand::seq::IndexedRandom;
+
+use super::{Store, StoreError, instant, millis};
+
+/// What a code is made of: nothing that is taken for something else when it is read out.
+const LETTERS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
+/// Some 900 million: few enough to say, too many to find somebody's by trying.
+const CODE_LENGTH: usize = 6;
+/// Checks kept of one person: an older one than this is nobody's question.
+const MOST_OF_ONE: i64 = 10;
+/// A code is asked for while it is on the screen, or on the telephone the next day.
+pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+fn new_code() -> String {
+    let mut rng = rand::rng();
+    (0..CODE_LENGTH).filter_map(|_| LETTERS.choose(&mut rng)).map(|&letter| char::from(letter)).collect()
+}
+
+/// A code as it is kept, however it was typed.
+fn as_kept(typed: &str) -> String {
+    typed.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+impl Store {
+    /// Keeps what a person's devices and network can do; gives its code.
+    pub async fn add_device_check(
+        &self,
+        user: UserId,
+        report: &DeviceCheckReport,
+        now: Timestamp,
+    ) -> Result<String, StoreError> {
+        let json = serde_json::to_string(report).map_err(|_| StoreError::Unreadable("device check"))?;
+        let code = loop {
+            let code = new_code();
+            let done = sqlx::query(
+                "INSERT INTO device_checks (code, user_id, checked_at, report) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (code) DO NOTHING",
+            )
+            .bind(&code)
+            .bind(user.to_string())
+            .bind(millis(now))
+            .bind(&json)
+            .execute(&self.pool)
+            .await?;
+            if done.rows_affected() == 1 {
+                break code;
+            }
+        };
+        sqlx::query(
+            "DELETE FROM device_checks WHERE user_id = ?1 AND code NOT IN
+             (SELECT code FROM device_checks WHERE user_id = ?1 ORDER BY checked_at DESC, rowid DESC LIMIT ?2)",
+        )
+        .bind(user.to_string())
+        .bind(MOST_OF_ONE)
+        .execute(&self.pool)
+        .await?;
+        Ok(code)
+    }
+
+    /// The check of a code, however it was typed.
+    pub async fn device_check(&self, typed: &str) -> Result<Option<KeptDeviceCheck>, StoreError> {
+        let row: Option<(String, String, i64, String)> = sqlx::query_as(
+            "SELECT code, name, checked_at, report FROM device_checks JOIN users ON users.id = user_id
+             WHERE code = ?",
+        )
+        .bind(as_kept(typed))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|(code, name, at, report)| {
+            let report = serde_json::from_str(&report).map_err(|_| StoreError::Unreadable("device check"))?;
+            Ok(KeptDeviceCheck { code, name: name.into(), checked_at: instant(at)?, report })
+        })
+        .transpose()
+    }
+
+    /// Forgets those that were made before this.
+    pub async fn forget_device_checks(&self, before: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM device_checks WHERE checked_at < ?")
+            .bind(millis(before))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_can_be_read_out_and_typed() {
+        let code = new_code();
+        assert_eq!(code.len(), CODE_LENGTH);
+        assert!(!code.contains(['0', 'O', '1', 'I', 'L']), "{code}");
+        assert_eq!(as_kept(" k7m-2qx "), "K7M2QX");
+        assert_ne!(new_code(), code);
+    }
+}
