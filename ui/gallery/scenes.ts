@@ -243,6 +243,9 @@ export const scenes: Record<string, Scene> = {
   },
   "patient-home-nothing": { snapshot: { ...patient, sessions: [] } },
   "patient-home-return": { snapshot: { ...patient, sessions: [session] } },
+  "patient-home-elsewhere": {
+    snapshot: { ...patient, sessions: [{ ...session, patientDevice: "their-telephone" }] },
+  },
   "patient-home-offline": { snapshot: { ...patient, link: "connecting" } },
   check: check(devices),
   "check-opening": check({

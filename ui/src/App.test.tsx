@@ -193,6 +193,26 @@ describe("the call", () => {
   });
 });
 
+describe("one person on two devices", () => {
+  const home: Snapshot = { ...snapshot, screen: "home", visit: null };
+  const there = { ...session, patientDevice: "their-telephone" };
+
+  it("says so at home, and offers to continue here", () => {
+    show({ ...home, sessions: [there] });
+    expect(screen.getByText("You are in this visit on another device")).toBeInTheDocument();
+    expect(screen.getByRole("button", { name: /Continue on this device/ })).toBeInTheDocument();
+  });
+
+  it("takes one that crashed for gone", () => {
+    const participants = there.participants.map((one) => ({
+      ...one,
+      status: "disconnected" as const,
+    }));
+    show({ ...home, sessions: [{ ...there, participants }] });
+    expect(screen.getByRole("button", { name: /Return to your visit/ })).toBeInTheDocument();
+  });
+});
+
 describe("the network test", () => {
   const narrow: Snapshot = {
     ...snapshot,

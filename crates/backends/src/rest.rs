@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use bedside_protocol::{
     Attachment, AttachmentId, ChatPage, Clinic, Code, DeviceCheckKept, DeviceCheckReport, Feedback,
     FeedbackRequest, HistoryPage, IceServer, JoinRequest, JoinResponse, LeaveRequest, LoginRequest, Problem,
-    RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text, Token, TokenPair, User,
+    QualityReport, RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text, Token, TokenPair,
+    User,
 };
 use bedside_proxy::Proxies;
 use bytes::Bytes;
@@ -296,6 +297,11 @@ impl SignedIn {
         report: &DeviceCheckReport,
     ) -> Result<DeviceCheckKept, BackendError> {
         self.post("/api/v1/device-checks", report).await
+    }
+
+    /// Tells how the visit was seen and heard in the last ten seconds.
+    pub async fn report_quality(&self, id: SessionId, report: &QualityReport) -> Result<(), BackendError> {
+        self.call(|api| api.request(Method::POST, &path(id, "/quality")).json(report)).await.map(drop)
     }
 
     /// Past visits.

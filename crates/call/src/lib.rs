@@ -9,20 +9,24 @@
 //!      LinkStatus ─ share
 //! ```
 
+mod arrivals;
 mod freezes;
 mod key_frames;
 mod lip_sync;
 mod local_audio;
 mod local_video;
+mod mos;
 mod remote_audio;
 mod remote_video;
 mod share;
 
+pub use arrivals::Arrivals;
 pub use freezes::FreezeMeter;
 pub use key_frames::KeyFrameThrottle;
 pub use lip_sync::LipSync;
 pub use local_audio::{EncodedAudio, LocalAudio};
 pub use local_video::{EncodedVideo, LocalVideo, SentVideo};
+pub use mos::mos;
 pub use remote_audio::RemoteAudio;
 pub use remote_video::RemoteVideo;
 pub use share::{Share, share};

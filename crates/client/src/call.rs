@@ -7,7 +7,7 @@ use std::{
 };
 
 use bedside_media::MediaError;
-use bedside_protocol::{IceServer, Signal, Token};
+use bedside_protocol::{IceServer, QualityReport, Signal, Token};
 use bedside_redact::Secret;
 use bedside_rtc::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats, RtcError};
 use bedside_session::{
@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     audio::{Audio, CallAudio},
     feed::Feed,
+    quality::{self, MACHINES, QualityLog},
     remote::{Reception, Remote},
     video::{KeyFrameRequest, Video},
 };
@@ -47,6 +48,7 @@ pub(crate) struct ActiveCall {
     gate_open: bool,
     pub(crate) media_token: Token,
     quality: Quality,
+    log: QualityLog,
     pub(crate) sending: Option<SentPicture>,
     measured: Measured,
     /// The other end described something that this one has nothing in common with; told once.
@@ -76,6 +78,16 @@ struct Measured {
     bytes: u64,
     played: u64,
     concealed: u64,
+    /// Audio packets, and how many of them there should have been.
+    received: u64,
+    expected: u64,
+}
+
+impl Measured {
+    /// A connection of which nothing has come yet, after so many frames.
+    const fn nothing(at: Instant, frames: u64) -> Self {
+        Self { at, frames, bytes: 0, played: 0, concealed: 0, received: 0, expected: 0 }
+    }
 }
 
 impl ActiveCall {
@@ -95,9 +107,10 @@ impl ActiveCall {
             gate_open: false,
             media_token,
             quality: Quality::default(),
+            log: QualityLog::default(),
             sending: None,
             incompatible: Incompatible::No,
-            measured: Measured { at: Instant::now(), frames: 0, bytes: 0, played: 0, concealed: 0 },
+            measured: Measured::nothing(Instant::now(), 0),
         }
     }
 
@@ -255,7 +268,8 @@ impl ActiveCall {
         self.open = Some(OpenPeer { peer, events, remote, reception });
         self.feed.begin();
         let frames = self.feed.progress().0;
-        self.measured = Measured { at: Instant::now(), frames, bytes: 0, played: 0, concealed: 0 };
+        self.measured = Measured::nothing(Instant::now(), frames);
+        self.log.restart();
         self.connect_media(audio, video);
         Ok(())
     }
@@ -286,15 +300,15 @@ impl ActiveCall {
         signals
     }
 
-    /// Measures once a second.
-    pub(crate) async fn tend(&mut self, audio: &Audio) {
-        let Some(OpenPeer { peer, remote, reception, .. }) = &self.open else { return };
+    /// Measures once a second; gives what the service is to be told, every ten.
+    pub(crate) async fn tend(&mut self, audio: &Audio) -> Option<QualityReport> {
+        let OpenPeer { peer, remote, reception, .. } = self.open.as_ref()?;
         let now = Instant::now();
         let passed = now.duration_since(self.measured.at);
         if passed < MEASURE_EVERY {
-            return;
+            return None;
         }
-        let jitter = remote.audio_stats();
+        let (jitter, arrivals) = (remote.audio_stats(), remote.arrivals());
         let (frames, width, height) = self.feed.progress();
         if self.machine.remote.is_some_and(|remote| !remote.camera) {
             self.feed.pause();
@@ -303,24 +317,33 @@ impl ActiveCall {
         let stats: PeerStats = peer.stats().await;
         let per_second = |new: u64, old: u64| (new.saturating_sub(old) as f64 / passed.as_secs_f64()).round();
         let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f32 * 100.0 / whole as f32 };
-        let Measured { frames: frames_before, bytes, played, concealed, .. } = self.measured;
+        let Measured { frames: frames_before, bytes, played, concealed, received, expected, .. } =
+            self.measured;
         let link = peer.media().link();
+        let rtt = reception.rtt().or(stats.round_trip);
+        // Begun anew after a fault, they count from nothing.
+        let concealed_percent =
+            share(jitter.concealed.saturating_sub(concealed), jitter.played.saturating_sub(played))
+                .min(100.0);
+        let packets = arrivals.expected() - expected;
+        let missed = packets.saturating_sub(arrivals.received() - received);
+        let mouth_to_ear = rtt.unwrap_or_default() / 2 + jitter.level + MACHINES;
         self.quality = Quality {
             fps: per_second(frames, frames_before) as u32,
             width,
             height,
-            round_trip_ms: reception.rtt().or(stats.round_trip).map(|rtt| rtt.as_millis() as u32),
-            concealed_percent: share(
-                // Begun anew after a fault, they count from nothing.
-                jitter.concealed.saturating_sub(concealed),
-                jitter.played.saturating_sub(played),
-            )
-            .min(100.0),
+            round_trip_ms: rtt.map(|rtt| rtt.as_millis() as u32),
+            concealed_percent,
             frozen_percent: freezes.as_secs_f32() * 10.0,
             lost_there_percent: reception.audio_loss().max(reception.video_loss()) * 100.0,
             bits_per_second: per_second(remote.bytes() * 8, bytes * 8) as u64,
             relayed: stats.relayed.unwrap_or(false),
             sending: self.sending,
+            packet_loss_percent: share(missed, packets),
+            jitter_ms: arrivals.jitter_ms().round() as u32,
+            mos: bedside_call::mos(mouth_to_ear, f64::from(concealed_percent) / 100.0) as f32,
+            path: stats.path.map(quality::path),
+            transport: stats.transport.map(quality::transport),
         };
         let late = audio.shared.late();
         tracing::debug!(?self.quality, ?jitter, ?link, ?late, "call");
@@ -330,7 +353,11 @@ impl ActiveCall {
             bytes: remote.bytes(),
             played: jitter.played,
             concealed: jitter.concealed,
+            received: arrivals.received(),
+            expected: arrivals.expected(),
         };
+        let talks = self.gate_open && self.machine.phase() == CallPhase::Connected;
+        talks.then(|| self.log.push(self.quality, audio.shared.levels().speaker))?
     }
 
     /// For the screen.

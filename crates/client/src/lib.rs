@@ -12,6 +12,7 @@ mod command;
 mod echo;
 mod feed;
 mod outgoing;
+mod quality;
 mod remote;
 mod settings;
 mod vault;

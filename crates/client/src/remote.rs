@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_call::{LipSync, RemoteAudio, RemoteVideo};
+use bedside_call::{Arrivals, LipSync, RemoteAudio, RemoteVideo};
 use bedside_media::{
     AssembledFrame, AudioFrame, FRAME, JitterStats, MediaError, OpusPacket, SenderClock, VideoPacket,
     vp8::{Decoder, key_frame_size},
@@ -29,6 +29,7 @@ const LARGEST: (u16, u16) = (1_920, 1_088);
 /// Received media on its way to the speaker and the page.
 pub(crate) struct Remote {
     audio: Mutex<RemoteAudio>,
+    arrivals: Mutex<Arrivals>,
     video: Mutex<RemoteVideo>,
     sync: Mutex<LipSync>,
     feed: Arc<Feed>,
@@ -98,6 +99,7 @@ impl Remote {
     pub(crate) fn new(feed: Arc<Feed>) -> Result<Self, MediaError> {
         Ok(Self {
             audio: Mutex::new(RemoteAudio::new()?),
+            arrivals: Mutex::default(),
             video: Mutex::new(RemoteVideo::default()),
             sync: Mutex::new(LipSync::new(Instant::now())),
             feed,
@@ -122,6 +124,11 @@ impl Remote {
     pub(crate) fn restart_audio(&self) -> Result<(), MediaError> {
         *lock(&self.audio) = RemoteAudio::new()?;
         Ok(())
+    }
+
+    /// What arrived of the audio.
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        *lock(&self.arrivals)
     }
 
     /// What became of the audio that arrived.
@@ -193,6 +200,7 @@ fn decode_all(frames: &mpsc::Receiver<AssembledFrame>, feed: &Feed) {
 
 impl RemoteMedia for Remote {
     fn audio(&self, packet: &OpusPacket<'_>) {
+        lock(&self.arrivals).push(packet.ssrc, packet.sequence, packet.timestamp, Instant::now());
         lock(&self.audio).push(packet);
     }
 

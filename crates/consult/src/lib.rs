@@ -5,6 +5,7 @@
 
 pub mod billing;
 pub mod feedback;
+pub mod quality;
 pub mod session;
 
 pub use session::{Consultation, Effect, Input, Refused};

@@ -15,7 +15,7 @@ mod tunnel;
 
 pub use bedside_proxy::Proxies;
 pub use network_test::{Loopback, NetworkMeasured, RelayWays, test_network};
-pub use peer::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats};
+pub use peer::{Candidate, Path, Peer, PeerConfig, PeerEvent, PeerState, PeerStats};
 pub use sender::{AudioPacket, MediaSender, VideoFrame};
 pub use servers::{IceServer, RelayTransport, resolve};
 

@@ -40,12 +40,12 @@ use webrtc::{
 };
 
 use crate::{
-    IceServer, RemoteMedia, RtcError, SendFeedback,
+    IceServer, RelayTransport, RemoteMedia, RtcError, SendFeedback,
     handler::{Handler, RemoteVideo, Section},
     sdp::{self, Cleaned},
     sender::{self, MediaSender, Shared},
     transport::{self, Transport},
-    tunnel::{self, Tunnels},
+    tunnel::{self, Carrier, Tunnels},
 };
 
 /// As Chrome numbers it, so that captures read familiar.
@@ -139,13 +139,28 @@ pub enum PeerEvent {
     State(PeerState),
 }
 
+/// A kind of candidate (RFC 8445 §4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Path {
+    /// The machine's own address.
+    Host,
+    /// Its address as others see it.
+    Srflx,
+    /// A relay.
+    Relay,
+}
+
 /// How the connection does.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PeerStats {
     /// Round trip of the selected pair.
     pub round_trip: Option<Duration>,
-    /// Whether media goes through a relay.
+    /// By which kind of own candidate media goes; none while it goes by none.
+    pub path: Option<Path>,
+    /// Whether media goes through a relay, of either end's.
     pub relayed: Option<bool>,
+    /// How one's own relay is spoken to; datagrams where there is none.
+    pub transport: Option<RelayTransport>,
     /// Bytes received over the selected pair.
     pub bytes_received: u64,
     /// Bytes sent over it.
@@ -171,6 +186,7 @@ pub struct Peer {
     sending: JoinHandle<()>,
     readers: TaskTracker,
     runtime: Arc<dyn Runtime>,
+    carrier: Option<Carrier>,
 }
 
 impl fmt::Debug for Peer {
@@ -240,13 +256,20 @@ async fn watched(task: JoinHandle<()>, events: mpsc::Sender<PeerEvent>) {
     }
 }
 
+/// How relays are reached.
+struct Reach {
+    runtime: Arc<dyn Runtime>,
+    servers: Vec<RTCIceServer>,
+    carrier: Option<Carrier>,
+}
+
 /// A runtime that reaches those of the relays that are reached by a stream, and these as the stack takes
 /// them.
 fn with_tunnels(
     runtime: Arc<dyn Runtime>,
     config: &PeerConfig,
     tasks: &TaskTracker,
-) -> Result<(Arc<dyn Runtime>, Vec<RTCIceServer>), RtcError> {
+) -> Result<Reach, RtcError> {
     let (mut ways, mut servers) = (vec![], vec![]);
     for server in &config.ice_servers {
         if let Some(way) = server.way() {
@@ -255,11 +278,13 @@ fn with_tunnels(
         }
     }
     if ways.is_empty() {
-        return Ok((runtime, servers));
+        return Ok(Reach { runtime, servers, carrier: None });
     }
     let tls = config.tls.clone().map_or_else(system_tls, Ok)?;
     let has_udp = config.ice_servers.iter().any(|server| server.for_stack().is_some_and(is_relay));
-    Ok((Arc::new(Tunnels::new(runtime, ways, has_udp, tls, config.proxies.clone(), tasks.clone())), servers))
+    let tunnels = Tunnels::new(runtime, ways, has_udp, tls, config.proxies.clone(), tasks.clone());
+    let carrier = Some(tunnels.carrier());
+    Ok(Reach { runtime: Arc::new(tunnels), servers, carrier })
 }
 
 fn is_relay(server: RTCIceServer) -> bool {
@@ -293,7 +318,7 @@ impl Peer {
         feedback: Arc<dyn SendFeedback>,
     ) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
         let readers = TaskTracker::new();
-        let (runtime, mut servers) = with_tunnels(runtime, config, &readers)?;
+        let Reach { runtime, mut servers, carrier } = with_tunnels(runtime, config, &readers)?;
         let (audio, video) = (track(RtpCodecKind::Audio, &opus()), track(RtpCodecKind::Video, &vp8()));
         let link_config = transport::config(config.begins_with);
         let shared = Arc::new(Shared::new(link_config));
@@ -396,6 +421,7 @@ impl Peer {
             sending,
             readers,
             runtime,
+            carrier,
         };
         Ok((peer, receiver))
     }
@@ -511,6 +537,15 @@ impl Peer {
         {
             let is_relay = |typ| typ == RTCIceCandidateType::Relay;
             stats.relayed = Some(is_relay(pair.local().typ) || is_relay(pair.remote().typ));
+            stats.path = match pair.local().typ {
+                RTCIceCandidateType::Host => Some(Path::Host),
+                RTCIceCandidateType::Srflx | RTCIceCandidateType::Prflx => Some(Path::Srflx),
+                RTCIceCandidateType::Relay => Some(Path::Relay),
+                _ => None,
+            };
+            let by_stream = self.carrier.as_ref().and_then(Carrier::transport);
+            stats.transport =
+                by_stream.filter(|_| stats.path == Some(Path::Relay)).or(Some(RelayTransport::Udp));
         }
         stats
     }

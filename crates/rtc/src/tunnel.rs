@@ -13,12 +13,13 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
+use crate::RelayTransport;
 use bedside_proxy::{Proxies, Spoken};
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
@@ -81,6 +82,8 @@ struct Shared {
     tls: Arc<rustls::ClientConfig>,
     proxies: Proxies,
     tasks: TaskTracker,
+    /// The way that carried media last, by its number and one; 0 while none has.
+    carries: AtomicUsize,
 }
 
 impl Shared {
@@ -107,13 +110,34 @@ impl Tunnels {
         tasks: TaskTracker,
     ) -> Self {
         let hold = if has_udp { HOLD } else { Duration::ZERO };
-        Self { inner, shared: Arc::new(Shared { ways, hold, tls, proxies, tasks }) }
+        Self {
+            inner,
+            shared: Arc::new(Shared { ways, hold, tls, proxies, tasks, carries: AtomicUsize::new(0) }),
+        }
+    }
+}
+
+/// Tells by which way media goes.
+#[derive(Clone)]
+pub(crate) struct Carrier(Arc<Shared>);
+
+impl Carrier {
+    /// None while no way of these carries media.
+    pub(crate) fn transport(&self) -> Option<RelayTransport> {
+        let number = self.0.carries.load(Ordering::Relaxed).checked_sub(1)?;
+        self.0.ways.get(number).map(|way| if way.tls { RelayTransport::Tls } else { RelayTransport::Tcp })
     }
 }
 
 impl fmt::Debug for Tunnels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ways by stream", self.shared.ways.len())
+    }
+}
+
+impl Tunnels {
+    pub(crate) fn carrier(&self) -> Carrier {
+        Carrier(self.shared.clone())
     }
 }
 
@@ -204,6 +228,10 @@ impl Socket {
     /// Whether a datagram goes its way, or is lost on it; no if there is no way any more, which the
     /// stack takes for the end of that relay.
     fn send(&self, to: SocketAddr, way: &Way, data: &[u8]) -> bool {
+        // Channel data (RFC 8656 §12.4).
+        if data.first().is_some_and(|first| first >> 6 == 0b01) {
+            self.shared.carries.store(usize::from(to.port()), Ordering::Relaxed);
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let tunnel = open.entry(to).or_insert_with(|| Tunnel::Waiting(Instant::now()));
         match tunnel {

@@ -15,8 +15,8 @@ use bedside_media::{
     vp8::Encoder,
 };
 use bedside_rtc::{
-    AudioPacket, Peer, PeerConfig, PeerEvent, PeerState, Proxies, RemoteMedia, ReportBlock, SendFeedback,
-    VideoFrame,
+    AudioPacket, IceServer, Path, Peer, PeerConfig, PeerEvent, PeerState, Proxies, RemoteMedia, ReportBlock,
+    SendFeedback, VideoFrame,
 };
 use support::{LocalRelay, is_tcp, is_tls, is_udp, local_relay, proxy::Proxy};
 use tokio::sync::mpsc;
@@ -219,7 +219,10 @@ async fn meets(relay: LocalRelay, ways: [PeerConfig; 2]) {
         talk(&a, &b).await;
         talk(&b, &a).await;
     }
-    assert_eq!(a.peer.stats().await.relayed, Some(true));
+    let stats = a.peer.stats().await;
+    assert_eq!((stats.relayed, stats.path), (Some(true), Some(Path::Relay)));
+    let wanted = ways[0].ice_servers.iter().find_map(IceServer::transport);
+    assert_eq!(stats.transport, wanted);
     tokio::time::timeout(Duration::from_secs(8), async {
         a.peer.close().await;
         b.peer.close().await;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Clinic, Person, clinic};
+use common::{Clinic, Person, clinic, quality_report};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -35,11 +35,14 @@ fn callers(clinic: &Clinic) -> [Option<&Person>; 6] {
 /// visit's state (409) or for want of the thing (404): here it is scheduled, and nobody is in it.
 fn rules() -> Vec<Rule> {
     let feedback = json!({ "overallRating": 5 });
+    let quality = quality_report();
     vec![
         rule(Method::GET, "", json!(null), [401, 200, 200, 403, 403, 403]),
         rule(Method::GET, "/chat", json!(null), [401, 200, 200, 403, 403, 403]),
         rule(Method::GET, "/summary", json!(null), [401, 200, 200, 403, 403, 403]),
         rule(Method::GET, "/feedback", json!(null), [401, 404, 404, 403, 403, 403]),
+        rule(Method::GET, "/quality", json!(null), [401, 200, 200, 403, 403, 403]),
+        rule(Method::POST, "/quality", quality, [401, 409, 409, 403, 403, 403]),
         rule(Method::POST, "/feedback", feedback, [401, 409, 403, 403, 403, 403]),
         rule(Method::POST, "/admit", json!({}), [401, 403, 409, 403, 403, 403]),
         rule(Method::POST, "/pause", json!({}), [401, 403, 409, 403, 403, 403]),

@@ -2,8 +2,8 @@
 //! just loaded is right after one.
 
 use bedside_protocol::{
-    ChatMessage, ClientMessageId, DeviceId, FeedbackRequest, HistoryPage, NetworkCheck, Party,
-    PresenceStatus, Session, Summary, Text, User,
+    ChatMessage, ClientMessageId, DeviceId, FeedbackRequest, HistoryPage, MediaPath, MediaTransport,
+    NetworkCheck, Party, PresenceStatus, Session, Summary, Text, User,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -321,6 +321,16 @@ pub struct Quality {
     pub bits_per_second: u64,
     /// Whether media goes through a relay.
     pub relayed: bool,
+    /// Share of the audio packets that did not arrive, percent.
+    pub packet_loss_percent: f32,
+    /// Interarrival jitter of the audio, milliseconds.
+    pub jitter_ms: u32,
+    /// How the conversation is likely to be judged: mean opinion score, 1 to 4.5 (ITU-T G.107).
+    pub mos: f32,
+    /// By which kind of own candidate media goes.
+    pub path: Option<MediaPath>,
+    /// Over what.
+    pub transport: Option<MediaTransport>,
     /// What one's own picture is sent as; none when the network carries only sound.
     pub sending: Option<SentPicture>,
 }

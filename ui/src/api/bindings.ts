@@ -364,6 +364,10 @@ next?: SessionId, };
 
 export type Link = "off" | "connecting" | "up";
 
+export type MediaPath = "host" | "srflx" | "relay";
+
+export type MediaTransport = "udp" | "tcp" | "tls";
+
 export type MessageId = string;
 
 export type MessageStatus = "sent" | "delivered" | "read";
@@ -511,6 +515,26 @@ bitsPerSecond: number,
  * Whether media goes through a relay.
  */
 relayed: boolean, 
+/**
+ * Share of the audio packets that did not arrive, percent.
+ */
+packetLossPercent: number, 
+/**
+ * Interarrival jitter of the audio, milliseconds.
+ */
+jitterMs: number, 
+/**
+ * How the conversation is likely to be judged: mean opinion score, 1 to 4.5 (ITU-T G.107).
+ */
+mos: number, 
+/**
+ * By which kind of own candidate media goes.
+ */
+path: MediaPath | null, 
+/**
+ * Over what.
+ */
+transport: MediaTransport | null, 
 /**
  * What one's own picture is sent as; none when the network carries only sound.
  */

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { useAsk } from "../api/context";
 import type { Session, Snapshot } from "../api/bindings";
 import { Initials } from "../parts/Initials";
-import { isOpen, opensAt, runs, useMode, useNow, useShortWhen, useWhen } from "./when";
+import { isElsewhere, isOpen, opensAt, runs, useMode, useNow, useShortWhen, useWhen } from "./when";
 
 /** The next visit as one large card; later ones below. */
 export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
@@ -21,7 +21,7 @@ export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
     <main className="page">
       <h1>{t("home.hello", { name: snapshot.user?.name ?? "" })}</h1>
       {next ? (
-        <NextVisit session={next} />
+        <NextVisit session={next} elsewhere={isElsewhere(next, snapshot.device)} />
       ) : snapshot.link !== "up" ? (
         <p role="status">{t("home.loading")}</p>
       ) : (
@@ -53,7 +53,12 @@ export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
               ask({ ask: "enter", session: next.sessionId });
             }}
           >
-            {runs(next) ? t("home.return") : t("home.enter")} <ArrowRight aria-hidden />
+            {isElsewhere(next, snapshot.device)
+              ? t("elsewhere.takeBack")
+              : runs(next)
+                ? t("home.return")
+                : t("home.enter")}{" "}
+            <ArrowRight aria-hidden />
           </Button>
         </div>
       )}
@@ -61,18 +66,20 @@ export function PatientHome({ snapshot }: { snapshot: Snapshot }) {
   );
 }
 
-function NextVisit({ session }: { session: Session }) {
+function NextVisit({ session, elsewhere }: { session: Session; elsewhere: boolean }) {
   const { t } = useTranslation();
   const when = useWhen();
   const mode = useMode();
   return (
     <section className="card next-visit" aria-label={t("home.nextVisit")}>
       <p className="quiet">
-        {runs(session)
-          ? t("home.returnLead")
-          : session.recalledFrom === undefined
-            ? t("home.nextVisit")
-            : t("home.recalled")}
+        {elsewhere
+          ? t("elsewhere.title")
+          : runs(session)
+            ? t("home.returnLead")
+            : session.recalledFrom === undefined
+              ? t("home.nextVisit")
+              : t("home.recalled")}
       </p>
       <div className="row">
         <Initials name={session.doctor.name} size={88} />

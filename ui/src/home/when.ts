@@ -59,6 +59,16 @@ export function opensAt(session: Session, now: number): string | null {
   return session.status !== "SCHEDULED" || now >= opens ? null : new Date(opens).toISOString();
 }
 
+/**
+ * Whether the patient is in a visit on another of their devices. One that crashed leaves its name in the
+ * visit: only whoever is connected is there.
+ */
+export function isElsewhere(session: Session, device: string): boolean {
+  const own = session.participants.find((one) => one.party === "PATIENT");
+  const other = session.patientDevice;
+  return runs(session) && own?.status === "connected" && other !== undefined && other !== device;
+}
+
 /** Whether a visit is going on. */
 export function runs(session: Session): boolean {
   return session.status === "IN_PROGRESS" || session.status === "PAUSED";

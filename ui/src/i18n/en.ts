@@ -144,6 +144,7 @@ export const en = {
     soundOnly: "Come with sound only",
     code: "If the practice asks how your connection is, tell them this code:",
     rate: "{{megabits}} Mbit/s",
+    rateNarrow: "{{kilobits}} kbit/s",
     loss: "{{percent}} % lost",
     roundTrip: "{{ms}} ms there and back",
     ways: "by {{ways}}",

@@ -96,7 +96,9 @@ function Found({ found }: { found: NetworkCheck }) {
   const parts = [
     bitsPerSecond === null
       ? null
-      : t("connection.rate", { megabits: (bitsPerSecond / 1e6).toFixed(1) }),
+      : bitsPerSecond < 1e6
+        ? t("connection.rateNarrow", { kilobits: Math.round(bitsPerSecond / 1e3) })
+        : t("connection.rate", { megabits: (bitsPerSecond / 1e6).toFixed(1) }),
     lossPercent === null ? null : t("connection.loss", { percent: lossPercent }),
     roundTripMs === null ? null : t("connection.roundTrip", { ms: roundTripMs }),
     ways.length === 0

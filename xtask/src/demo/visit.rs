@@ -124,7 +124,7 @@ async fn wait(report: &mut Report, out: &Path, doctor: &Person, patient: &Person
         return seen.some((value, at) => at % 4 < 3 && value > 40); })()";
     patient.until("their own picture", drawn).await?;
     patient.sees("Say something").await?;
-    patient.sees("The clinic answers quickly").await?;
+    patient.sees("Your connection is good enough").await?;
     let speaker = patient.world.record("speaker")?;
     patient.does("testSound").await?;
     patient.does("heard").await?;

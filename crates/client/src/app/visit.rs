@@ -307,8 +307,20 @@ impl App {
         if visit.other_types_since.is_some_and(|at| at.elapsed() > TYPING_LASTS) {
             visit.other_types_since = None;
         }
-        if let Some(call) = &mut visit.call {
-            call.tend(&self.audio).await;
+        let id = visit.id();
+        let report = match &mut visit.call {
+            Some(call) => call.tend(&self.audio).await,
+            None => None,
+        };
+        if let (Some(report), Some(signed_in)) = (report, self.signed_in.clone()) {
+            let signed_out = self.signed_out.clone();
+            // One that does not arrive is not asked for again: the next has its time in it.
+            self.tasks.spawn(async move {
+                let told = signed_out.run_until_cancelled(signed_in.report_quality(id, &report)).await;
+                if let Some(Err(error)) = told {
+                    tracing::info!(%error, "how the visit is was not told");
+                }
+            });
         }
         self.stay(StayInput::Tick).await;
     }

@@ -4,6 +4,7 @@ mod auth;
 mod chat;
 mod consultations;
 mod device_checks;
+mod quality;
 mod system;
 
 use std::{sync::Arc, time::Duration};
@@ -67,6 +68,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(consultations::summary))
         .routes(routes!(consultations::submit_feedback, consultations::get_feedback))
         .routes(routes!(consultations::history))
+        .routes(routes!(quality::report_quality, quality::quality_of_visit))
         .routes(routes!(device_checks::ice_servers))
         .routes(routes!(device_checks::keep_device_check))
         .routes(routes!(device_checks::device_check))

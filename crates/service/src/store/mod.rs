@@ -4,6 +4,7 @@ mod accounts;
 mod chat;
 mod device_checks;
 mod feedback;
+mod quality;
 mod sessions;
 mod tokens;
 

@@ -199,3 +199,12 @@ impl Clinic {
         (token(&doctor), token(&patient))
     }
 }
+
+/// What a client tells of ten good seconds.
+pub fn quality_report() -> Value {
+    serde_json::json!({
+        "at": "2026-11-28T10:00:00Z", "audioLevel": 0.2, "videoBitrate": 900_000, "fps": 30, "width": 640,
+        "height": 360, "packetLossPercent": 1.0, "jitterMs": 4, "roundTripMs": 40, "concealedPercent": 0.5,
+        "mos": 4.2, "path": "relay", "transport": "tls",
+    })
+}
