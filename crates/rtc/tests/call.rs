@@ -239,6 +239,40 @@ async fn two_meet_through_a_relay_over_tcp() {
     meets(relay, ways).await;
 }
 
+/// Whoever signs out is not relayed for any more, in the middle of a call, and can't begin another; a second
+/// sign-in of theirs goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_relayed_for_a_sign_in_that_has_ended() {
+    for is_wanted in [is_udp as fn(&str) -> bool, is_tcp] {
+        let relay = local_relay().await;
+        let config = relay.by(is_wanted);
+        let (mut a, mut b) = (end_over(&config).await, end_over(&config).await);
+        negotiate(&mut a, &mut b, false).await;
+        connect(&mut a, &mut b).await;
+        relay.relay.ice_servers().end("another");
+        talk(&a, &b).await;
+        relay.relay.ice_servers().end("here");
+        let is_cut =
+            async { while b.events.recv().await != Some(PeerEvent::State(PeerState::Disconnected)) {} };
+        tokio::time::timeout(Duration::from_secs(8), is_cut).await.expect("the call is cut");
+        let mut again = end_over(&config).await;
+        again.peer.offer(false).await.unwrap();
+        let refused = async {
+            loop {
+                match again.events.recv().await.expect("the peer lives") {
+                    PeerEvent::Candidate(candidate) => panic!("a relay for nobody: {candidate:?}"),
+                    PeerEvent::GatheringComplete => return,
+                    PeerEvent::State(_) => {}
+                }
+            }
+        };
+        // Silence, or a word: no address in either case.
+        let _ = tokio::time::timeout(Duration::from_secs(2), refused).await;
+        tokio::join!(a.peer.close(), b.peer.close(), again.peer.close());
+        relay.relay.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_comes_over_tls_and_the_other_over_udp() {
     let relay = local_relay().await;

@@ -159,7 +159,10 @@ pub(crate) async fn refresh(app: &App, token: &Token) -> Result<TokenPair, ApiEr
     let next = NewTokens { access: &access, refresh: &refresh, access_lasts: ACCESS_LASTS, idle: IDLE_FOR };
     match app.store.use_refresh_token(token, &next, Timestamp::now()).await? {
         Refreshed::Rotated(grant) => Ok(pair(grant.user, access, refresh)),
-        Refreshed::Reused => Err(Code::TokenReused.into()),
+        Refreshed::Reused(family) => {
+            app.end_relaying(&family);
+            Err(Code::TokenReused.into())
+        }
         Refreshed::Refused => Err(Code::NotSignedIn.into()),
     }
 }

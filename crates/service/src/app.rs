@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bedside_consult::{Effect, Input, Refused, billing, session};
 use bedside_protocol::{
-    Code, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SessionStatus, User, UserId,
-    topic,
+    Code, DeviceId, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SessionStatus, User,
+    UserId, topic,
 };
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -61,9 +61,17 @@ impl App {
         })
     }
 
-    /// Relays for `user`, with credentials that end at `until`.
-    pub(crate) fn ice_servers(&self, user: &User, until: Timestamp) -> Vec<IceServer> {
-        self.relay.as_ref().map(|relay| relay.issue(&user.id.to_string(), until)).unwrap_or_default()
+    /// Relays for `user` by one of their sign-ins, with credentials that end at `until`.
+    pub(crate) fn ice_servers(&self, user: &User, sign_in: DeviceId, until: Timestamp) -> Vec<IceServer> {
+        let issue = |relay: &RelayCredentials| relay.issue(&user.id.to_string(), &sign_in.to_string(), until);
+        self.relay.as_ref().map(issue).unwrap_or_default()
+    }
+
+    /// A sign-in has ended: nothing is relayed for it any more.
+    pub(crate) fn end_relaying(&self, sign_in: &str) {
+        if let Some(relay) = &self.relay {
+            relay.end(sign_in);
+        }
     }
 
     /// A session that `user` takes part in. One they don't take part in is told apart from none

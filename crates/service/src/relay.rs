@@ -1,12 +1,12 @@
 //! The embedded TURN relay (RFC 8656) over UDP, and over TCP and TLS for whom no UDP reaches.
 //!
 //! The protocol is `turn-server-proto`'s, which does no I/O; here are its sockets. Credentials
-//! follow the common "TURN REST" scheme: the name is `<unix seconds of its end>:<user id>`, the
+//! follow the common "TURN REST" scheme: the name is `<unix seconds of its end>:<user id>/<sign-in>`, the
 //! password the base64 of HMAC-SHA1 over the name. The relay can tell from a name alone whether
-//! it is good, so it keeps no list and a restart forgets nobody.
+//! it is good, so it keeps no list and a restart forgets nobody; it remembers only which sign-ins have ended.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -60,6 +60,12 @@ const MAX_PACKET: usize = 65_535;
 /// Relayed sockets of one person: two for each of eight goes at connecting. Those of an app that
 /// was killed last ten minutes.
 const MAX_OF_ONE: usize = 16;
+/// Sign-ins that are known to have ended: more than end while credentials of theirs last. The oldest are
+/// forgotten.
+const MOST_ENDED: usize = 10_000;
+/// Ended sign-ins that the relay's task has not heard of yet. When it is full, one goes on until its
+/// credentials end.
+const ENDED_QUEUE: usize = 64;
 /// Addresses that may have asked for a challenge. The server (0.7.3) keeps a nonce for each for
 /// ever, and a source address is easily made up: beyond this, strangers are not answered until
 /// it is idle and can be made anew.
@@ -83,12 +89,20 @@ pub struct RelayCredentials {
     /// Where it is reached over TLS, `name:port`.
     tls: Option<String>,
     secret: Arc<Secret<Vec<u8>>>,
+    ended: mpsc::Sender<String>,
 }
 
 impl RelayCredentials {
-    /// The relay as `user` may use it until `until`.
-    pub fn issue(&self, user: &str, until: Timestamp) -> Vec<IceServer> {
-        let username = format!("{}:{user}", until.as_second());
+    /// A sign-in has ended: nothing is relayed for it any more.
+    pub fn end(&self, sign_in: &str) {
+        if self.ended.try_send(sign_in.to_owned()).is_err() {
+            tracing::warn!("the relay did not hear of the end of a sign-in");
+        }
+    }
+
+    /// The relay as `user` may use it by this sign-in until `until`.
+    pub fn issue(&self, user: &str, sign_in: &str, until: Timestamp) -> Vec<IceServer> {
+        let username = format!("{}:{user}/{sign_in}", until.as_second());
         // The first, because the stack learns its own address from no relay: two homes behind their
         // routers find one another by it, and meet without the relay.
         let stun = IceServer { urls: format!("stun:{}", self.address), username: None, credential: None };
@@ -117,6 +131,22 @@ fn is_current(username: &str, now: Timestamp) -> bool {
     end.is_some_and(|end| end > now.as_second())
 }
 
+/// Whose credentials somebody has shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Owner {
+    user: String,
+    sign_in: String,
+}
+
+impl Owner {
+    /// As the name of credentials has it.
+    fn of(username: &str) -> Self {
+        let rest = username.split_once(':').map_or(username, |(_, rest)| rest);
+        let (user, sign_in) = rest.split_once('/').unwrap_or((rest, ""));
+        Self { user: user.to_owned(), sign_in: sign_in.to_owned() }
+    }
+}
+
 impl Relay {
     /// Binds the socket and starts the task.
     pub async fn start(config: &RelayConfig, secret: Secret<Vec<u8>>) -> io::Result<Self> {
@@ -125,6 +155,7 @@ impl Relay {
         let secret = Arc::new(secret);
         let stop = CancellationToken::new();
         let (packets, incoming) = mpsc::channel(QUEUE);
+        let (ended, endings) = mpsc::channel(ENDED_QUEUE);
         let streams = Streams::default();
         let readers = TaskTracker::new();
         let takes_tcp = match TcpListener::bind(listen).await {
@@ -159,12 +190,14 @@ impl Relay {
             secret: secret.clone(),
             packets,
             incoming,
+            endings,
+            ended: VecDeque::new(),
             streams,
             readers,
             stop: stop.clone(),
         };
         let address = SocketAddr::new(config.public_ip, listen.port());
-        let credentials = RelayCredentials { address, takes_tcp, tls, secret };
+        let credentials = RelayCredentials { address, takes_tcp, tls, secret, ended };
         Ok(Self { credentials, stop, task: tokio::spawn(driver.run()) })
     }
 
@@ -202,7 +235,7 @@ struct Packet {
 }
 
 struct Relayed {
-    owner: Option<String>,
+    owner: Option<Owner>,
     socket: Arc<UdpSocket>,
     stop: CancellationToken,
 }
@@ -218,7 +251,7 @@ struct Driver {
     allowances: HashMap<(String, Direction), Allowance>,
     relayed: HashMap<SocketAddr, Relayed>,
     /// Who has shown a good name and password, and whose it is.
-    clients: HashMap<SocketAddr, String>,
+    clients: HashMap<SocketAddr, Owner>,
     strangers: HashSet<SocketAddr>,
     users: HashSet<String>,
     /// The server counts its time from here.
@@ -226,6 +259,9 @@ struct Driver {
     secret: Arc<Secret<Vec<u8>>>,
     packets: mpsc::Sender<Packet>,
     incoming: mpsc::Receiver<Packet>,
+    endings: mpsc::Receiver<String>,
+    /// Sign-ins that have ended, in order.
+    ended: VecDeque<String>,
     streams: Streams,
     readers: TaskTracker,
     stop: CancellationToken,
@@ -239,6 +275,7 @@ impl Driver {
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 packet = self.incoming.recv() => if let Some(packet) = packet { self.on_packet(packet).await },
+                Some(sign_in) = self.endings.recv() => self.on_sign_in_ended(sign_in),
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -264,6 +301,23 @@ impl Driver {
                 let _ = packets.try_send(Packet { from, to, data });
             }
         });
+    }
+
+    /// Nothing more is taken of whoever came by this sign-in, and their sockets close. The server forgets
+    /// their allocations when nobody renews them.
+    fn on_sign_in_ended(&mut self, sign_in: String) {
+        self.clients.retain(|_, owner| owner.sign_in != sign_in);
+        self.relayed.retain(|_, relayed| {
+            let goes = relayed.owner.as_ref().is_some_and(|owner| owner.sign_in == sign_in);
+            if goes {
+                relayed.stop.cancel();
+            }
+            !goes
+        });
+        if self.ended.len() >= MOST_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(sign_in);
     }
 
     fn now(&self) -> Instant {
@@ -309,7 +363,8 @@ impl Driver {
         }
         if let Ok(username) = message.attribute::<Username>() {
             let name = username.username();
-            if !is_current(name, Timestamp::now()) {
+            let owner = Owner::of(name);
+            if !is_current(name, Timestamp::now()) || self.ended.contains(&owner.sign_in) {
                 return false;
             }
             let password = password(self.secret.expose(), name);
@@ -319,8 +374,7 @@ impl Driver {
                 if self.users.insert(name.to_owned()) {
                     self.server.add_user(name.to_owned(), password);
                 }
-                let owner = name.split_once(':').map_or(name, |(_, user)| user);
-                self.clients.insert(from, owner.to_owned());
+                self.clients.insert(from, owner);
                 self.streams.know(from);
                 return true;
             }
@@ -391,7 +445,9 @@ impl Driver {
             return Err(SocketAllocateError::InsufficientCapacity);
         }
         let owner = self.clients.get(&client).cloned();
-        if self.relayed.values().filter(|relayed| relayed.owner == owner).count() >= MAX_OF_ONE {
+        let user = |owner: &Option<Owner>| owner.as_ref().map(|owner| owner.user.clone());
+        if self.relayed.values().filter(|relayed| user(&relayed.owner) == user(&owner)).count() >= MAX_OF_ONE
+        {
             tracing::warn!(limit = MAX_OF_ONE, "somebody has as many relayed sockets as they may");
             return Err(SocketAllocateError::InsufficientCapacity);
         }
@@ -421,7 +477,8 @@ impl Driver {
         if !is_relayed_data(data) {
             return true;
         }
-        let allowance = self.allowances.entry((owner.clone(), direction)).or_insert_with(Allowance::full);
+        let allowance =
+            self.allowances.entry((owner.user.clone(), direction)).or_insert_with(Allowance::full);
         allowance.take(data.len(), Clock::now())
     }
 
@@ -539,6 +596,13 @@ fn embedded_v4(ip: std::net::Ipv6Addr) -> Option<std::net::Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_says_who_by_which_sign_in() {
+        let owner = |user: &str, sign_in: &str| Owner { user: user.into(), sign_in: sign_in.into() };
+        assert_eq!(Owner::of("1001:u/s"), owner("u", "s"));
+        assert_eq!(Owner::of("1001:u"), owner("u", ""));
+    }
 
     #[test]
     fn a_name_ends_when_it_says() {

@@ -51,7 +51,9 @@ pub(super) async fn logout(
     State(app): State<Shared>,
     Json(request): Json<RefreshRequest>,
 ) -> Result<StatusCode, ApiError> {
-    app.store.end_family_of(&request.refresh_token, Timestamp::now()).await?;
+    if let Some(family) = app.store.end_family_of(&request.refresh_token, Timestamp::now()).await? {
+        app.end_relaying(&family);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -171,7 +171,7 @@ pub(super) async fn join(
         app.store.audit(Some(user.id), action, Some(id)).await?;
         response.access_token = Some(token);
         response.token_expires_at = Some(until);
-        response.ice_servers = app.ice_servers(&user, until);
+        response.ice_servers = app.ice_servers(&user, sign_in, until);
         response.session = app.view(&row).await?;
     }
     Ok(Json(response))

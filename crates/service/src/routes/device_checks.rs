@@ -6,7 +6,7 @@ use bedside_protocol::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::Caller;
+use super::{Caller, CallerOn};
 use crate::{
     app::Shared,
     error::{ApiError, Json, Path},
@@ -21,8 +21,11 @@ const LONGEST_ROUND_TRIP_MS: u32 = 600_000;
 /// Relays, to find out how they are reached before there is a call.
 #[utoipa::path(get, path = "/api/v1/ice-servers", security(("bearer" = [])),
     responses((status = 200, body = Vec<IceServer>)))]
-pub(super) async fn ice_servers(State(app): State<Shared>, Caller(user): Caller) -> Json<Vec<IceServer>> {
-    Json(app.ice_servers(&user, Timestamp::now() + TRIED_FOR))
+pub(super) async fn ice_servers(
+    State(app): State<Shared>,
+    CallerOn { user, sign_in }: CallerOn,
+) -> Json<Vec<IceServer>> {
+    Json(app.ice_servers(&user, sign_in, Timestamp::now() + TRIED_FOR))
 }
 
 /// Keeps a check, and gives the code by which the practice finds it.

@@ -27,8 +27,8 @@ pub struct MediaToken {
 pub enum Refreshed {
     /// It was the newest one; the family goes on.
     Rotated(Grant),
-    /// It had been used before: somebody else has it. The family has ended.
-    Reused,
+    /// It had been used before: somebody else has it. This family has ended.
+    Reused(String),
     /// Unknown, expired, or its family has ended.
     Refused,
 }
@@ -141,7 +141,7 @@ impl Store {
                     .execute(&mut *tx)
                     .await?;
                 tx.commit().await?;
-                return Ok(Refreshed::Reused);
+                return Ok(Refreshed::Reused(family));
             }
             // What was given before has ended and follows nothing: whoever shows up with it is
             // not the owner.
@@ -183,17 +183,17 @@ impl Store {
         Ok(user.map_or(Refreshed::Refused, |user| Refreshed::Rotated(Grant { user, family })))
     }
 
-    /// Ends the family that a refresh token belongs to; an unknown one is no error.
-    pub async fn end_family_of(&self, refresh: &Token, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
+    /// Ends the family that a refresh token belongs to, and says which; an unknown one is no error.
+    pub async fn end_family_of(&self, refresh: &Token, now: Timestamp) -> Result<Option<String>, StoreError> {
+        let ended: Option<(String,)> = sqlx::query_as(
             "UPDATE token_families SET ended_at = coalesce(ended_at, ?)
-             WHERE id = (SELECT family_id FROM tokens WHERE hash = ? AND kind = 'refresh')",
+             WHERE id = (SELECT family_id FROM tokens WHERE hash = ? AND kind = 'refresh') RETURNING id",
         )
         .bind(millis(now))
         .bind(hash(refresh))
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok(())
+        Ok(ended.map(|(family,)| family))
     }
 
     /// Whether a sign-in has not been ended.
@@ -296,7 +296,7 @@ mod tests {
         assert!(matches!(turn("first", "second again").await, Refreshed::Rotated(_)), "an answer was lost");
         assert!(store.grant(&"access to second".into(), now).await.unwrap().is_none());
         assert!(matches!(turn("second again", "third").await, Refreshed::Rotated(_)));
-        assert!(matches!(turn("first", "fourth").await, Refreshed::Reused), "it was answered");
+        assert!(matches!(turn("first", "fourth").await, Refreshed::Reused(_)), "it was answered");
         assert!(matches!(turn("third", "fifth").await, Refreshed::Refused), "the family has ended");
     }
 }
