@@ -8,8 +8,10 @@ use arbitrary::Arbitrary;
 use bedside_media::{JitterBuffer, OpusPacket};
 use libfuzzer_sys::fuzz_target;
 
-/// More than this is never kept: two seconds, and a frame.
-const MOST: Duration = Duration::from_millis(2_500);
+/// More than this never waits, even where nobody takes it: 128 packets of the longest kind (RFC 6716 §3.2.5).
+const MOST: Duration = Duration::from_millis(128 * 120);
+/// And where somebody does: a second, beyond which it is cut back, and a packet.
+const MOST_PULLED: Duration = Duration::from_millis(1_000 + 120);
 
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
@@ -41,6 +43,7 @@ fuzz_target!(|steps: Vec<Step<'_>>| {
                 for _ in 0..count % 16 {
                     let frame = buffer.pull().expect("whatever came, there is a frame");
                     assert!(frame.iter().all(|sample| sample.is_finite()));
+                    assert!(buffer.stats().level <= MOST_PULLED, "{:?}", buffer.stats());
                 }
             }
         }

@@ -86,7 +86,9 @@ impl Frame {
         }
         let (head, rest) = split_head(text).ok_or(StompError::Unterminated)?;
         let mut lines = head.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-        let command = lines.next().filter(|c| !c.is_empty()).ok_or(StompError::NoCommand)?;
+        // All are words in capitals (STOMP 1.2, "Augmented BNF").
+        let is_command = |line: &&str| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_uppercase());
+        let command = lines.next().filter(is_command).ok_or(StompError::NoCommand)?;
         // CONNECT and CONNECTED are read without escapes, for servers and clients of STOMP 1.0.
         let escaped = !matches!(command, "CONNECT" | "CONNECTED");
         let mut headers = Vec::new();
@@ -230,6 +232,13 @@ mod tests {
         assert_eq!(Frame::parse("SEND"), Err(StompError::Unterminated));
         assert_eq!(Frame::parse("SEND\ncontent-length:9\n\nbody\0"), Err(StompError::WrongLength));
         assert_eq!(Frame::parse("SEND\ncontent-length:1\n\nü\0"), Err(StompError::WrongLength));
+        for command in ["S\0\r\r", "send", "SEND ", "\t"] {
+            assert_eq!(
+                Frame::parse(&format!("{command}\nx:y\n\n\0")),
+                Err(StompError::NoCommand),
+                "{command:?}"
+            );
+        }
         let many = "x:y\n".repeat(65);
         assert_eq!(Frame::parse(&format!("SEND\n{many}\n\0")), Err(StompError::TooManyHeaders));
     }
