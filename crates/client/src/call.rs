@@ -341,7 +341,12 @@ impl ActiveCall {
             sending: self.sending,
             packet_loss_percent: share(missed, packets),
             jitter_ms: arrivals.jitter_ms().round() as u32,
-            mos: bedside_call::mos(mouth_to_ear, f64::from(concealed_percent) / 100.0) as f32,
+            mos: if packets == 0 && self.machine.remote.is_some_and(|remote| remote.microphone) {
+                // They speak, and nothing comes.
+                1.0
+            } else {
+                bedside_call::mos(mouth_to_ear, f64::from(concealed_percent) / 100.0) as f32
+            },
             path: stats.path.map(quality::path),
             transport: stats.transport.map(quality::transport),
         };

@@ -44,6 +44,16 @@ pub enum ProxyError {
     BadAddress,
 }
 
+impl ProxyError {
+    /// Whether it was the proxy that did not want, or can't be used.
+    pub const fn is_proxys(&self) -> bool {
+        match self {
+            Self::NotAuthorized | Self::Refused | Self::UnknownKind(_) => true,
+            Self::Io(_) | Self::BadAddress => false,
+        }
+    }
+}
+
 impl From<ProxyError> for io::Error {
     fn from(error: ProxyError) -> Self {
         match error {
@@ -81,6 +91,8 @@ impl Proxies {
     /// Connects to a host. It is looked up by the proxy where there is one: a network that has one may
     /// have no names of the world outside.
     pub async fn connect(&self, host: &str, port: u16, spoken: Spoken) -> Result<TcpStream, ProxyError> {
+        // An IPv6 address stands in brackets in URLs, and nowhere else.
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let stream = match self.proxy_of(host, port, spoken)? {
             Some((proxy, to)) => tunnel(&proxy, to).await?,
             None => TcpStream::connect((host, port)).await?,
@@ -105,8 +117,7 @@ impl Proxies {
             Spoken::Http => "http",
             Spoken::Tls => "https",
         };
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let host = if bare.contains(':') { format!("[{bare}]") } else { bare.to_owned() };
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let to: Uri = format!("{scheme}://{host}:{port}").parse().map_err(|_| ProxyError::BadAddress)?;
         Ok(matcher.intercept(&to).map(|proxy| (proxy, to)))
     }
@@ -203,6 +214,15 @@ mod tests {
             assert!(has_proxy(far), "{far}");
         }
         assert!(Proxies::default().proxy_of("clinic.example", 443, Spoken::Tls).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_address_in_brackets_is_one_without() {
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let far = Matcher::builder().all("http://192.0.2.1:3128").build();
+        let proxies = Proxies { matcher: Some(Arc::new(far)), takes_loopback: false };
+        proxies.connect("[::1]", port, Spoken::Tls).await.unwrap();
     }
 
     #[tokio::test]

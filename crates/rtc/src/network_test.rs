@@ -131,12 +131,20 @@ async fn loopback(config: &PeerConfig, stop: &CancellationToken) -> Result<Optio
     if !config.ice_servers.iter().any(|server| server.transport().is_some()) {
         return Ok(None);
     }
+    let mut near = End::open(config).await?;
+    let mut far = match End::open(config).await {
+        Ok(far) => far,
+        Err(error) => {
+            near.peer.close().await;
+            return Err(error);
+        }
+    };
     let began = Instant::now();
-    let (mut near, mut far) = (End::open(config).await?, End::open(config).await?);
     let calling = async {
         let connecting = connect(&mut near, &mut far);
-        if timeout(CONNECT_WITHIN, connecting).await.is_err() {
-            return Ok(None);
+        match timeout(CONNECT_WITHIN, connecting).await {
+            Ok(connected) => connected?,
+            Err(_) => return Ok(None),
         }
         let lasts = LASTS.min(ENDS_AFTER.saturating_sub(began.elapsed()));
         Ok(Some(call(&near, &far, lasts).await))
@@ -209,7 +217,12 @@ async fn connect(near: &mut End, far: &mut End) -> Result<(), RtcError> {
             event = far.events.recv() => (event, &mut near.peer, &mut far_up),
         };
         match event {
-            Some(PeerEvent::Candidate(candidate)) => other.add_candidate(candidate).await?,
+            Some(PeerEvent::Candidate(candidate)) => {
+                if let Err(error) = other.add_candidate(candidate).await {
+                    // One way less; the others remain.
+                    tracing::debug!(%error, "a candidate was not taken");
+                }
+            }
             Some(PeerEvent::State(state)) => *is_up = state == PeerState::Connected,
             Some(PeerEvent::GatheringComplete) => {}
             None => return Err(RtcError::Incompatible("its other end is gone")),

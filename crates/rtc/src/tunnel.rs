@@ -318,7 +318,16 @@ async fn carry(
     answer: mpsc::Sender<(SocketAddr, Bytes)>,
 ) {
     // A proxy reads nothing of TURN, with or without TLS.
-    let connecting = shared.proxies.connect(&way.host, way.port, Spoken::Tls);
+    let connecting = async {
+        match shared.proxies.connect(&way.host, way.port, Spoken::Tls).await {
+            // It may be for other ports, and the network let this one out without it.
+            Err(error) if error.is_proxys() => {
+                tracing::info!(%error, "a relay is tried without the network's proxy");
+                Proxies::default().connect(&way.host, way.port, Spoken::Tls).await
+            }
+            connected => connected,
+        }
+    };
     let outcome = match timeout(CONNECT_WITHIN, connecting).await {
         Ok(Ok(stream)) if way.tls => match secured(&way, stream, shared.tls.clone()).await {
             Ok(stream) => exchange(stream, stands_for, datagrams, answer).await,

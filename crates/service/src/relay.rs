@@ -191,7 +191,8 @@ impl Relay {
             packets,
             incoming,
             endings,
-            ended: VecDeque::new(),
+            ended: HashSet::new(),
+            ended_order: VecDeque::new(),
             streams,
             readers,
             stop: stop.clone(),
@@ -260,8 +261,9 @@ struct Driver {
     packets: mpsc::Sender<Packet>,
     incoming: mpsc::Receiver<Packet>,
     endings: mpsc::Receiver<String>,
-    /// Sign-ins that have ended, in order.
-    ended: VecDeque<String>,
+    /// Sign-ins that have ended, and in which order.
+    ended: HashSet<String>,
+    ended_order: VecDeque<String>,
     streams: Streams,
     readers: TaskTracker,
     stop: CancellationToken,
@@ -303,21 +305,24 @@ impl Driver {
         });
     }
 
-    /// Nothing more is taken of whoever came by this sign-in, and their sockets close. The server forgets
-    /// their allocations when nobody renews them.
+    /// Nothing more is taken of whoever came by this sign-in, and nothing more is relayed for them. Their
+    /// sockets keep their ports until the server forgets the allocations, because nobody renews them: another
+    /// must not be given one meanwhile.
     fn on_sign_in_ended(&mut self, sign_in: String) {
-        self.clients.retain(|_, owner| owner.sign_in != sign_in);
-        self.relayed.retain(|_, relayed| {
-            let goes = relayed.owner.as_ref().is_some_and(|owner| owner.sign_in == sign_in);
-            if goes {
-                relayed.stop.cancel();
-            }
-            !goes
-        });
-        if self.ended.len() >= MOST_ENDED {
-            self.ended.pop_front();
+        if !self.ended.insert(sign_in.clone()) {
+            return;
         }
-        self.ended.push_back(sign_in);
+        self.clients.retain(|_, owner| owner.sign_in != sign_in);
+        let theirs = |relayed: &&mut Relayed| relayed.owner.as_ref().is_some_and(|o| o.sign_in == sign_in);
+        for relayed in self.relayed.values_mut().filter(theirs) {
+            relayed.stop.cancel();
+        }
+        self.ended_order.push_back(sign_in);
+        if self.ended_order.len() > MOST_ENDED
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
     }
 
     fn now(&self) -> Instant {
@@ -342,6 +347,11 @@ impl Driver {
             else {
                 return;
             };
+            if self.relayed.get(&out.from).is_some_and(|relayed| relayed.stop.is_cancelled())
+                || self.relayed.get(&out.to).is_some_and(|relayed| relayed.stop.is_cancelled())
+            {
+                return; // Of a sign-in that has ended.
+            }
             if out.from != self.listen && self.relayed.contains_key(&out.to) {
                 next = Some(out);
             } else {
@@ -363,14 +373,17 @@ impl Driver {
         }
         if let Ok(username) = message.attribute::<Username>() {
             let name = username.username();
-            let owner = Owner::of(name);
-            if !is_current(name, Timestamp::now()) || self.ended.contains(&owner.sign_in) {
+            if !is_current(name, Timestamp::now()) {
                 return false;
             }
             let password = password(self.secret.expose(), name);
             let key: MessageIntegrityCredentials =
                 LongTermKeyCredentials::new(name.to_owned(), password.clone(), REALM.to_owned()).into();
             if message.validate_integrity(&key).is_ok() {
+                let owner = Owner::of(name);
+                if self.ended.contains(&owner.sign_in) {
+                    return false;
+                }
                 if self.users.insert(name.to_owned()) {
                     self.server.add_user(name.to_owned(), password);
                 }

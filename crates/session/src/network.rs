@@ -15,10 +15,14 @@ const LOSSY_FROM: u8 = 10;
 /// relay, one of each end, and the machines' own 150 ms are more.
 const SLOW_FROM_MS: u32 = 250;
 
-/// The worst that a test showed; `with_picture` where the visit is one by video.
-pub fn verdict(check: &NetworkCheck, with_picture: bool) -> NetworkVerdict {
-    let Some(rate) = check.bits_per_second else { return NetworkVerdict::Blocked };
-    if with_picture && rate < SOUND_ONLY_BELOW {
+/// The worst that a test showed; `with_picture` where the visit is one by video. None where a relay answers
+/// and no call came through it: it may be full, and calls need not go by it.
+pub fn verdict(check: &NetworkCheck, with_picture: bool) -> Option<NetworkVerdict> {
+    let is_reached = check.udp || check.tcp || check.tls;
+    let nothing_came = check.loss_percent == Some(100);
+    let rate = check.bits_per_second.filter(|rate| *rate > 0 && !nothing_came);
+    let Some(rate) = rate else { return (!is_reached).then_some(NetworkVerdict::Blocked) };
+    Some(if with_picture && rate < SOUND_ONLY_BELOW {
         NetworkVerdict::SoundOnly
     } else if check.loss_percent.is_some_and(|percent| percent >= LOSSY_FROM) {
         NetworkVerdict::Lossy
@@ -28,7 +32,7 @@ pub fn verdict(check: &NetworkCheck, with_picture: bool) -> NetworkVerdict {
         NetworkVerdict::Slow
     } else {
         NetworkVerdict::Good
-    }
+    })
 }
 
 #[cfg(test)]
@@ -57,8 +61,12 @@ mod tests {
             (of(900, 0, 250), NetworkVerdict::Slow),
             (NetworkCheck::default(), NetworkVerdict::Blocked),
         ] {
-            assert_eq!(verdict(&check, true), wanted, "{check:?}");
+            assert_eq!(verdict(&check, true), Some(wanted), "{check:?}");
         }
-        assert_eq!(verdict(&of(100, 0, 30), false), NetworkVerdict::Good, "enough to hear one another");
+        assert_eq!(verdict(&of(100, 0, 30), false), Some(NetworkVerdict::Good), "enough to hear one another");
+        for nothing in [of(0, 0, 30), of(40, 100, 30), NetworkCheck { bits_per_second: None, ..of(0, 0, 0) }]
+        {
+            assert_eq!(verdict(&nothing, true), None, "the relay answers: {nothing:?}");
+        }
     }
 }

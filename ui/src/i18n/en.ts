@@ -157,9 +157,9 @@ export const en = {
       narrow:
         "Your connection is narrow: the picture will be small. It helps when nobody else here watches films meanwhile.",
       soundOnly:
-        "Your connection is too narrow for a picture. Hearing one another works well without.",
+        "Your connection is too narrow for a picture. Without one, you hear one another better.",
       blocked:
-        "A call does not get through from here. Try another network, such as your mobile phone’s, or ring the practice.",
+        "From here no way leads to the clinic’s relay, and a call may not get through. Try another network, such as your mobile phone’s, or ring the practice.",
     },
   },
   check: {

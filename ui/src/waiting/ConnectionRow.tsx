@@ -60,18 +60,16 @@ export function ConnectionRow({
               {t("connection.soundOnly")}
             </Button>
           )}
-          {test.verdict && (
-            <Button
-              className="button outlined"
-              data-do="testNetwork"
-              onPress={() => {
-                ask({ ask: "testNetwork" });
-              }}
-            >
-              <Gauge aria-hidden size={20} />
-              {t("connection.again")}
-            </Button>
-          )}
+          <Button
+            className="button outlined"
+            data-do="testNetwork"
+            onPress={() => {
+              ask({ ask: "testNetwork" });
+            }}
+          >
+            <Gauge aria-hidden size={20} />
+            {t("connection.again")}
+          </Button>
         </div>
       )}
       {test.code && verdict && verdict !== "good" && !test.runs && (

@@ -73,7 +73,7 @@ impl App {
         }
         let mode = self.visit.as_ref().map(|visit| visit.stay.session().consultation_mode);
         let with_picture = mode == Some(ConsultationMode::Video);
-        let verdict = found.map(|found| network::verdict(&found, with_picture));
+        let verdict = found.and_then(|found| network::verdict(&found, with_picture));
         self.network.shown = NetworkTest { runs: false, verdict, found, code: None };
         if let Some(network) = found {
             tracing::info!(?network, ?verdict, "the network was tried");

@@ -27,6 +27,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{App, app::Shared, error::ApiError, realtime, store::Grant};
 
+/// Where device checks are read; what follows is a code.
+const DEVICE_CHECKS: &str = "/api/v1/device-checks";
 /// Largest JSON body: the longest message in its escapes fits several times.
 const MAX_JSON_BYTES: usize = 64 * 1024;
 
@@ -92,7 +94,10 @@ pub(crate) fn router(app: Shared) -> Router {
     let (router, document) = api().split_for_parts();
     let document = Arc::new(document);
     router
-        .route("/api/v1/openapi.json", axum::routing::get(move || async move { axum::Json(document.as_ref().clone()) }))
+        .route(
+            "/api/v1/openapi.json",
+            axum::routing::get(move || async move { axum::Json(document.as_ref().clone()) }),
+        )
         .route(bedside_protocol::WEBSOCKET_PATH, axum::routing::any(realtime::upgrade))
         .fallback(|| async { ApiError::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { ApiError::from(Code::MethodNotAllowed) })
@@ -103,12 +108,19 @@ pub(crate) fn router(app: Shared) -> Router {
         }))
         .layer(
             TraceLayer::new_for_http()
-                // The path holds only ids; the query and the headers are left out.
+                // The path holds only ids, but for the code of a device check; the query and the headers are
+                // left out.
                 .make_span_with(|request: &Request| {
-                    tracing::info_span!("http", method = %request.method(), path = request.uri().path())
+                    let path = request.uri().path();
+                    let path = if path.starts_with(DEVICE_CHECKS) { DEVICE_CHECKS } else { path };
+                    tracing::info_span!("http", method = %request.method(), path)
                 })
                 .on_response(|response: &Response, took: Duration, _: &tracing::Span| {
-                    tracing::info!(status = response.status().as_u16(), ms = took.as_millis() as u64, "answered");
+                    tracing::info!(
+                        status = response.status().as_u16(),
+                        ms = took.as_millis() as u64,
+                        "answered"
+                    );
                 }),
         )
 }

@@ -183,11 +183,12 @@ impl Store {
         Ok(user.map_or(Refreshed::Refused, |user| Refreshed::Rotated(Grant { user, family })))
     }
 
-    /// Ends the family that a refresh token belongs to, and says which; an unknown one is no error.
+    /// Ends the family that a refresh token belongs to, and says which; one that is unknown, or has ended
+    /// already, is no error.
     pub async fn end_family_of(&self, refresh: &Token, now: Timestamp) -> Result<Option<String>, StoreError> {
         let ended: Option<(String,)> = sqlx::query_as(
-            "UPDATE token_families SET ended_at = coalesce(ended_at, ?)
-             WHERE id = (SELECT family_id FROM tokens WHERE hash = ? AND kind = 'refresh') RETURNING id",
+            "UPDATE token_families SET ended_at = ? WHERE ended_at IS NULL
+             AND id = (SELECT family_id FROM tokens WHERE hash = ? AND kind = 'refresh') RETURNING id",
         )
         .bind(millis(now))
         .bind(hash(refresh))
