@@ -46,7 +46,7 @@ pub enum ProxyError {
 
 impl ProxyError {
     /// Whether it was the proxy that did not want, or can't be used.
-    pub const fn is_proxys(&self) -> bool {
+    pub const fn is_of_proxy(&self) -> bool {
         match self {
             Self::NotAuthorized | Self::Refused | Self::UnknownKind(_) => true,
             Self::Io(_) | Self::BadAddress => false,

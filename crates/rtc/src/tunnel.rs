@@ -321,7 +321,7 @@ async fn carry(
     let connecting = async {
         match shared.proxies.connect(&way.host, way.port, Spoken::Tls).await {
             // It may be for other ports, and the network let this one out without it.
-            Err(error) if error.is_proxys() => {
+            Err(error) if error.is_of_proxy() => {
                 tracing::info!(%error, "a relay is tried without the network's proxy");
                 Proxies::default().connect(&way.host, way.port, Spoken::Tls).await
             }
