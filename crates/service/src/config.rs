@@ -10,7 +10,7 @@ use bedside_redact::Secret;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use crate::ServiceError;
+use crate::{ServiceError, relay::RelayCredentials};
 
 /// How the service is set up.
 #[derive(Clone, Debug)]
@@ -19,8 +19,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the database, the attachments and the relay's key.
     pub data: PathBuf,
-    /// The embedded relay, unless it is off.
+    /// The embedded relay, unless it is off or the clinic has its own.
     pub relay: Option<RelayConfig>,
+    /// The clinic's own.
+    pub own_relay: Option<OwnRelay>,
     /// Minutes after the scheduled start at which nobody having come is a no-show.
     pub no_show_minutes: u32,
     /// Minutes that a visit may run over its scheduled duration.
@@ -44,6 +46,15 @@ pub struct RelayConfig {
     pub public_ip: IpAddr,
     /// Whether it relays into private networks: for a clinic whose people are all in one.
     pub allow_private: bool,
+}
+
+/// A relay of the clinic's own.
+#[derive(Clone, Debug)]
+pub struct OwnRelay {
+    /// Where it is: `stun:`, `turn:` and `turns:` addresses, in the order in which they are tried.
+    pub urls: Vec<String>,
+    /// The file with the secret that it makes passwords with (coturn: `static-auth-secret`).
+    pub secret_file: PathBuf,
 }
 
 /// The relay over TLS.
@@ -81,6 +92,11 @@ pub struct FileConfig {
     pub relay_tls_certificate: Option<PathBuf>,
     /// See [`RelayTls::key`].
     pub relay_tls_key: Option<PathBuf>,
+    /// Addresses of a relay of the clinic's own, such as coturn, in place of the embedded one: `stun:`,
+    /// then `turn:`, then `turns:`. Needs `relay_secret_file`.
+    pub relay_urls: Option<Vec<String>>,
+    /// The file with the secret that the clinic's own relay makes passwords with.
+    pub relay_secret_file: Option<PathBuf>,
     /// Leaves the relay off.
     pub no_relay: Option<bool>,
     /// See [`Config::no_show_minutes`].
@@ -117,6 +133,8 @@ impl FileConfig {
             relay_tls_name: self.relay_tls_name.or(other.relay_tls_name),
             relay_tls_certificate: self.relay_tls_certificate.or(other.relay_tls_certificate),
             relay_tls_key: self.relay_tls_key.or(other.relay_tls_key),
+            relay_urls: self.relay_urls.or(other.relay_urls),
+            relay_secret_file: self.relay_secret_file.or(other.relay_secret_file),
             no_relay: self.no_relay.or(other.no_relay),
             no_show_minutes: self.no_show_minutes.or(other.no_show_minutes),
             grace_minutes: self.grace_minutes.or(other.grace_minutes),
@@ -138,13 +156,17 @@ impl FileConfig {
             public_ip,
             allow_private: self.relay_allow_private.unwrap_or(false),
         };
+        let own_relay = self.relay_urls.zip(self.relay_secret_file);
+        let own_relay = own_relay.map(|(urls, secret_file)| OwnRelay { urls, secret_file });
         let limits = Limits::default();
         let minutes = |d: SignedDuration| u32::try_from(d.as_mins()).unwrap_or(0);
         Config {
             listen,
             data: self.data.unwrap_or_else(|| PathBuf::from("bedside-data")),
             // Nobody can send to "any address": without the one that clients reach there is no relay.
-            relay: (!self.no_relay.unwrap_or(false) && !public_ip.is_unspecified()).then_some(relay),
+            relay: (!self.no_relay.unwrap_or(false) && own_relay.is_none() && !public_ip.is_unspecified())
+                .then_some(relay),
+            own_relay,
             no_show_minutes: self.no_show_minutes.unwrap_or(minutes(limits.no_show_after)),
             grace_minutes: self.grace_minutes.unwrap_or(minutes(limits.grace)),
             absent_minutes: self.absent_minutes.unwrap_or(minutes(limits.absent_after)),
@@ -164,6 +186,23 @@ impl Config {
             absent_after: minutes(self.absent_minutes),
             recall_within: minutes(self.recall_minutes),
         }
+    }
+
+    /// What hands out credentials for the clinic's own relay, if there is one.
+    pub fn own_relay_credentials(&self) -> Result<Option<RelayCredentials>, ServiceError> {
+        let Some(OwnRelay { urls, secret_file }) = &self.own_relay else { return Ok(None) };
+        let is_known = |url: &&String| ["stun:", "turn:", "turns:"].iter().any(|kind| url.starts_with(kind));
+        if let Some(url) = urls.iter().find(|url| !is_known(url)) {
+            return Err(ServiceError::Config(format!("{url} is no address of a relay: turn:NAME:PORT")));
+        }
+        let secret = std::fs::read_to_string(secret_file).map_err(|error| {
+            ServiceError::Config(format!("{} can't be read: {error}", secret_file.display()))
+        })?;
+        let secret = secret.trim();
+        if secret.is_empty() {
+            return Err(ServiceError::Config(format!("{} is empty", secret_file.display())));
+        }
+        Ok(Some(RelayCredentials::for_clinics_own(urls.clone(), Secret::new(secret.as_bytes().to_vec()))))
     }
 
     /// The key that relay credentials are made with, made at the first start. It outlives a
@@ -200,6 +239,25 @@ mod tests {
         assert_eq!((config.grace_minutes, config.no_show_minutes), (7, 15));
         assert!(config.relay.is_none(), "on every address, and no word of how it is reached");
         assert_eq!(FileConfig::default().complete().relay.unwrap().public_ip, Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn a_clinics_own_relay_takes_the_place_of_the_embedded_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret_file = folder.path().join("secret");
+        let config = |urls: &str| {
+            let text =
+                format!("relay-urls = [{urls}]\nrelay-secret-file = {:?}", secret_file.display().to_string());
+            toml::from_str::<FileConfig>(&text).unwrap().complete()
+        };
+        let own = config("'stun:turn.example', 'turns:turn.example:443'");
+        assert!(own.relay.is_none() && own.own_relay_credentials().is_err(), "there is no such file");
+        std::fs::write(&secret_file, " \n").unwrap();
+        assert!(own.own_relay_credentials().is_err(), "nobody is to be let in by nothing");
+        std::fs::write(&secret_file, "north\n").unwrap();
+        assert!(own.own_relay_credentials().unwrap().is_some());
+        assert!(config("'https://turn.example'").own_relay_credentials().is_err());
+        assert!(FileConfig::default().complete().own_relay_credentials().unwrap().is_none());
     }
 
     #[test]

@@ -41,11 +41,16 @@ pub async fn launch(
         Some(relay) => Some(relay::Relay::start(relay, config.relay_secret()?).await?),
         None => None,
     };
-    let app = Arc::new(App::open(config, relay.as_ref().map(relay::Relay::ice_servers)).await?);
-    if relay.is_none() {
+    let credentials = match &relay {
+        Some(relay) => Some(relay.ice_servers()),
+        None => config.own_relay_credentials()?,
+    };
+    let has_relay = credentials.is_some();
+    let app = Arc::new(App::open(config, credentials).await?);
+    if !has_relay {
         tracing::warn!("no relay: calls that find no direct way fail; see --relay-public-ip");
     }
-    tracing::info!(%address, relay = relay.is_some(), "the service is up");
+    tracing::info!(%address, relay = has_relay, "the service is up");
 
     let ticking = tokio::spawn(timers::run(app.clone()));
     let router = routes::router(app.clone());

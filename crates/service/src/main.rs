@@ -66,6 +66,20 @@ struct Settings {
     /// Its key (PEM).
     #[arg(long, env = "BEDSIDE_RELAY_TLS_KEY", global = true, value_name = "FILE")]
     relay_tls_key: Option<PathBuf>,
+    /// Addresses of a relay of the clinic's own, such as coturn, in place of the embedded one, with
+    /// commas between them: stun:NAME:PORT, then turn:, then turns:.
+    #[arg(
+        long,
+        env = "BEDSIDE_RELAY_URLS",
+        global = true,
+        value_name = "URL",
+        value_delimiter = ',',
+        requires = "relay_secret_file"
+    )]
+    relay_urls: Option<Vec<String>>,
+    /// File with the secret that it makes passwords with (coturn: static-auth-secret).
+    #[arg(long, env = "BEDSIDE_RELAY_SECRET_FILE", global = true, value_name = "FILE")]
+    relay_secret_file: Option<PathBuf>,
     /// Leave the relay off.
     #[arg(long, env = "BEDSIDE_NO_RELAY", global = true)]
     no_relay: bool,
@@ -186,6 +200,8 @@ async fn main() -> anyhow::Result<()> {
         relay_tls_name: settings.relay_tls_name.clone(),
         relay_tls_certificate: settings.relay_tls_certificate.clone(),
         relay_tls_key: settings.relay_tls_key.clone(),
+        relay_urls: settings.relay_urls.clone(),
+        relay_secret_file: settings.relay_secret_file.clone(),
         no_relay: settings.no_relay.then_some(true),
         no_show_minutes: settings.no_show_minutes,
         grace_minutes: settings.grace_minutes,

@@ -1,7 +1,7 @@
 //! The embedded TURN relay (RFC 8656) over UDP, and over TCP and TLS for whom no UDP reaches.
 //!
 //! The protocol is `turn-server-proto`'s, which does no I/O; here are its sockets. Credentials
-//! follow the common "TURN REST" scheme: the name is `<unix seconds of its end>:<user id>/<sign-in>`, the
+//! ([`RelayCredentials`]) follow the common "TURN REST" scheme: the name is `<unix seconds of its end>:<user id>/<sign-in>`, the
 //! password the base64 of HMAC-SHA1 over the name. The relay can tell from a name alone whether
 //! it is good, so it keeps no list and a restart forgets nobody; it remembers only which sign-ins have ended.
 
@@ -13,14 +13,10 @@ use std::{
     time::{Duration, Instant as Clock},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use bedside_protocol::{IceServer, Token};
 use bedside_redact::Secret;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use sha1::Sha1;
 use tokio::{
     net::{TcpListener, UdpSocket},
     sync::mpsc,
@@ -42,9 +38,12 @@ use turn_server_proto::{
     types::{AddressFamily, Instant, message::ALLOCATE},
 };
 
+mod credentials;
 mod streams;
 
 use crate::config::{RelayConfig, RelayTls};
+pub use credentials::RelayCredentials;
+use credentials::password;
 use streams::{Streams, is_stream};
 
 /// Named in challenges; the same for every clinic, because it means nothing to people.
@@ -78,51 +77,6 @@ pub struct Relay {
     credentials: RelayCredentials,
     stop: CancellationToken,
     task: JoinHandle<()>,
-}
-
-/// Issues credentials for the relay.
-#[derive(Clone)]
-pub struct RelayCredentials {
-    address: SocketAddr,
-    /// Whether it is reached over TCP as well.
-    takes_tcp: bool,
-    /// Where it is reached over TLS, `name:port`.
-    tls: Option<String>,
-    secret: Arc<Secret<Vec<u8>>>,
-    ended: mpsc::Sender<String>,
-}
-
-impl RelayCredentials {
-    /// A sign-in has ended: nothing is relayed for it any more.
-    pub fn end(&self, sign_in: &str) {
-        if self.ended.try_send(sign_in.to_owned()).is_err() {
-            tracing::warn!("the relay did not hear of the end of a sign-in");
-        }
-    }
-
-    /// The relay as `user` may use it by this sign-in until `until`.
-    pub fn issue(&self, user: &str, sign_in: &str, until: Timestamp) -> Vec<IceServer> {
-        let username = format!("{}:{user}/{sign_in}", until.as_second());
-        // The first, because the stack learns its own address from no relay: two homes behind their
-        // routers find one another by it, and meet without the relay.
-        let stun = IceServer { urls: format!("stun:{}", self.address), username: None, credential: None };
-        let udp = Some(format!("turn:{}?transport=udp", self.address));
-        // Last, because TCP is the worse way for media.
-        let tcp = self.takes_tcp.then(|| format!("turn:{}?transport=tcp", self.address));
-        let tls = self.tls.as_ref().map(|tls| format!("turns:{tls}?transport=tcp"));
-        let turn = [udp, tcp, tls].into_iter().flatten().map(|urls| IceServer {
-            urls,
-            credential: Some(Token::new(password(self.secret.expose(), &username))),
-            username: Some(username.clone()),
-        });
-        std::iter::once(stun).chain(turn).collect()
-    }
-}
-
-fn password(secret: &[u8], username: &str) -> String {
-    let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(secret).expect("HMAC takes a key of any length");
-    mac.update(username.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
 }
 
 /// Whether a name has not ended yet.
@@ -198,7 +152,13 @@ impl Relay {
             stop: stop.clone(),
         };
         let address = SocketAddr::new(config.public_ip, listen.port());
-        let credentials = RelayCredentials { address, takes_tcp, tls, secret, ended };
+        // The first, because the stack learns its own address from no relay: two homes behind their
+        // routers find one another by it, and meet without the relay.
+        let mut urls = vec![format!("stun:{address}"), format!("turn:{address}?transport=udp")];
+        // Last, because TCP is the worse way for media.
+        urls.extend(takes_tcp.then(|| format!("turn:{address}?transport=tcp")));
+        urls.extend(tls.map(|tls| format!("turns:{tls}?transport=tcp")));
+        let credentials = RelayCredentials::new(urls, secret, Some(ended));
         Ok(Self { credentials, stop, task: tokio::spawn(driver.run()) })
     }
 
