@@ -1,4 +1,4 @@
-//! Microphones, speakers and cameras: the only crate that names cpal and nokhwa.
+//! Microphones, speakers, cameras and screens: the only crate that names cpal, v4l, nokhwa and x11rb.
 //!
 //! Each device runs on a thread of its own, says when it is open or why not, hands data over
 //! through something bounded that counts what it drops, and is joined when its handle is closed.
@@ -6,10 +6,12 @@
 mod camera;
 mod convert;
 mod priority;
+mod screen;
 mod sound;
 
 pub use camera::{Camera, CameraFrame, cameras};
 pub use priority::{run_before_others, yield_to_sound};
+pub use screen::{Screen, ScreenCapture, ScreenKind, Shown, open_screen, screens};
 pub use sound::{CaptureSink, PLAYOUT_LATENCY, PlayoutSource, Sound, SoundStream};
 
 use std::fmt;
@@ -34,6 +36,8 @@ pub enum Trouble {
     Busy,
     /// The system does not let this program use it.
     Denied,
+    /// This program can't use such a device on this system.
+    Unsupported,
     /// Something else; the system's words, for support.
     Other(String),
 }
@@ -44,6 +48,7 @@ impl fmt::Display for Trouble {
             Self::Missing => f.write_str("there is no such device"),
             Self::Busy => f.write_str("another program uses the device"),
             Self::Denied => f.write_str("the system does not allow it"),
+            Self::Unsupported => f.write_str("it can't be used on this system"),
             Self::Other(words) => f.write_str(words),
         }
     }

@@ -4,7 +4,9 @@ use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{Image, ImageRef},
 };
-use yuv::{BufferStoreMut, YuvPackedImage, YuvPlanarImageMut};
+use yuv::{
+    BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
+};
 
 use crate::MediaError;
 
@@ -79,6 +81,33 @@ impl I420 {
             height: height as u32,
         };
         yuv::yuyv422_to_yuv420(&mut out, &packed).map_err(|e| MediaError::Convert(e.to_string()))?;
+        Ok(picture)
+    }
+
+    /// From a screen's pixels: blue, green, red and a fourth byte, tight. The last row or column of an
+    /// odd size is left out.
+    pub fn from_bgra(width: usize, height: usize, pixels: &[u8]) -> Result<Self, MediaError> {
+        if pixels.len() < width * height * 4 {
+            return Err(MediaError::Incomplete);
+        }
+        let stride = width as u32 * 4;
+        let mut picture = Self::black(width, height);
+        let (width, height) = (picture.width, picture.height);
+        let (y, u, v) = picture.planes_mut();
+        let mut out = YuvPlanarImageMut::<u8> {
+            y_plane: BufferStoreMut::Borrowed(y),
+            y_stride: width as u32,
+            u_plane: BufferStoreMut::Borrowed(u),
+            u_stride: width as u32 / 2,
+            v_plane: BufferStoreMut::Borrowed(v),
+            v_stride: width as u32 / 2,
+            width: width as u32,
+            height: height as u32,
+        };
+        // As cameras and decoders have it, and pages take it for.
+        let (range, matrix) = (YuvRange::Limited, YuvStandardMatrix::Bt601);
+        yuv::bgra_to_yuv420(&mut out, pixels, stride, range, matrix, YuvConversionMode::Balanced)
+            .map_err(|e| MediaError::Convert(e.to_string()))?;
         Ok(picture)
     }
 

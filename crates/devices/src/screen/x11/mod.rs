@@ -1,0 +1,301 @@
+//! X11: monitors by RandR, windows by Composite, pixels through shared memory, the pointer by XFixes.
+//!
+//! Where the session is Wayland's, X11 shows none of its windows: there the portal would have to be asked,
+//! and nothing is offered.
+
+mod frame;
+mod grab;
+mod list;
+
+use std::sync::Arc;
+
+use bedside_media::I420;
+use x11rb::{
+    connection::Connection,
+    errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError},
+    protocol::{
+        composite::{ConnectionExt as _, Redirect},
+        xfixes::ConnectionExt as _,
+        xproto::{ConnectionExt as _, MapState, Pixmap, Window},
+    },
+    rust_connection::RustConnection,
+};
+
+use super::{
+    Screen, ScreenCapture, ScreenKind, Shown,
+    pixels::{self, Overlay},
+};
+use crate::Trouble;
+use frame::Frame;
+use grab::Grabber;
+
+/// A place on the screen, in pixels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Rect {
+    x: i16,
+    y: i16,
+    width: u16,
+    height: u16,
+}
+
+/// Ids as they are given out: `display:` and the monitor's name, or `window:` and its number.
+const DISPLAY: &str = "display:";
+const WINDOW: &str = "window:";
+
+pub(super) fn screens() -> Result<Vec<Screen>, Trouble> {
+    let server = Server::connect()?;
+    let mut grabber = Grabber::new(server.connection.clone());
+    let mut screens = vec![];
+    for monitor in list::monitors(&server)? {
+        let preview = preview(&mut grabber, server.root, monitor.rect);
+        let id = format!("{DISPLAY}{}", monitor.name);
+        screens.push(Screen { id, kind: ScreenKind::Display, name: monitor.name, preview });
+    }
+    if server.can_redirect {
+        for window in list::windows(&server)? {
+            let preview = RedirectedWindow::new(&server, window.window).ok().and_then(|redirected| {
+                let rect = redirected.rect()?;
+                preview(&mut grabber, redirected.pixmap, Rect { x: 0, y: 0, ..rect })
+            });
+            let id = format!("{WINDOW}{}", window.window);
+            screens.push(Screen { id, kind: ScreenKind::Window, name: window.title, preview });
+        }
+    }
+    Ok(screens)
+}
+
+fn preview(grabber: &mut Grabber, drawable: u32, rect: Rect) -> Option<Vec<u8>> {
+    let pixels = grabber.grab(drawable, rect).inspect_err(|error| {
+        // It may have gone meanwhile; it is offered without a picture.
+        tracing::debug!(%error, "no preview");
+    });
+    pixels::preview(pixels.ok()?, rect.width.into(), rect.height.into())
+}
+
+pub(super) fn open(id: &str) -> Result<Box<dyn ScreenCapture>, Trouble> {
+    let server = Server::connect()?;
+    let what = if let Some(name) = id.strip_prefix(DISPLAY) {
+        What::Display { name: name.to_owned() }
+    } else {
+        let window = id.strip_prefix(WINDOW).and_then(|number| number.parse().ok());
+        let window = window.filter(|_| server.can_redirect).ok_or(Trouble::Missing)?;
+        What::Window(RedirectedWindow::new(&server, window)?)
+    };
+    let mut capture = Capture {
+        grabber: Grabber::new(server.connection.clone()),
+        frame: Frame::new(&server),
+        what,
+        rect: Rect { x: 0, y: 0, width: 0, height: 0 },
+        pixels: vec![],
+        before: vec![],
+        picture: I420::black(2, 2),
+        server,
+    };
+    // So that what can't be had is said now.
+    capture.capture()?;
+    Ok(Box::new(capture))
+}
+
+/// The X server.
+struct Server {
+    connection: Arc<RustConnection>,
+    root: Window,
+    has_pointer: bool,
+    /// Whether a window can be looked at without what lies over it.
+    can_redirect: bool,
+}
+
+impl Server {
+    fn connect() -> Result<Self, Trouble> {
+        let is_wayland = std::env::var_os("WAYLAND_DISPLAY").is_some_and(|display| !display.is_empty());
+        if is_wayland {
+            return Err(Trouble::Unsupported);
+        }
+        let (connection, screen) = RustConnection::connect(None).map_err(|error| match error {
+            ConnectError::DisplayParsingError(_) => Trouble::Unsupported,
+            error => Trouble::Other(error.to_string()),
+        })?;
+        let root = connection.setup().roots.get(screen).ok_or(Trouble::Unsupported)?.root;
+        let connection = Arc::new(connection);
+        // Each has to be told the version that is spoken before it is asked for anything.
+        let has_pointer = connection.xfixes_query_version(5, 0).map(|cookie| cookie.reply().is_ok());
+        let can_redirect = connection.composite_query_version(0, 4).map(|cookie| cookie.reply().is_ok());
+        Ok(Self {
+            connection,
+            root,
+            has_pointer: has_pointer.unwrap_or(false),
+            can_redirect: can_redirect.unwrap_or(false),
+        })
+    }
+}
+
+/// A window that the server draws beside the screen, too, so that it is had whole.
+struct RedirectedWindow {
+    connection: Arc<RustConnection>,
+    root: Window,
+    window: Window,
+    pixmap: Pixmap,
+}
+
+impl RedirectedWindow {
+    fn new(server: &Server, window: Window) -> Result<Self, Trouble> {
+        let connection = server.connection.clone();
+        connection.composite_redirect_window(window, Redirect::AUTOMATIC)?.check()?;
+        let pixmap = connection.generate_id()?;
+        connection.composite_name_window_pixmap(window, pixmap)?.check()?;
+        Ok(Self { connection, root: server.root, window, pixmap })
+    }
+
+    /// A window of another size is drawn on another pixmap.
+    fn renew(&mut self) -> Result<(), Trouble> {
+        let pixmap = self.connection.generate_id()?;
+        self.connection.composite_name_window_pixmap(self.window, pixmap)?.check()?;
+        let before = std::mem::replace(&mut self.pixmap, pixmap);
+        self.connection.free_pixmap(before)?.ignore_error();
+        Ok(())
+    }
+
+    /// Where it lies; none while it is minimised or gone.
+    fn rect(&self) -> Option<Rect> {
+        let attributes = self.connection.get_window_attributes(self.window).ok()?.reply().ok()?;
+        if attributes.map_state != MapState::VIEWABLE {
+            return None;
+        }
+        let geometry = self.connection.get_geometry(self.window).ok()?.reply().ok()?;
+        let border = geometry.border_width * 2;
+        let corner =
+            self.connection.translate_coordinates(self.window, self.root, 0, 0).ok()?.reply().ok()?;
+        let (width, height) = (geometry.width + border, geometry.height + border);
+        let inset = geometry.border_width as i16;
+        Some(Rect { x: corner.dst_x - inset, y: corner.dst_y - inset, width, height })
+    }
+
+    fn is_there(&self) -> bool {
+        self.connection.get_window_attributes(self.window).is_ok_and(|cookie| cookie.reply().is_ok())
+    }
+}
+
+impl Drop for RedirectedWindow {
+    fn drop(&mut self) {
+        // Gone with the connection otherwise.
+        if let Ok(cookie) = self.connection.free_pixmap(self.pixmap) {
+            cookie.ignore_error();
+        }
+        if let Ok(cookie) = self.connection.composite_unredirect_window(self.window, Redirect::AUTOMATIC) {
+            cookie.ignore_error();
+        }
+    }
+}
+
+enum What {
+    Display { name: String },
+    Window(RedirectedWindow),
+}
+
+/// One that is being looked at.
+struct Capture {
+    server: Server,
+    grabber: Grabber,
+    frame: Frame,
+    what: What,
+    rect: Rect,
+    /// What it shows, with the pointer, and what it showed before.
+    pixels: Vec<u8>,
+    before: Vec<u8>,
+    picture: I420,
+}
+
+impl Capture {
+    /// Where it lies now; none while there is nothing new of it.
+    fn locate(&mut self) -> Result<Option<Rect>, Trouble> {
+        match &mut self.what {
+            What::Display { name } => {
+                let monitors = list::monitors(&self.server)?;
+                let monitor = monitors.into_iter().find(|monitor| monitor.name == *name);
+                monitor.map(|monitor| Some(monitor.rect)).ok_or(Trouble::Missing)
+            }
+            What::Window(window) => {
+                let Some(rect) = window.rect() else {
+                    return if window.is_there() { Ok(None) } else { Err(Trouble::Missing) };
+                };
+                let has_other_size = (rect.width, rect.height) != (self.rect.width, self.rect.height);
+                if has_other_size {
+                    window.renew()?;
+                }
+                Ok(Some(rect))
+            }
+        }
+    }
+
+    fn draw_pointer(&mut self) -> Result<(), Trouble> {
+        if !self.server.has_pointer {
+            return Ok(());
+        }
+        let pointer = self.server.connection.xfixes_get_cursor_image()?.reply()?;
+        let overlay = Overlay {
+            left: i32::from(pointer.x) - i32::from(pointer.xhot) - i32::from(self.rect.x),
+            top: i32::from(pointer.y) - i32::from(pointer.yhot) - i32::from(self.rect.y),
+            width: pointer.width.into(),
+            argb: &pointer.cursor_image,
+        };
+        pixels::draw_over(&mut self.pixels, self.rect.width.into(), &overlay);
+        Ok(())
+    }
+}
+
+impl ScreenCapture for Capture {
+    fn capture(&mut self) -> Result<Shown<'_>, Trouble> {
+        // What the server tells of meanwhile is looked up anew each time.
+        while self.server.connection.poll_for_event()?.is_some() {}
+        let Some(rect) = self.locate()? else {
+            self.frame.hide()?;
+            return Ok(Shown { picture: &self.picture, has_changed: false });
+        };
+        self.rect = rect;
+        let grabbed = match &self.what {
+            What::Display { .. } => self.grabber.grab(self.server.root, rect)?,
+            What::Window(window) => self.grabber.grab(window.pixmap, Rect { x: 0, y: 0, ..rect })?,
+        };
+        self.pixels.clear();
+        self.pixels.extend_from_slice(grabbed);
+        self.draw_pointer()?;
+        let is_around = matches!(self.what, What::Window(_));
+        self.frame.show(rect, is_around)?;
+        let has_changed = self.pixels != self.before;
+        if has_changed {
+            let (width, height) = (rect.width.into(), rect.height.into());
+            self.picture = I420::from_bgra(width, height, &self.pixels)
+                .map_err(|error| Trouble::Other(error.to_string()))?;
+            std::mem::swap(&mut self.pixels, &mut self.before);
+        }
+        Ok(Shown { picture: &self.picture, has_changed })
+    }
+}
+
+impl From<ConnectionError> for Trouble {
+    fn from(error: ConnectionError) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// The server refuses what is not there any more.
+impl From<ReplyError> for Trouble {
+    fn from(error: ReplyError) -> Self {
+        match error {
+            ReplyError::X11Error(error) => {
+                tracing::info!(kind = ?error.error_kind, "the X server refused");
+                Self::Missing
+            }
+            ReplyError::ConnectionError(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReplyOrIdError> for Trouble {
+    fn from(error: ReplyOrIdError) -> Self {
+        match error {
+            ReplyOrIdError::X11Error(error) => ReplyError::X11Error(error).into(),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
