@@ -34,6 +34,11 @@ const HEADLESS: &[&str] = &[
     "python3-dev",
     BROWSER,
     "procps",
+    // Networks with routers, a proxy and another relay, for tests of the ways through them.
+    "iproute2",
+    "iptables",
+    "tinyproxy-bin",
+    "coturn",
     // For a keyring of one's own.
     "dbus",
     "gnome-keyring",
@@ -41,7 +46,7 @@ const HEADLESS: &[&str] = &[
 
 /// For the lab: hosts of their own, and someone who clicks in a browser.
 #[cfg(target_os = "linux")]
-const LAB: &[&str] = &["iproute2", "chromium-driver"];
+const LAB: &[&str] = &["chromium-driver"];
 
 /// As Debian calls it. Ubuntu has it under another name, as a snap.
 const BROWSER: &str = "chromium";

@@ -7,6 +7,7 @@ pub mod proxy;
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -19,6 +20,30 @@ use bedside_service::{
 };
 use tokio::{net::UdpSocket, sync::mpsc, time::Instant};
 
+/// A certificate of one's own making, and who believes it.
+pub struct Certificate {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub trusted: Arc<rustls::ClientConfig>,
+}
+
+/// Makes one for `name`, in a folder.
+pub fn certificate(folder: &Path, name: &str) -> Certificate {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let trusted = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Certificate { certificate, key, trusted: Arc::new(trusted) }
+}
+
 /// A relay on this machine, with a certificate for `localhost` of its own making.
 pub struct LocalRelay {
     pub relay: Relay,
@@ -29,10 +54,7 @@ pub struct LocalRelay {
 
 pub async fn local_relay() -> LocalRelay {
     let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let Certificate { certificate, key, trusted } = certificate(folder.path(), "localhost");
     let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let tls = RelayTls { listen: here, name: "localhost".into(), certificate, key };
     let config = RelayConfig { listen: here, tls: Some(tls), public_ip: here.ip(), allow_private: false };
@@ -44,15 +66,7 @@ pub async fn local_relay() -> LocalRelay {
         username: server.username.unwrap_or_default(),
         credential: Secret::new(server.credential.map(|c| c.expose().to_owned()).unwrap_or_default()),
     });
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    LocalRelay { relay, servers: servers.collect(), tls: Arc::new(tls), _folder: folder }
+    LocalRelay { relay, servers: servers.collect(), tls: trusted, _folder: folder }
 }
 
 impl LocalRelay {
