@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Arbitrary;
 use bedside_call::RemoteVideo;
-use bedside_media::{VideoPacket, vp8::key_frame_size};
+use bedside_media::{VideoCodec, VideoPacket};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -24,7 +24,7 @@ fuzz_target!(|steps: Vec<Step>| {
             Step::Packet { ssrc, sequence, timestamp, start, end, key, data } => {
                 let packet = VideoPacket { ssrc: ssrc.into(), sequence, timestamp, start, end, key, data };
                 for frame in video.push(packet, now) {
-                    let _ = key_frame_size(&frame.data);
+                    let _ = VideoCodec::Vp8.key_frame_size(&frame.data);
                 }
             }
             Step::Wait(ms) => now += Duration::from_millis(ms.into()),

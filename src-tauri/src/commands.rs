@@ -37,6 +37,8 @@ pub enum Told {
 pub enum Pictures {
     /// The other side's.
     Remote,
+    /// What the other side shares of its screen.
+    Screen,
     /// One's own.
     Own,
 }
@@ -44,6 +46,7 @@ pub enum Pictures {
 fn feed(client: &Client, which: Pictures) -> &Feed {
     match which {
         Pictures::Remote => &client.remote_video,
+        Pictures::Screen => &client.remote_screen,
         Pictures::Own => &client.self_video,
     }
 }

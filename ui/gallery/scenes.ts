@@ -4,9 +4,12 @@ import type {
   ChatMessage,
   Devices,
   NetworkTest,
+  Participant,
+  ScreenChoice,
   Session,
   Snapshot,
   Summary,
+  Track,
   Visit,
 } from "../src/api/bindings";
 import { session, snapshot, visit } from "../src/test/fake";
@@ -72,6 +75,19 @@ const denied: Devices = {
   testSoundHeard: null,
 };
 const opening = { ...works, works: false, opening: true };
+
+const preview = (colour: string) =>
+  `data:image/svg+xml,${encodeURIComponent(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="320" height="200"><rect width="320" height="200" fill="${colour}"/><rect x="20" y="24" width="180" height="12" fill="#fff"/><rect x="20" y="52" width="280" height="8" fill="#ddd"/><rect x="20" y="72" width="240" height="8" fill="#ddd"/></svg>`,
+  )}`;
+const screens: ScreenChoice[] = [
+  { id: "display:1", kind: "display", name: "DP-1", preview: preview("#3b5b73") },
+  { id: "display:2", kind: "display", name: "DP-2", preview: preview("#59496b") },
+  { id: "window:1", kind: "window", name: "Blood results 2026.pdf", preview: preview("#6b5b49") },
+  { id: "window:2", kind: "window", name: "Exercises for the shoulder", preview: null },
+];
+
+const sending = (...tracks: Track[]): Participant[] => [{ party: "DOCTOR", tracks }];
 
 const say = (seq: number, mine: boolean, content: string): ChatMessage => ({
   messageId: `m${seq}`,
@@ -337,7 +353,7 @@ export const scenes: Record<string, Scene> = {
   "call-alone": call({ ...callWith({ status: "calling" }), otherPresence: "disconnected" }),
   "call-weak": call(
     callWith({
-      remoteMicrophone: false,
+      participants: sending("camera"),
       quality: { ...inCall.quality, fps: 7, concealedPercent: 9, roundTripMs: 420 },
     }),
     { devices: broken },
@@ -346,9 +362,14 @@ export const scenes: Record<string, Scene> = {
     callWith({ quality: { ...inCall.quality, frozenPercent: 18, lostTherePercent: 12 } }),
     { problem: { code: "soundRestarted", message: "" } },
   ),
-  "call-no-camera": call(callWith({ remoteCamera: false })),
+  "call-no-camera": call(callWith({ participants: sending("microphone") })),
   "call-audio": call({ ...talks, session: { ...session, consultationMode: "AUDIO" } }),
   "call-only-sound": call(callWith({ quality: { ...inCall.quality, sending: null } })),
+  "call-share": call({ ...talks, screen: { ...visit.screen, choices: screens } }),
+  "call-share-looks": call({ ...talks, screen: { ...visit.screen, looks: true } }),
+  "call-shares": call({ ...talks, screen: { ...visit.screen, shared: screens[0] ?? null } }),
+  "call-share-gone": call({ ...talks, screen: { ...visit.screen, trouble: "gone" } }),
+  "call-screen": call(callWith({ participants: sending("microphone", "camera", "screen") })),
   "call-near-its-end": call({ ...talks, minutesLeft: 4, elapsedSeconds: 2460 }),
   "call-held": call({ ...talks, session: { ...session, status: "PAUSED" } }),
   "call-reconnecting": call(callWith({ status: "reconnecting", secondsLeft: 42 })),

@@ -193,6 +193,77 @@ describe("the call", () => {
   });
 });
 
+describe("sharing one's screen", () => {
+  const choices = [
+    { id: "display:1", kind: "display", name: "DP-1", preview: null },
+    { id: "window:7", kind: "window", name: "Blood results", preview: null },
+  ] as const;
+  const sharingWith = (screen: Partial<typeof visit.screen>): Snapshot => ({
+    ...snapshot,
+    visit: { ...visit, screen: { ...visit.screen, ...screen } },
+  });
+
+  it("begins with a choice, by key and by button", async () => {
+    const asked = show(snapshot);
+    await userEvent.keyboard("p");
+    await userEvent.click(screen.getByRole("button", { name: "Share screen (P)" }));
+    expect(asked).toEqual([{ ask: "chooseScreen" }, { ask: "chooseScreen" }]);
+  });
+
+  it("shares what was chosen, once it is pressed", async () => {
+    const asked = show(sharingWith({ choices: [...choices] }));
+    expect(screen.getByText(/will see everything on it/)).toBeInTheDocument();
+    await userEvent.click(screen.getByRole("option", { name: "Blood results" }));
+    expect(asked).toEqual([]);
+    await userEvent.keyboard("m");
+    await userEvent.click(screen.getByRole("button", { name: "Share" }));
+    expect(asked).toEqual([{ ask: "shareScreen", id: "window:7" }]);
+  });
+
+  it("shares nothing when it is left", async () => {
+    const asked = show(sharingWith({ choices: [...choices] }));
+    await userEvent.click(screen.getByRole("button", { name: "Cancel" }));
+    expect(asked).toEqual([{ ask: "leaveScreenChoice" }]);
+  });
+
+  it("says so while it is shared, and stops at a press", async () => {
+    const asked = show(sharingWith({ shared: choices[1] }));
+    expect(screen.getByText(/sees what you share/)).toBeInTheDocument();
+    const [stop] = screen.getAllByRole("button", { name: /Stop sharing/ });
+    if (!stop) throw new Error("there is a way to stop");
+    await userEvent.click(stop);
+    expect(asked).toEqual([{ ask: "stopSharing" }]);
+  });
+
+  it("says why nothing is shared any more", () => {
+    show(sharingWith({ trouble: "gone" }));
+    expect(screen.getByText(/the window or screen is gone/)).toBeInTheDocument();
+  });
+
+  it("shows what the other side shares, and them beside it", () => {
+    const call = visit.call;
+    if (!call) throw new Error("there is a call");
+    const participants = [{ party: "DOCTOR", tracks: ["camera", "screen"] }] as const;
+    const sharing = {
+      ...call,
+      participants: [{ ...participants[0], tracks: [...participants[0].tracks] }],
+    };
+    show({ ...snapshot, visit: { ...visit, call: sharing } });
+    expect(screen.getByLabelText(/shares of their screen/)).toBeInTheDocument();
+    expect(screen.getByLabelText(visit.session.doctor.name, { selector: "canvas" })).toHaveClass(
+      "beside",
+    );
+  });
+
+  it("can't be begun while the visit is on hold", async () => {
+    const held = { ...visit.session, status: "PAUSED" } as const;
+    const asked = show({ ...snapshot, visit: { ...visit, session: held } });
+    await userEvent.keyboard("p");
+    expect(screen.getByRole("button", { name: "Share screen (P)" })).toBeDisabled();
+    expect(asked).toEqual([]);
+  });
+});
+
 describe("one person on two devices", () => {
   const home: Snapshot = { ...snapshot, screen: "home", visit: null };
   const there = { ...session, patientDevice: "their-telephone" };

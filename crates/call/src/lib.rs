@@ -5,6 +5,7 @@
 //! ```text
 //!  microphone ─▶ LocalAudio ─▶ packet        packet ─▶ RemoteAudio ─▶ speaker
 //!  camera ─────▶ LocalVideo ─▶ frame         packet ─▶ RemoteVideo ─▶ page
+//!  screen ─────▶ LocalScreen ▶ frame         packet ─▶ RemoteVideo ─▶ page
 //!                    ▲
 //!      LinkStatus ─ share
 //! ```
@@ -14,19 +15,23 @@ mod freezes;
 mod key_frames;
 mod lip_sync;
 mod local_audio;
+mod local_screen;
 mod local_video;
 mod mos;
 mod remote_audio;
 mod remote_video;
 mod share;
+mod track_encoder;
 
 pub use arrivals::Arrivals;
 pub use freezes::FreezeMeter;
 pub use key_frames::KeyFrameThrottle;
 pub use lip_sync::LipSync;
 pub use local_audio::{EncodedAudio, LocalAudio};
-pub use local_video::{EncodedVideo, LocalVideo, SentVideo};
+pub use local_screen::LocalScreen;
+pub use local_video::{LocalVideo, SentVideo};
 pub use mos::mos;
 pub use remote_audio::RemoteAudio;
 pub use remote_video::RemoteVideo;
-pub use share::{Share, share};
+pub use share::{MOST_CAMERA, Share, Uses, share, wanted_audio};
+pub use track_encoder::EncodedVideo;

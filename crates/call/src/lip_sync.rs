@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use bedside_media::SenderClock;
+use bedside_media::{SenderClock, TrackSource, VideoSource};
 
 /// A frame is held no longer: beyond this something else is wrong, and the picture is not to be late too.
 const LONGEST: Duration = Duration::from_millis(400);
@@ -55,8 +55,12 @@ impl LipSync {
 
     /// A sender report came.
     pub fn on_report(&mut self, clock: SenderClock) {
-        let known = if clock.is_audio { &mut self.audio } else { &mut self.video };
-        *known = Some(clock);
+        match clock.source {
+            TrackSource::Microphone => self.audio = Some(clock),
+            TrackSource::Video(VideoSource::Camera) => self.video = Some(clock),
+            // Nobody's lips.
+            TrackSource::Video(VideoSource::Screen) => {}
+        }
     }
 
     /// The sample of this timestamp is heard at that time.
@@ -111,8 +115,11 @@ mod tests {
 
     const EPOCH_NTP: u64 = 3_900_000_000 << 32;
 
-    fn report(is_audio: bool, seconds: f64, timestamp: u32) -> SenderClock {
-        SenderClock { is_audio, ntp: EPOCH_NTP + (seconds * 4_294_967_296.0) as u64, timestamp }
+    const MICROPHONE: TrackSource = TrackSource::Microphone;
+    const CAMERA: TrackSource = TrackSource::Video(VideoSource::Camera);
+
+    fn report(source: TrackSource, seconds: f64, timestamp: u32) -> SenderClock {
+        SenderClock { source, ntp: EPOCH_NTP + (seconds * 4_294_967_296.0) as u64, timestamp }
     }
 
     /// A call in which frames arrive 20 ms after their capture and the voice is heard `voice` seconds after
@@ -128,8 +135,8 @@ mod tests {
             let audio = |captured: f64| ((captured * 48_000.0) as i64 + 4_294_900_000) as u32;
             let video = |captured: f64| ((captured * 90_000.0) as i64 + 4_294_000_000) as u32;
             if hundredth % 100 == 50 {
-                sync.on_report(report(true, now, audio(now)));
-                sync.on_report(report(false, now, video(now)));
+                sync.on_report(report(MICROPHONE, now, audio(now)));
+                sync.on_report(report(CAMERA, now, video(now)));
             }
             sync.on_playout(audio(now + 0.04 - voice), at(now + 0.04));
             if hundredth % 3 == 0 {
@@ -186,7 +193,8 @@ mod tests {
             let now = Instant::now();
             let mut sync = LipSync::new(now);
             for (is_audio, ntp, timestamp) in reports {
-                sync.on_report(SenderClock { is_audio, ntp, timestamp });
+                let source = if is_audio { MICROPHONE } else { CAMERA };
+                sync.on_report(SenderClock { source, ntp, timestamp });
                 sync.on_playout(played, now);
                 let drawn = sync.draw_at(frame, now);
                 prop_assert!(drawn >= now && drawn <= now + LONGEST);

@@ -4,30 +4,16 @@
 use std::time::{Duration, Instant};
 
 use bedside_bwe::{Bitrate, Ladder, LinkStatus, Step, ladder::Means};
-use bedside_media::{I420, MediaError, picture::Scaler, vp8::Encoder};
+use bedside_media::{I420, MediaError, codec::ContentHint};
 
 use crate::{
-    KeyFrameThrottle,
-    share::{share, wanted},
+    EncodedVideo,
+    share::{Uses, share},
+    track_encoder::{Format, TrackEncoder},
 };
 
 /// How often the size is chosen.
 const CHOOSE_EVERY: Duration = Duration::from_millis(250);
-/// A correction of the rate below this share is not worth unsettling the encoder's rate control.
-const LEAST_CORRECTION: u64 = 20;
-
-/// An encoded frame.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EncodedVideo {
-    /// RTP timestamp of its capture, 90 kHz.
-    pub timestamp: u32,
-    /// When that was.
-    pub captured: Instant,
-    /// The bitstream.
-    pub data: Vec<u8>,
-    /// Whether it needs none before it.
-    pub is_key: bool,
-}
 
 /// What is sent of one's own picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,41 +28,28 @@ pub struct SentVideo {
 
 /// Encodes what the camera gives.
 pub struct LocalVideo {
-    scaler: Scaler,
-    encoder: Option<Encoder>,
+    encoder: TrackEncoder,
     ladder: Ladder,
     step: Option<Step>,
-    bitrate: Bitrate,
     chosen_at: Option<Instant>,
-    key_frames: KeyFrameThrottle,
-    /// Mean time that a frame takes to encode.
-    encoding: Duration,
     next_frame: Instant,
-    epoch: Instant,
-    first: u32,
 }
 
 impl LocalVideo {
     /// Nothing was sent yet. The RTP clock is `first` at `epoch` (RFC 3550 §5.1: a random number).
     pub fn new(first: u32, epoch: Instant) -> Self {
         Self {
-            scaler: Scaler::default(),
-            encoder: None,
+            encoder: TrackEncoder::new(ContentHint::Motion, first, epoch),
             ladder: Ladder::default(),
             step: None,
-            bitrate: Bitrate::ZERO,
             chosen_at: None,
-            key_frames: KeyFrameThrottle::default(),
-            encoding: Duration::ZERO,
             next_frame: epoch,
-            epoch,
-            first,
         }
     }
 
     /// The other end, or a frame that was not sent, asks for a key frame.
     pub fn request_key_frame(&mut self) {
-        self.key_frames.request();
+        self.encoder.key_frames.request();
     }
 
     /// What is sent; none while only audio is affordable, or nothing was chosen yet.
@@ -84,19 +57,20 @@ impl LocalVideo {
         self.step.map(|step| SentVideo { width: step.width, height: step.height, fps: step.fps })
     }
 
-    /// What there is a use for, for the network to be tried for.
-    pub fn wanted(link: &LinkStatus, has_camera: bool) -> Bitrate {
-        wanted(has_camera, link.repair)
-    }
-
     /// How long the last frame took to encode.
     pub fn note_encoding(&mut self, took: Duration) {
-        self.encoding = (self.encoding * 15 + took) / 16;
+        self.encoder.note_encoding(took);
     }
 
-    /// Whether a frame captured now would be sent: chooses its size, four times a second.
-    pub fn wants(&mut self, link: &LinkStatus, at: Instant) -> Result<Option<Step>, MediaError> {
-        self.choose(link, at)?;
+    /// Whether a frame captured now would be sent: chooses its size, four times a second. `screen` is what
+    /// a screen beside it could use.
+    pub fn wants(
+        &mut self,
+        link: &LinkStatus,
+        screen: Bitrate,
+        at: Instant,
+    ) -> Result<Option<Step>, MediaError> {
+        self.choose(link, screen, at)?;
         let Some(step) = self.step else { return Ok(None) };
         // A camera at 30 gives 20 by leaving out every third.
         let interval = Duration::from_secs(1) / step.fps;
@@ -114,60 +88,24 @@ impl LocalVideo {
         step: Step,
         at: Instant,
     ) -> Result<Option<EncodedVideo>, MediaError> {
-        let (width, height) = picture.fitted(step.width, step.height);
-        let scaled;
-        let sized = if (picture.width(), picture.height()) == (width, height) {
-            picture
-        } else {
-            scaled = self.scaler.scale(picture, width, height)?;
-            &scaled
-        };
-        if self.encoder.as_ref().is_none_or(|encoder| encoder.size() != (width, height)) {
-            self.encoder = Some(Encoder::new(width, height, kbps(self.bitrate))?);
-        }
-        let Some(encoder) = &mut self.encoder else { return Ok(None) };
-        let pts = (at.saturating_duration_since(self.epoch).as_micros() * 9 / 100) as i64;
-        let encoded = encoder.encode(sized, pts, 90_000 / step.fps, self.key_frames.is_due(at));
-        let encoded = match encoded {
-            Ok(encoded) => encoded,
-            Err(error) => {
-                self.encoder = None;
-                return Err(error);
-            }
-        };
-        let Some(encoded) = encoded else { return Ok(None) };
-        if encoded.key {
-            self.key_frames.made(at);
-        }
-        let timestamp = self.first.wrapping_add(pts as u32);
-        Ok(Some(EncodedVideo { timestamp, captured: at, data: encoded.data.to_vec(), is_key: encoded.key }))
+        self.encoder.encode(picture, Format { width: step.width, height: step.height, fps: step.fps }, at)
     }
 
-    fn choose(&mut self, link: &LinkStatus, now: Instant) -> Result<(), MediaError> {
+    fn choose(&mut self, link: &LinkStatus, screen: Bitrate, now: Instant) -> Result<(), MediaError> {
         if self.chosen_at.is_some_and(|at| now.saturating_duration_since(at) < CHOOSE_EVERY) {
             return Ok(());
         }
         self.chosen_at = Some(now);
-        let share = share(link, Some(self.ladder.least()));
-        let means = Means { rate: share.video, proven: share.proven_video, encoding: self.encoding };
+        let share = share(link, Uses { least_camera: Some(self.ladder.least()), screen });
+        let means =
+            Means { rate: share.camera, proven: share.proven_camera, encoding: self.encoder.encoding };
         let choice = self.ladder.choose(&means, now);
         if choice.step != self.step {
             self.step = choice.step;
-            self.encoding = Duration::ZERO;
+            self.encoder.encoding = Duration::ZERO;
         }
-        let change = choice.bitrate.as_bps().abs_diff(self.bitrate.as_bps());
-        if change > self.bitrate.as_bps() / LEAST_CORRECTION {
-            self.bitrate = choice.bitrate;
-            if let Some(encoder) = &mut self.encoder {
-                encoder.set_bitrate(kbps(self.bitrate))?;
-            }
-        }
-        Ok(())
+        self.encoder.set_bitrate(choice.bitrate)
     }
-}
-
-fn kbps(rate: Bitrate) -> u32 {
-    (rate.as_bps() / 1_000) as u32
 }
 
 #[cfg(test)]
@@ -194,7 +132,7 @@ mod tests {
             if asks(n) {
                 video.request_key_frame();
             }
-            if let Some(step) = video.wants(link, at).unwrap()
+            if let Some(step) = video.wants(link, Bitrate::ZERO, at).unwrap()
                 && let Some(frame) = video.encode(&picture, step, at).unwrap()
             {
                 frames.push((n * 33, frame.is_key));

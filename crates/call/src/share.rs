@@ -1,6 +1,7 @@
-//! How what the network carries is shared out between audio and camera.
+//! How what the network carries is shared out between audio, screen and camera.
 
 use bedside_bwe::{Bitrate, Demand, LinkStatus, allocate, ladder::STEPS};
+use bedside_media::{TrackSource, VideoSource};
 
 /// Packets of audio in a second, and the bytes around each: IPv4, UDP, RTP with its extension, SRTP.
 const PACKETS: u64 = 50;
@@ -11,11 +12,21 @@ const AUDIO_HEADERS: Bitrate = Bitrate::bps(PACKETS * HEADERS * 8);
 const LEAST_AUDIO: Bitrate = Bitrate::kbps(12);
 /// Full-band speech is transparent from about here.
 const MOST_AUDIO: Bitrate = Bitrate::kbps(32);
+/// What the camera's largest picture has a use for.
+pub const MOST_CAMERA: Bitrate = STEPS[STEPS.len() - 1].enough;
 
-#[derive(Clone, Copy)]
-enum Track {
-    Audio,
-    Camera,
+/// A page of text that comes within seconds.
+pub(crate) const LEAST_SCREEN: Bitrate = Bitrate::kbps(100);
+/// A page of 1080p that is sharp within a second.
+pub(crate) const MOST_SCREEN: Bitrate = Bitrate::kbps(1_500);
+
+/// What is sent beside the audio.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Uses {
+    /// The least that a picture of the camera is of use with; none where none is sent.
+    pub least_camera: Option<Bitrate>,
+    /// What a screen could use now; zero where none is shared.
+    pub screen: Bitrate,
 }
 
 /// What each may send.
@@ -23,75 +34,105 @@ enum Track {
 pub struct Share {
     /// For Opus, headers not counted.
     pub audio: Bitrate,
+    /// For the screen's frames; zero where there is none.
+    pub screen: Bitrate,
     /// For the camera's frames; zero where there is none.
-    pub video: Bitrate,
+    pub camera: Bitrate,
     /// What the network was seen to carry of that.
-    pub proven_video: Bitrate,
+    pub proven_camera: Bitrate,
 }
 
-/// Shares out what the network carries: audio is never stopped, and yields before the picture does.
-/// `least_video` is the least that a picture is of use with; none where none is sent.
-pub fn share(link: &LinkStatus, least_video: Option<Bitrate>) -> Share {
+/// Shares out what the network carries: audio is never stopped, and yields before a picture does. While
+/// somebody shows their screen, that is what is looked at: it goes before the camera.
+pub fn share(link: &LinkStatus, uses: Uses) -> Share {
     let audio = Demand {
-        id: Track::Audio,
+        id: TrackSource::Microphone,
         min: LEAST_AUDIO + AUDIO_HEADERS,
         max: MOST_AUDIO + AUDIO_HEADERS,
         priority: 0,
         may_pause: false,
     };
-    let camera = least_video.map(|min| Demand {
-        id: Track::Camera,
-        min,
-        max: STEPS[STEPS.len() - 1].enough,
+    let screen = Some(uses.screen).filter(|most| *most > Bitrate::ZERO).map(|max| Demand {
+        id: TrackSource::Video(VideoSource::Screen),
+        min: LEAST_SCREEN.min(max),
+        max,
         priority: 1,
         may_pause: true,
     });
-    let demands: Vec<Demand<Track>> = [audio].into_iter().chain(camera).collect();
-    let mut share = Share { audio: LEAST_AUDIO, video: Bitrate::ZERO, proven_video: Bitrate::ZERO };
+    let camera = uses.least_camera.map(|min| Demand {
+        id: TrackSource::Video(VideoSource::Camera),
+        min,
+        max: MOST_CAMERA,
+        priority: 2,
+        may_pause: true,
+    });
+    let demands: Vec<Demand<TrackSource>> = [Some(audio), screen, camera].into_iter().flatten().collect();
+    let mut share = Share {
+        audio: LEAST_AUDIO,
+        screen: Bitrate::ZERO,
+        camera: Bitrate::ZERO,
+        proven_camera: Bitrate::ZERO,
+    };
     for allocation in allocate(link.estimate.target, link.repair, &demands) {
         let rate = allocation.rate.unwrap_or_default();
         match allocation.id {
-            Track::Audio => share.audio = rate - AUDIO_HEADERS,
-            Track::Camera => share.video = rate,
+            TrackSource::Microphone => share.audio = rate - AUDIO_HEADERS,
+            TrackSource::Video(VideoSource::Screen) => share.screen = rate,
+            TrackSource::Video(VideoSource::Camera) => share.camera = rate,
         }
     }
-    share.proven_video = link.estimate.proven - share.audio - AUDIO_HEADERS;
+    share.proven_camera = link.estimate.proven - share.audio - AUDIO_HEADERS - share.screen;
     share
 }
 
-/// What there is a use for in all, with and without a camera.
-pub(crate) fn wanted(sends_video: bool, repair: Bitrate) -> Bitrate {
-    let video = if sends_video { STEPS[STEPS.len() - 1].enough } else { Bitrate::ZERO };
-    MOST_AUDIO + AUDIO_HEADERS + video + repair
+/// What there is a use for, for audio and repairs.
+pub fn wanted_audio(link: &LinkStatus) -> Bitrate {
+    MOST_AUDIO + AUDIO_HEADERS + link.repair
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shared(target: u64, least_video: Option<u64>) -> Share {
+    fn shared(target: u64, least_camera: Option<u64>, screen: u64) -> Share {
         let mut link = LinkStatus::unknown(bedside_bwe::Config {
             start: Bitrate::kbps(target),
             min: Bitrate::ZERO,
             max: Bitrate::MAX,
         });
         link.estimate.proven = Bitrate::kbps(target);
-        share(&link, least_video.map(Bitrate::kbps))
+        let least_camera = least_camera.map(Bitrate::kbps);
+        share(&link, Uses { least_camera, screen: Bitrate::kbps(screen) })
     }
 
     #[test]
     fn a_picture_takes_from_the_audio_before_it_stops() {
-        assert_eq!(shared(1_000, None).audio, MOST_AUDIO);
-        assert_eq!(shared(20, None).audio, LEAST_AUDIO, "never stopped");
-        let narrow = shared(100, Some(50));
-        assert!(narrow.video >= Bitrate::kbps(50) && narrow.audio < MOST_AUDIO, "{narrow:?}");
-        let narrower = shared(80, Some(50));
+        assert_eq!(shared(1_000, None, 0).audio, MOST_AUDIO);
+        assert_eq!(shared(20, None, 0).audio, LEAST_AUDIO, "never stopped");
+        let narrow = shared(100, Some(50), 0);
+        assert!(narrow.camera >= Bitrate::kbps(50) && narrow.audio < MOST_AUDIO, "{narrow:?}");
+        let narrower = shared(80, Some(50), 0);
         assert_eq!(
-            (narrower.video, narrower.audio),
+            (narrower.camera, narrower.audio),
             (Bitrate::ZERO, MOST_AUDIO),
             "sound only, but all of it"
         );
-        let wide = shared(1_000, Some(50));
-        assert_eq!(wide.video + wide.audio + AUDIO_HEADERS, Bitrate::kbps(1_000));
+        let wide = shared(1_000, Some(50), 0);
+        assert_eq!(wide.camera + wide.audio + AUDIO_HEADERS, Bitrate::kbps(1_000));
+    }
+
+    #[test]
+    fn a_screen_that_is_shown_goes_before_the_camera() {
+        let wide = shared(3_000, Some(50), 1_500);
+        assert_eq!((wide.screen, wide.audio), (MOST_SCREEN, MOST_AUDIO));
+        assert!(wide.camera > Bitrate::kbps(1_000), "{wide:?}");
+        let narrow = shared(600, Some(50), 1_500);
+        assert_eq!(narrow.camera, Bitrate::kbps(50), "a face beside the page");
+        assert!(narrow.screen > Bitrate::kbps(450), "{narrow:?}");
+        let narrower = shared(180, Some(50), 1_500);
+        assert_eq!(narrower.camera, Bitrate::ZERO, "the page alone");
+        assert!(narrower.screen >= LEAST_SCREEN, "{narrower:?}");
+        let still = shared(1_000, Some(50), 100);
+        assert!(still.camera > Bitrate::kbps(800), "while nothing on it changes, the camera has the rest");
     }
 }

@@ -13,10 +13,10 @@ use std::{
 };
 
 use bedside_bwe::{Bitrate, ladder};
-use bedside_call::{LocalAudio, LocalVideo, share};
+use bedside_call::{LocalAudio, Uses, share, wanted_audio};
 use bedside_devices::{CaptureSink, PLAYOUT_LATENCY, PlayoutSource};
 use bedside_media::{
-    AudioFrame, AudioProcessor, FRAME, MediaError, Processing, SAMPLE_RATE,
+    AudioFrame, AudioProcessor, FRAME, MediaError, Processing, SAMPLE_RATE, TrackSource, VideoSource,
     level::{SilenceWatch, meter},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -501,12 +501,11 @@ impl Engine {
         self.packets += 1;
         if self.packets.is_multiple_of(LINK_EVERY) {
             let link = call.outgoing.link();
-            if !self.shared.sends_video.load(Ordering::Relaxed) {
-                call.outgoing.set_wanted(LocalVideo::wanted(&link, false));
-            }
-            // What the camera leaves; where it sends nothing, all.
-            let least_video = self.shared.sends_video.load(Ordering::Relaxed).then_some(LEAST_VIDEO);
-            let rate = share(&link, least_video).audio;
+            call.outgoing.set_wanted(TrackSource::Microphone, wanted_audio(&link));
+            // What camera and screen leave; where they send nothing, all.
+            let least_camera = self.shared.sends_video.load(Ordering::Relaxed).then_some(LEAST_VIDEO);
+            let screen = call.outgoing.wanted(TrackSource::Video(VideoSource::Screen));
+            let rate = share(&link, Uses { least_camera, screen }).audio;
             if let Err(error) = self.local.set_link(rate, call.reception.audio_loss()) {
                 tracing::warn!(%error, "the encoder did not take the rate");
             }

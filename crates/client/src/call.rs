@@ -19,11 +19,27 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     audio::{Audio, CallAudio},
-    feed::Feed,
     quality::{self, MACHINES, QualityLog},
-    remote::{Reception, Remote},
-    video::{KeyFrameRequest, Video},
+    remote::{Feeds, KeyFrameRequests, Reception, Remote},
+    screen::ScreenSharing,
+    video::Video,
 };
+
+/// The threads that media comes from and goes to.
+pub(crate) struct Threads {
+    pub(crate) audio: Audio,
+    pub(crate) video: Video,
+    pub(crate) screen: ScreenSharing,
+}
+
+impl Threads {
+    /// Ends them.
+    pub(crate) fn stop(self) {
+        self.audio.stop();
+        self.video.stop();
+        self.screen.stop();
+    }
+}
 
 /// How often what comes in is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
@@ -42,8 +58,8 @@ pub(crate) struct ActiveCall {
     machine: Call,
     config: PeerConfig,
     open: Option<OpenPeer>,
-    feed: Arc<Feed>,
-    key_frame: KeyFrameRequest,
+    feeds: Feeds,
+    key_frames: KeyFrameRequests,
     /// Whether this person agreed to be seen and heard.
     gate_open: bool,
     pub(crate) media_token: Token,
@@ -95,15 +111,15 @@ impl ActiveCall {
         machine: Call,
         config: PeerConfig,
         media_token: Token,
-        feed: Arc<Feed>,
-        key_frame: KeyFrameRequest,
+        feeds: Feeds,
+        key_frames: KeyFrameRequests,
     ) -> Self {
         Self {
             machine,
             config,
             open: None,
-            feed,
-            key_frame,
+            feeds,
+            key_frames,
             gate_open: false,
             media_token,
             quality: Quality::default(),
@@ -144,7 +160,8 @@ impl ActiveCall {
         }
         if state == PeerState::Connected {
             // What was sent while it was broken did not arrive.
-            self.key_frame.request();
+            self.key_frames.camera.request();
+            self.key_frames.screen.request();
         }
         match state {
             PeerState::Connecting => None,
@@ -164,23 +181,24 @@ impl ActiveCall {
     }
 
     /// Lets this person's sound and picture out, or keeps them in.
-    pub(crate) fn open_gate(&mut self, open: bool, audio: &Audio, video: &Video) {
+    pub(crate) fn open_gate(&mut self, open: bool, threads: &Threads) {
         // Opened anew it would begin anew, at the ladder's first step.
         if open != self.gate_open {
             self.gate_open = open;
-            self.connect_media(audio, video);
+            self.connect_media(threads);
         }
     }
 
     /// Gives the media threads the connection that there is.
-    pub(crate) fn connect_media(&self, audio: &Audio, video: &Video) {
+    pub(crate) fn connect_media(&self, threads: &Threads) {
         let open = self.open.as_ref().filter(|_| self.gate_open);
-        audio.set_call(open.map(|open| CallAudio {
+        threads.audio.set_call(open.map(|open| CallAudio {
             outgoing: Arc::new(open.peer.media()),
             remote: open.remote.clone(),
             reception: open.reception.clone(),
         }));
-        video.set_call(open.map(|open| Arc::new(open.peer.media()) as _));
+        threads.video.set_call(open.map(|open| Arc::new(open.peer.media()) as _));
+        threads.screen.set_call(open.map(|open| Arc::new(open.peer.media()) as _));
     }
 
     pub(crate) fn is_gate_open(&self) -> bool {
@@ -196,8 +214,7 @@ impl ActiveCall {
     pub(crate) async fn perform(
         &mut self,
         actions: Vec<CallAction>,
-        audio: &Audio,
-        video: &Video,
+        threads: &Threads,
         tasks: &TaskTracker,
         now: Duration,
     ) -> Vec<Signal> {
@@ -210,11 +227,11 @@ impl ActiveCall {
                     Ok(None)
                 }
                 CallAction::OpenPeer => {
-                    self.close_peer(audio, video, tasks);
-                    self.open_peer(audio, video).await.map(|()| None)
+                    self.close_peer(threads, tasks);
+                    self.open_peer(threads).await.map(|()| None)
                 }
                 CallAction::ClosePeer => {
-                    self.close_peer(audio, video, tasks);
+                    self.close_peer(threads, tasks);
                     Ok(None)
                 }
                 CallAction::Offer { restart } => match &mut self.open {
@@ -261,23 +278,25 @@ impl ActiveCall {
         signals
     }
 
-    async fn open_peer(&mut self, audio: &Audio, video: &Video) -> Result<(), CallError> {
-        let remote = Arc::new(Remote::new(self.feed.clone())?);
-        let reception = Arc::new(Reception::new(self.key_frame.clone()));
+    async fn open_peer(&mut self, threads: &Threads) -> Result<(), CallError> {
+        let remote = Arc::new(Remote::new(self.feeds.clone())?);
+        let reception = Arc::new(Reception::new(self.key_frames.clone()));
         let (peer, events) = Peer::open(&self.config, remote.clone(), reception.clone()).await?;
         self.open = Some(OpenPeer { peer, events, remote, reception });
-        self.feed.begin();
-        let frames = self.feed.progress().0;
+        self.feeds.camera.begin();
+        self.feeds.screen.begin();
+        let frames = self.feeds.camera.progress().0;
         self.measured = Measured::nothing(Instant::now(), frames);
         self.log.restart();
-        self.connect_media(audio, video);
+        self.connect_media(threads);
         Ok(())
     }
 
-    fn close_peer(&mut self, audio: &Audio, video: &Video, tasks: &TaskTracker) {
+    fn close_peer(&mut self, threads: &Threads, tasks: &TaskTracker) {
         if let Some(OpenPeer { peer, events, remote, .. }) = self.open.take() {
-            audio.set_call(None);
-            video.set_call(None);
+            threads.audio.set_call(None);
+            threads.video.set_call(None);
+            threads.screen.set_call(None);
             drop(events);
             tasks.spawn(async move {
                 peer.close().await;
@@ -287,16 +306,10 @@ impl ActiveCall {
     }
 
     /// Ends the call: says good-bye and closes the connection; gives the signals to send.
-    pub(crate) async fn end(
-        mut self,
-        audio: &Audio,
-        video: &Video,
-        tasks: &TaskTracker,
-        now: Duration,
-    ) -> Vec<Signal> {
+    pub(crate) async fn end(mut self, threads: &Threads, tasks: &TaskTracker, now: Duration) -> Vec<Signal> {
         let actions = self.machine.handle(CallInput::Leave, now);
-        let signals = self.perform(actions, audio, video, tasks, now).await;
-        self.close_peer(audio, video, tasks);
+        let signals = self.perform(actions, threads, tasks, now).await;
+        self.close_peer(threads, tasks);
         signals
     }
 
@@ -309,11 +322,11 @@ impl ActiveCall {
             return None;
         }
         let (jitter, arrivals) = (remote.audio_stats(), remote.arrivals());
-        let (frames, width, height) = self.feed.progress();
+        let (frames, width, height) = self.feeds.camera.progress();
         if self.machine.remote.is_some_and(|remote| !remote.camera) {
-            self.feed.pause();
+            self.feeds.camera.pause();
         }
-        let freezes = self.feed.freezes(now);
+        let freezes = self.feeds.camera.freezes(now);
         let stats: PeerStats = peer.stats().await;
         let per_second = |new: u64, old: u64| (new.saturating_sub(old) as f64 / passed.as_secs_f64()).round();
         let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f32 * 100.0 / whole as f32 };
@@ -380,8 +393,7 @@ impl ActiveCall {
         CallState {
             status,
             seconds_left,
-            remote_microphone: remote.is_some_and(|r| r.microphone),
-            remote_camera: remote.is_some_and(|r| r.camera),
+            participants: remote.iter().map(|media| media.participant(self.machine.other_party())).collect(),
             quality: self.quality,
         }
     }

@@ -141,6 +141,17 @@ pub enum Command {
     EchoTest,
     /// Try the network again.
     TestNetwork,
+    /// Look what there is to share: screens and windows.
+    ChooseScreen,
+    /// Share none of them.
+    LeaveScreenChoice,
+    /// Share one, in place of what is shared.
+    ShareScreen {
+        /// Which.
+        id: String,
+    },
+    /// Share nothing any more.
+    StopSharing,
     /// The problem was seen.
     Dismiss,
     /// Send an image or a file.

@@ -1,8 +1,8 @@
 //! The driver: owns the machines, performs what they decide. Commands in, snapshots out.
 //!
 //! One actor ([`app`]) holds the state and is the only one to change it. Requests to the service
-//! run as tasks that report back to it; sound and pictures run on threads of their own
-//! ([`audio`], [`video`]) and never wait for it.
+//! run as tasks that report back to it; sound, pictures and the screen run on threads of their own
+//! ([`audio`], [`video`], [`screen`]) and never wait for it.
 
 mod account;
 mod app;
@@ -11,9 +11,11 @@ mod call;
 mod command;
 mod echo;
 mod feed;
+mod incoming;
 mod outgoing;
 mod quality;
 mod remote;
+mod screen;
 mod settings;
 mod vault;
 mod video;
@@ -78,6 +80,8 @@ pub struct Client {
     audio: Arc<audio::Shared>,
     /// Pictures of the other side.
     pub remote_video: Arc<Feed>,
+    /// What the other side shares of its screen.
+    pub remote_screen: Arc<Feed>,
     /// One's own picture.
     pub self_video: Arc<Feed>,
     task: JoinHandle<()>,
@@ -90,10 +94,11 @@ impl Client {
     /// Starts a client. To be called inside a tokio runtime.
     pub fn start(config: ClientConfig) -> Self {
         let (commands, queue) = mpsc::channel(COMMANDS);
-        let (remote_video, self_video) = (Arc::new(Feed::default()), Arc::new(Feed::default()));
-        let (app, snapshots, audio) = app::App::new(config, remote_video.clone(), self_video.clone());
+        let (feeds, self_video) = (remote::Feeds::default(), Arc::new(Feed::default()));
+        let (remote_video, remote_screen) = (feeds.camera.clone(), feeds.screen.clone());
+        let (app, snapshots, audio) = app::App::new(config, feeds, self_video.clone());
         let task = tokio::spawn(app.run(queue));
-        Self { commands, snapshots, audio, remote_video, self_video, task }
+        Self { commands, snapshots, audio, remote_video, remote_screen, self_video, task }
     }
 
     /// The state now, and whenever it changes.

@@ -2,6 +2,7 @@
 
 use bedside_bwe::{Bitrate, LinkStatus};
 use bedside_call::{EncodedAudio, EncodedVideo};
+use bedside_media::{TrackSource, VideoSource};
 use bedside_rtc::{AudioPacket, MediaSender, VideoFrame};
 
 /// Takes encoded media. Must not block.
@@ -10,12 +11,16 @@ pub(crate) trait Outgoing: Send + Sync {
     fn is_connected(&self) -> bool;
     /// How the network is.
     fn link(&self) -> LinkStatus;
-    /// Says what there is a use for: more is not tried.
-    fn set_wanted(&self, wanted: Bitrate);
+    /// Whether so much of a video waits already that the next frame is better left out.
+    fn is_congested(&self, source: VideoSource) -> bool;
+    /// Says what a track has a use for: more is not tried.
+    fn set_wanted(&self, source: TrackSource, wanted: Bitrate);
+    /// What a track has a use for.
+    fn wanted(&self, source: TrackSource) -> Bitrate;
     /// Sends audio, or drops it.
     fn audio(&self, packet: EncodedAudio);
     /// Sends a frame; false when it was dropped, after which a key frame must follow.
-    fn video(&self, frame: EncodedVideo) -> bool;
+    fn video(&self, source: VideoSource, frame: EncodedVideo) -> bool;
 }
 
 impl Outgoing for MediaSender {
@@ -24,19 +29,27 @@ impl Outgoing for MediaSender {
     }
 
     fn link(&self) -> LinkStatus {
-        let link = Self::link(self);
-        LinkStatus { is_congested: self.is_congested(), ..link }
+        Self::link(self)
     }
 
-    fn set_wanted(&self, wanted: Bitrate) {
-        Self::set_wanted(self, wanted);
+    fn is_congested(&self, source: VideoSource) -> bool {
+        Self::is_congested(self, source)
+    }
+
+    fn set_wanted(&self, source: TrackSource, wanted: Bitrate) {
+        Self::set_wanted(self, source, wanted);
+    }
+
+    fn wanted(&self, source: TrackSource) -> Bitrate {
+        Self::wanted(self, source)
     }
 
     fn audio(&self, EncodedAudio { timestamp, captured, data }: EncodedAudio) {
         Self::audio(self, AudioPacket { timestamp, captured, data: data.into() });
     }
 
-    fn video(&self, EncodedVideo { timestamp, captured, data, .. }: EncodedVideo) -> bool {
-        Self::video(self, VideoFrame { timestamp, captured, data: data.into() })
+    fn video(&self, source: VideoSource, frame: EncodedVideo) -> bool {
+        let EncodedVideo { timestamp, captured, data, .. } = frame;
+        Self::video(self, source, VideoFrame { timestamp, captured, data: data.into() })
     }
 }

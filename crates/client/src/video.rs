@@ -11,9 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_call::{LocalVideo, SentVideo};
+use bedside_bwe::{Bitrate, LinkStatus};
+use bedside_call::{LocalVideo, MOST_CAMERA, SentVideo};
 use bedside_devices::{Camera, CameraFrame, Trouble};
-use bedside_media::{MediaError, picture::Scaler};
+use bedside_media::{MediaError, TrackSource, VideoSource, picture::Scaler};
 use bedside_session::snapshot::SentPicture;
 
 use crate::{feed::Feed, outgoing::Outgoing};
@@ -29,6 +30,8 @@ const AFTER_FAULT: Duration = Duration::from_millis(100);
 /// A camera that gives nothing for this long has stopped, whatever it says.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
+const CAMERA: TrackSource = TrackSource::Video(VideoSource::Camera);
+
 /// Asks one's own encoder for a key frame.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyFrameRequest(Arc<AtomicBool>);
@@ -38,7 +41,7 @@ impl KeyFrameRequest {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }
 }
@@ -238,6 +241,9 @@ impl Engine {
 
     /// No picture leaves any more: what it had of the network is the audio's.
     fn stop_sending(&mut self) {
+        if let Some(call) = &self.call {
+            call.set_wanted(CAMERA, Bitrate::ZERO);
+        }
         if self.sent.take().is_some() {
             (self.tell)(CameraEvent::Sending(None));
         }
@@ -253,12 +259,13 @@ impl Engine {
         }
         let Some(call) = self.call.as_ref().filter(|call| call.is_connected()) else { return Ok(()) };
         let Some(local) = &mut self.local else { return Ok(()) };
-        let link = call.link();
-        call.set_wanted(LocalVideo::wanted(&link, true));
+        let link = LinkStatus { is_congested: call.is_congested(VideoSource::Camera), ..call.link() };
+        let screen = call.wanted(TrackSource::Video(VideoSource::Screen));
+        call.set_wanted(CAMERA, MOST_CAMERA);
         if self.key_frame.take() {
             local.request_key_frame();
         }
-        let step = local.wants(&link, frame.at)?;
+        let step = local.wants(&link, screen, frame.at)?;
         if local.sent() != self.sent {
             self.sent = local.sent();
             let sent = self.sent.map(|sent| SentPicture {
@@ -274,7 +281,7 @@ impl Engine {
         let encoded = local.encode(&frame.picture, step, frame.at)?;
         local.note_encoding(began.elapsed());
         if let Some(encoded) = encoded
-            && !call.video(encoded)
+            && !call.video(VideoSource::Camera, encoded)
         {
             local.request_key_frame();
         }

@@ -12,8 +12,8 @@ typedef struct {
     vpx_codec_enc_cfg_t cfg;
 } encoder_t;
 
-/* NULL when libvpx refuses the size. */
-encoder_t *bedside_vp8_encoder_new(int width, int height, int kbps, int cpu_used) {
+/* NULL when libvpx refuses the size. is_screen: text that stands still, in place of people who move. */
+encoder_t *bedside_vp8_encoder_new(int width, int height, int kbps, int cpu_used, int is_screen) {
     encoder_t *e = calloc(1, sizeof *e);
     vpx_codec_iface_t *vp8 = vpx_codec_vp8_cx();
     if (!e) return NULL;
@@ -28,19 +28,22 @@ encoder_t *bedside_vp8_encoder_new(int width, int height, int kbps, int cpu_used
     c->g_pass = VPX_RC_ONE_PASS;
     c->rc_end_usage = VPX_CBR;
     c->rc_target_bitrate = kbps;
-    c->rc_min_quantizer = 2;
+    /* Of text nobody sees more than this; without a limit a page that stands still is sent again and again. */
+    c->rc_min_quantizer = is_screen ? 12 : 2;
     c->rc_max_quantizer = 56;
     c->rc_undershoot_pct = 100;
     c->rc_overshoot_pct = 15;
     c->rc_buf_initial_sz = 500;
     c->rc_buf_optimal_sz = 600;
     c->rc_buf_sz = 1000;
-    c->rc_dropframe_thresh = 30; /* a late frame is worth less than the next one */
+    /* A late picture of a person is worth less than the next one; after a page of text none may come. */
+    c->rc_dropframe_thresh = is_screen ? 0 : 30;
     c->kf_mode = VPX_KF_AUTO;
     c->kf_max_dist = 3000; /* key frames come when asked for */
     if (vpx_codec_enc_init(&e->codec, vp8, c, 0)) goto failed;
     vpx_codec_control(&e->codec, VP8E_SET_CPUUSED, cpu_used);
-    vpx_codec_control(&e->codec, VP8E_SET_STATIC_THRESHOLD, 1);
+    vpx_codec_control(&e->codec, VP8E_SET_STATIC_THRESHOLD, is_screen ? 500 : 1);
+    vpx_codec_control(&e->codec, VP8E_SET_SCREEN_CONTENT_MODE, is_screen);
     vpx_codec_control(&e->codec, VP8E_SET_TOKEN_PARTITIONS, VP8_ONE_TOKENPARTITION);
     vpx_codec_control(&e->codec, VP8E_SET_MAX_INTRA_BITRATE_PCT, 450);
     return e;

@@ -4,6 +4,7 @@
 //! ±1 at 48 kHz in frames of 10 ms; pictures are tight I420.
 
 pub mod assembler;
+pub mod codec;
 pub mod jitter_buffer;
 pub mod level;
 pub mod opus;
@@ -11,13 +12,16 @@ pub mod picture;
 pub mod processing;
 mod sender_clock;
 mod time_stretch;
+mod track;
 pub mod vp8;
 
 pub use assembler::{AssembledFrame, FrameAssembler, VideoPacket};
+pub use codec::VideoCodec;
 pub use jitter_buffer::{JitterBuffer, JitterStats, OpusPacket};
 pub use picture::I420;
 pub use processing::{AudioProcessor, Processing};
-pub use sender_clock::{SenderClock, VIDEO_CLOCK_RATE};
+pub use sender_clock::SenderClock;
+pub use track::{TrackSource, VIDEO_CLOCK_RATE, VideoSource};
 
 /// Samples in a second.
 pub const SAMPLE_RATE: u32 = 48_000;

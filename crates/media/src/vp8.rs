@@ -2,7 +2,10 @@
 
 use std::{ffi::c_int, ptr::NonNull};
 
-use crate::{I420, MediaError};
+use crate::{
+    I420, MediaError,
+    codec::{ContentHint, Encoded, EncoderConfig, VideoDecoder, VideoEncoder},
+};
 
 mod ffi {
     use std::ffi::{c_int, c_uint, c_void};
@@ -13,6 +16,7 @@ mod ffi {
             height: c_int,
             kbps: c_int,
             cpu_used: c_int,
+            is_screen: c_int,
         ) -> *mut c_void;
         pub(super) fn bedside_vp8_encoder_free(encoder: *mut c_void);
         pub(super) fn bedside_vp8_encoder_set_bitrate(encoder: *mut c_void, kbps: c_int) -> c_int;
@@ -54,34 +58,32 @@ pub struct Encoder {
 // SAFETY: the codec's state is only reached through `&mut self`; libvpx has no thread affinity.
 unsafe impl Send for Encoder {}
 
-/// One encoded picture.
-#[derive(Debug, Clone, Copy)]
-pub struct Encoded<'a> {
-    /// The bitstream.
-    pub data: &'a [u8],
-    /// Whether it can be decoded by itself.
-    pub key: bool,
-}
-
 impl Encoder {
-    /// An encoder for `width` × `height` (even) at `kbps` kilobits in a second.
-    pub fn new(width: usize, height: usize, kbps: u32) -> Result<Self, MediaError> {
+    /// An encoder.
+    pub fn new(config: EncoderConfig) -> Result<Self, MediaError> {
+        let EncoderConfig { width, height, kbps, content } = config;
         // SAFETY: plain numbers in, a pointer or null out.
         let raw = unsafe {
-            ffi::bedside_vp8_encoder_new(width as c_int, height as c_int, kbps.max(1) as c_int, CPU_USED)
+            ffi::bedside_vp8_encoder_new(
+                width as c_int,
+                height as c_int,
+                kbps.max(1) as c_int,
+                CPU_USED,
+                c_int::from(content == ContentHint::Text),
+            )
         };
         let raw = NonNull::new(raw).ok_or(MediaError::Vp8("no encoder of this size"))?;
         // A key frame never exceeds the raw picture; small sizes have headers to spare.
         Ok(Self { raw, width, height, out: vec![0; I420::bytes(width, height) + 4096] })
     }
+}
 
-    /// Its size in pixels.
-    pub const fn size(&self) -> (usize, usize) {
+impl VideoEncoder for Encoder {
+    fn size(&self) -> (usize, usize) {
         (self.width, self.height)
     }
 
-    /// Aims at another bitrate from the next picture on.
-    pub fn set_bitrate(&mut self, kbps: u32) -> Result<(), MediaError> {
+    fn set_bitrate(&mut self, kbps: u32) -> Result<(), MediaError> {
         // SAFETY: `raw` is a live encoder.
         match unsafe { ffi::bedside_vp8_encoder_set_bitrate(self.raw.as_ptr(), kbps.max(1) as c_int) } {
             0 => Ok(()),
@@ -89,9 +91,7 @@ impl Encoder {
         }
     }
 
-    /// Encodes a picture shown at `pts` for `duration`, both in 90 kHz units. `None` when the
-    /// rate control dropped it.
-    pub fn encode(
+    fn encode(
         &mut self,
         picture: &I420,
         pts: i64,
@@ -146,9 +146,10 @@ impl Decoder {
         let raw = unsafe { ffi::bedside_vp8_decoder_new() };
         NonNull::new(raw).map(|raw| Self { raw }).ok_or(MediaError::Vp8("no decoder"))
     }
+}
 
-    /// Decodes one frame; `None` when it shows nothing.
-    pub fn decode(&mut self, data: &[u8]) -> Result<Option<I420>, MediaError> {
+impl VideoDecoder for Decoder {
+    fn decode(&mut self, data: &[u8]) -> Result<Option<I420>, MediaError> {
         let mut planes = [std::ptr::null::<u8>(); 3];
         let mut strides = [0; 3];
         let (mut width, mut height) = (0, 0);
@@ -202,6 +203,9 @@ pub fn key_frame_size(data: &[u8]) -> Option<(u16, u16)> {
 mod tests {
     use super::*;
 
+    const CONFIG: EncoderConfig =
+        EncoderConfig { width: 320, height: 180, kbps: 800, content: ContentHint::Motion };
+
     fn gradient(width: usize, height: usize, shift: usize) -> I420 {
         let mut picture = I420::black(width, height);
         let (y, _, _) = picture.planes_mut();
@@ -213,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out() {
-        let mut encoder = Encoder::new(320, 180, 800).unwrap();
+        let mut encoder = Encoder::new(CONFIG).unwrap();
         let mut decoder = Decoder::new().unwrap();
         for n in 0..10 {
             let picture = gradient(320, 180, n);
@@ -230,6 +234,6 @@ mod tests {
     #[test]
     fn refuses_what_is_not_vp8() {
         assert!(Decoder::new().unwrap().decode(b"not a frame at all").is_err());
-        assert!(Encoder::new(320, 180, 800).unwrap().encode(&I420::black(160, 90), 0, 3000, false).is_err());
+        assert!(Encoder::new(CONFIG).unwrap().encode(&I420::black(160, 90), 0, 3000, false).is_err());
     }
 }

@@ -189,6 +189,9 @@ pub enum SignalBody {
         microphone: bool,
         /// Sends a picture.
         camera: bool,
+        /// Shares a screen.
+        #[serde(default)]
+        screen: bool,
     },
     /// The sender leaves the call on purpose.
     Bye,

@@ -1,15 +1,9 @@
 //! What the stack tells of: candidates, states, tracks.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU32, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bedside_media::{OpusPacket, VideoPacket};
-use rtc::{
-    rtp::{codec::vp8::Vp8Packet, packetizer::Depacketizer},
-    rtp_transceiver::rtp_sender::RtpCodecKind,
-};
+use bedside_media::{OpusPacket, VideoCodec};
+use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, watch},
@@ -23,14 +17,7 @@ use webrtc::{
     runtime::Runtime,
 };
 
-use crate::{Candidate, PeerEvent, PeerState, RemoteMedia, sdp};
-
-/// The picture track of the other end, once it is there.
-#[derive(Default)]
-pub(crate) struct RemoteVideo {
-    pub(crate) track: std::sync::OnceLock<Arc<dyn TrackRemote>>,
-    pub(crate) ssrc: AtomicU32,
-}
+use crate::{Candidate, PeerEvent, PeerState, RemoteMedia, codec::unpack, sdp, tracks::RemoteTracks};
 
 /// The media section that candidates are trickled for: all are bundled into the first.
 #[derive(Clone, Debug)]
@@ -51,8 +38,7 @@ pub(crate) struct Handler {
     pub(crate) remote: Arc<dyn RemoteMedia>,
     pub(crate) section: Arc<Mutex<Section>>,
     pub(crate) readers: TaskTracker,
-    pub(crate) has_audio: Arc<AtomicBool>,
-    pub(crate) remote_video: Arc<RemoteVideo>,
+    pub(crate) tracks: Arc<RemoteTracks>,
     pub(crate) gathered: watch::Sender<bool>,
     pub(crate) runtime: Handle,
     pub(crate) clock: Arc<dyn Runtime>,
@@ -105,13 +91,14 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        let (remote, remote_video) = (self.remote.clone(), self.remote_video.clone());
-        let (has_audio, clock) = (self.has_audio.clone(), self.clock.clone());
+        let (remote, tracks, clock) = (self.remote.clone(), self.tracks.clone(), self.clock.clone());
         let task = self.readers.track_future(async move {
+            // Of a track that names no source the packets can be read, but not asked for again.
+            let ssrc = track.ssrcs().await.first().copied().unwrap_or_default();
             if track.kind().await == RtpCodecKind::Audio {
-                let is_first = !has_audio.swap(true, Ordering::Relaxed);
+                let is_first = tracks.add_audio(ssrc);
                 read(&track, |packet| {
-                    // An empty one is a bandwidth probe. A second track is none of a visit between two.
+                    // An empty one is a bandwidth probe.
                     if is_first && !packet.payload.is_empty() {
                         let rtc::rtp::Header { ssrc, sequence_number: sequence, timestamp, .. } =
                             packet.header;
@@ -120,13 +107,10 @@ impl PeerConnectionEventHandler for Handler {
                 })
                 .await;
             } else {
-                let is_first = remote_video.track.set(track.clone()).is_ok();
-                if is_first && let Some(ssrc) = track.ssrcs().await.first() {
-                    remote_video.ssrc.store(*ssrc, Ordering::Relaxed);
-                }
+                let source = tracks.add_video(track.clone(), &track.track_id().await, ssrc);
                 read(&track, |packet| {
-                    if is_first {
-                        remote.video(unpack(packet), clock.now());
+                    if let Some(source) = source {
+                        remote.video(source, unpack(VideoCodec::default(), packet), clock.now());
                     }
                 })
                 .await;
@@ -142,26 +126,4 @@ async fn read(track: &Arc<dyn TrackRemote>, take: impl Fn(&rtc::rtp::Packet) + S
             take(&packet);
         }
     }
-}
-
-fn unpack(packet: &rtc::rtp::Packet) -> VideoPacket {
-    let mut unpacked = VideoPacket {
-        ssrc: packet.header.ssrc,
-        sequence: packet.header.sequence_number,
-        timestamp: packet.header.timestamp,
-        start: false,
-        end: packet.header.marker,
-        key: false,
-        data: vec![],
-    };
-    // A fresh one for each packet: it keeps fields of the one before. What can't be read
-    // (padding of a bandwidth probe) still counts in the order of packets.
-    let mut header = Vp8Packet::default();
-    if let Ok(data) = header.depacketize(&packet.payload) {
-        unpacked.start = header.s == 1 && header.pid == 0;
-        // RFC 6386 §9.1: the lowest bit of a frame says that it is not a key frame.
-        unpacked.key = unpacked.start && data.first().is_some_and(|first| first & 1 == 0);
-        unpacked.data = data.to_vec();
-    }
-    unpacked
 }

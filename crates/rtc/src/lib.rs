@@ -1,15 +1,17 @@
 //! The peer connection: ICE, DTLS-SRTP, RTP over the crate `webrtc`, which nothing else names.
 //!
-//! One [`Peer`] is one end of one call. It always has an audio and a video track in both directions,
-//! so that a camera that comes later needs no new negotiation. Received packets go to a
+//! One [`Peer`] is one end of one call. It always has a track of each source in both directions, so that
+//! a camera that comes later, or a screen that is shared, needs no new negotiation. Received packets go to a
 //! [`RemoteMedia`] as they come; what is sent goes through bounded queues, audio first.
 
+mod codec;
 mod handler;
 mod network_test;
 mod peer;
 mod sdp;
 mod sender;
 mod servers;
+mod tracks;
 mod transport;
 mod tunnel;
 
@@ -21,17 +23,17 @@ pub use servers::{IceServer, RelayTransport, resolve};
 
 use std::time::{Duration, Instant};
 
-use bedside_media::{OpusPacket, SenderClock, VideoPacket};
+use bedside_media::{OpusPacket, SenderClock, TrackSource, VideoPacket, VideoSource};
 
 /// Where received media goes. Called from the connection's own tasks: take it and return.
 pub trait RemoteMedia: Send + Sync + 'static {
     /// An Opus packet.
     fn audio(&self, packet: &OpusPacket<'_>);
-    /// A VP8 packet out of its headers, and when it was read.
-    fn video(&self, packet: VideoPacket, now: Instant);
+    /// A packet of video out of its headers, and when it was read.
+    fn video(&self, source: VideoSource, packet: VideoPacket, now: Instant);
     /// Whether a key frame is to be asked for now; looked at every few milliseconds. A repair takes
     /// `rtt` and more.
-    fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool;
+    fn key_frame_due(&self, source: VideoSource, now: Instant, rtt: Duration) -> bool;
     /// A sender report came.
     fn sender_clock(&self, clock: SenderClock);
 }
@@ -39,7 +41,7 @@ pub trait RemoteMedia: Send + Sync + 'static {
 /// What the other end says of what this one sends. Called from the connection's own tasks.
 pub trait SendFeedback: Send + Sync + 'static {
     /// It can't go on without a key frame.
-    fn key_frame_wanted(&self);
+    fn key_frame_wanted(&self, source: VideoSource);
     /// How it receives a stream, about once a second.
     fn report(&self, report: ReportBlock);
 }
@@ -47,8 +49,8 @@ pub trait SendFeedback: Send + Sync + 'static {
 /// How the other end receives one stream (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ReportBlock {
-    /// Of audio; of video otherwise.
-    pub is_audio: bool,
+    /// Which.
+    pub source: TrackSource,
     /// Share of packets lost since the report before, 0 to 1.
     pub loss: f32,
     /// Interarrival jitter, in units of the stream's clock.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bedside_bwe::{Bitrate, ladder::STEPS};
-use bedside_media::{OpusPacket, SenderClock, VideoPacket};
+use bedside_media::{OpusPacket, SenderClock, TrackSource, VideoPacket, VideoSource};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -189,11 +189,11 @@ impl RemoteMedia for Arrived {
         self.audio.lock().unwrap_or_else(PoisonError::into_inner).insert(packet.timestamp);
     }
 
-    fn video(&self, packet: VideoPacket, _: Instant) {
+    fn video(&self, _: VideoSource, packet: VideoPacket, _: Instant) {
         self.count(packet.data.len());
     }
 
-    fn key_frame_due(&self, _: Instant, _: Duration) -> bool {
+    fn key_frame_due(&self, _: VideoSource, _: Instant, _: Duration) -> bool {
         false
     }
 
@@ -201,7 +201,7 @@ impl RemoteMedia for Arrived {
 }
 
 impl SendFeedback for Arrived {
-    fn key_frame_wanted(&self) {}
+    fn key_frame_wanted(&self, _: VideoSource) {}
     fn report(&self, _: ReportBlock) {}
 }
 
@@ -242,7 +242,7 @@ struct Sample {
 
 async fn call(near: &End, far: &End, lasts: Duration) -> Loopback {
     let media = near.peer.media();
-    media.set_wanted(STEPS[STEPS.len() - 1].enough);
+    media.set_wanted(TrackSource::Video(VideoSource::Camera), STEPS[STEPS.len() - 1].enough);
     // What a network might make smaller shows nothing.
     let noise: Vec<u8> = std::iter::repeat_with(rand::random).take(LARGEST_FRAME).collect();
     let began = Instant::now();
@@ -260,12 +260,13 @@ async fn call(near: &End, far: &End, lasts: Duration) -> Loopback {
             sent.push(timestamp);
         }
         media.audio(AudioPacket { timestamp, captured, data: noise[..AUDIO_PACKET].to_vec().into() });
-        if number % 2 == 0 && !media.is_congested() {
+        if number % 2 == 0 && !media.is_congested(VideoSource::Camera) {
             let rate = media.link().estimate.target - AUDIO;
             let size = (rate * (TICK * 2)).as_bytes() as usize;
             let data = noise[..size.clamp(1, noise.len())].to_vec().into();
             // Dropped: the next one comes in a moment.
-            media.video(VideoFrame { timestamp: timestamp / 8 * 15, captured, data });
+            let frame = VideoFrame { timestamp: timestamp / 8 * 15, captured, data };
+            media.video(VideoSource::Camera, frame);
         }
         if number % LOOK_EVERY == 0
             && let Some(seen) = near.peer.stats().await.round_trip.filter(|seen| !seen.is_zero())

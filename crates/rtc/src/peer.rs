@@ -7,19 +7,13 @@ use std::{
 };
 
 use bedside_bwe::Bitrate;
+use bedside_media::{TrackSource, VideoCodec, VideoSource};
 use bedside_proxy::Proxies;
 use rtc::{
     ice::{mdns::MulticastDnsMode, network_type::NetworkType},
     interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, SenderReportBuilder, TwccReceiverBuilder},
-    media_stream::MediaStreamTrack,
-    peer_connection::configuration::{
-        RTCOfferOptions,
-        media_engine::{MIME_TYPE_OPUS, MIME_TYPE_VP8},
-    },
-    rtp_transceiver::rtp_sender::{
-        RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
-        RTCRtpHeaderExtensionCapability, RtpCodecKind,
-    },
+    peer_connection::configuration::RTCOfferOptions,
+    rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind},
     sdp::extmap::TRANSPORT_CC_URI,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -29,7 +23,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use webrtc::{
-    media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
     peer_connection::{
         MediaEngine, PeerConnection, PeerConnectionBuilder, RTCConfigurationBuilder, RTCIceCandidateInit,
         RTCIceCandidateType, RTCIceServer, RTCIceTransportPolicy, RTCSessionDescription, RTCStatsReportEntry,
@@ -40,17 +33,15 @@ use webrtc::{
 };
 
 use crate::{
-    IceServer, RelayTransport, RemoteMedia, RtcError, SendFeedback,
-    handler::{Handler, RemoteVideo, Section},
+    IceServer, RelayTransport, RemoteMedia, RtcError, SendFeedback, codec,
+    handler::{Handler, Section},
     sdp::{self, Cleaned},
     sender::{self, MediaSender, Shared},
+    tracks::{LocalTrack, RemoteTracks},
     transport::{self, Transport},
     tunnel::{self, Carrier, Tunnels},
 };
 
-/// As Chrome numbers it, so that captures read familiar.
-const OPUS_PAYLOAD_TYPE: u8 = 111;
-const VP8_PAYLOAD_TYPE: u8 = 96;
 /// Events waiting for whoever drives the peer.
 const EVENTS: usize = 256;
 /// No sign of life from the other end for this long: the connection counts as disconnected.
@@ -157,6 +148,8 @@ pub struct PeerStats {
     pub round_trip: Option<Duration>,
     /// By which kind of own candidate media goes; none while it goes by none.
     pub path: Option<Path>,
+    /// To which kind of the other end's.
+    pub remote_path: Option<Path>,
     /// Whether media goes through a relay, of either end's.
     pub relayed: Option<bool>,
     /// How one's own relay is spoken to; datagrams where there is none.
@@ -172,7 +165,9 @@ pub struct PeerStats {
 /// One end of a call. To be closed with [`Peer::close`]: the stack goes on without it otherwise.
 pub struct Peer {
     connection: Arc<dyn PeerConnection>,
-    senders: [Arc<dyn RtpSender>; 2],
+    tracks: Arc<[LocalTrack]>,
+    /// As many as tracks, in their order.
+    senders: Vec<Arc<dyn RtpSender>>,
     shared: Arc<Shared>,
     media: MediaSender,
     gathered: watch::Sender<bool>,
@@ -193,57 +188,6 @@ impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer").field("has_remote", &self.has_remote).finish_non_exhaustive()
     }
-}
-
-fn opus() -> RTCRtpCodecParameters {
-    RTCRtpCodecParameters {
-        rtp_codec: RTCRtpCodec {
-            mime_type: MIME_TYPE_OPUS.into(),
-            clock_rate: 48_000,
-            channels: 2, // always, RFC 7587 §7
-            sdp_fmtp_line: "minptime=10;useinbandfec=1".into(),
-            rtcp_feedback: vec![RTCPFeedback { typ: "transport-cc".into(), parameter: String::new() }],
-        },
-        payload_type: OPUS_PAYLOAD_TYPE,
-    }
-}
-
-fn vp8() -> RTCRtpCodecParameters {
-    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
-    RTCRtpCodecParameters {
-        rtp_codec: RTCRtpCodec {
-            mime_type: MIME_TYPE_VP8.into(),
-            clock_rate: 90_000,
-            channels: 0,
-            sdp_fmtp_line: String::new(),
-            // No RTX: with it the stack asks for every repaired packet again and again (0.21.1).
-            rtcp_feedback: vec![
-                feedback("ccm", "fir"),
-                feedback("nack", ""),
-                feedback("nack", "pli"),
-                feedback("transport-cc", ""),
-            ],
-        },
-        payload_type: VP8_PAYLOAD_TYPE,
-    }
-}
-
-fn track(kind: RtpCodecKind, codec: &RTCRtpCodecParameters) -> (Arc<TrackLocalStaticRTP>, u32) {
-    let ssrc = rand::random::<u32>();
-    let encoding = RTCRtpEncodingParameters {
-        rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
-        codec: codec.rtp_codec.clone(),
-        ..Default::default()
-    };
-    // The id must differ between the ends: the stack routes RTCP by it (0.21.1).
-    let stream = MediaStreamTrack::new(
-        "bedside".into(),
-        format!("{kind}-{ssrc:08x}"),
-        kind.to_string(),
-        kind,
-        vec![encoding],
-    );
-    (Arc::new(TrackLocalStaticRTP::new(stream)), ssrc)
 }
 
 /// Waits for a task to end, and has the connection made anew where it did not end by itself: a call
@@ -319,15 +263,19 @@ impl Peer {
     ) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
         let readers = TaskTracker::new();
         let Reach { runtime, mut servers, carrier } = with_tunnels(runtime, config, &readers)?;
-        let (audio, video) = (track(RtpCodecKind::Audio, &opus()), track(RtpCodecKind::Video, &vp8()));
+        let video = codec::video(VideoCodec::default());
+        let tracks: Arc<[LocalTrack]> = Arc::new([
+            LocalTrack::new(TrackSource::Microphone, &codec::opus()),
+            LocalTrack::new(TrackSource::Video(VideoSource::Camera), &video),
+            LocalTrack::new(TrackSource::Video(VideoSource::Screen), &video),
+        ]);
+        let remote_tracks = Arc::new(RemoteTracks::default());
         let link_config = transport::config(config.begins_with);
         let shared = Arc::new(Shared::new(link_config));
-        shared.audio_payload_type.store(OPUS_PAYLOAD_TYPE, Ordering::Relaxed);
-        shared.video_payload_type.store(VP8_PAYLOAD_TYPE, Ordering::Relaxed);
 
         let mut engine = MediaEngine::default();
-        engine.register_codec(opus(), RtpCodecKind::Audio)?;
-        engine.register_codec(vp8(), RtpCodecKind::Video)?;
+        engine.register_codec(codec::opus(), RtpCodecKind::Audio)?;
+        engine.register_codec(video, RtpCodecKind::Video)?;
         let nack = NackGeneratorBuilder::new()
             .with_interval(NACK_INTERVAL)
             .with_max_nacks_per_packet(MAX_NACKS)
@@ -343,7 +291,17 @@ impl Peer {
             .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
             .with(Slot::SenderReport, SenderReportBuilder::new().build())
             // It numbers and repairs as well: what would do that beside it is left out.
-            .with(Slot::Pacer, Transport::new(link_config, shared.link.clone(), feedback, remote.clone()));
+            .with(
+                Slot::Pacer,
+                Transport::new(
+                    link_config,
+                    shared.link.clone(),
+                    &tracks,
+                    remote_tracks.clone(),
+                    feedback,
+                    remote.clone(),
+                ),
+            );
         servers.extend(config.ice_servers.iter().filter_map(IceServer::for_stack));
         let policy =
             if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
@@ -369,7 +327,6 @@ impl Peer {
         }
 
         let (events, receiver) = mpsc::channel(EVENTS);
-        let remote_video = Arc::new(RemoteVideo::default());
         let gathered = watch::Sender::new(false);
         let section = Arc::new(Mutex::new(Section::default()));
         let handler = Handler {
@@ -377,8 +334,7 @@ impl Peer {
             remote: remote.clone(),
             section: section.clone(),
             readers: readers.clone(),
-            has_audio: Arc::default(),
-            remote_video: remote_video.clone(),
+            tracks: remote_tracks.clone(),
             gathered: gathered.clone(),
             runtime: tokio::runtime::Handle::current(),
             clock: runtime.clone(),
@@ -399,16 +355,18 @@ impl Peer {
             .build()
             .await?;
         let connection: Arc<dyn PeerConnection> = Arc::new(connection);
-        let audio_sender = connection.add_track(audio.0.clone() as Arc<dyn TrackLocal>).await?;
-        let video_sender = connection.add_track(video.0.clone() as Arc<dyn TrackLocal>).await?;
+        let mut senders = vec![];
+        for track in tracks.iter() {
+            senders.push(connection.add_track(track.for_stack()).await?);
+        }
 
         let (media, sending) =
-            sender::sender(shared.clone(), audio, video, runtime.clone(), remote, remote_video);
+            sender::sender(shared.clone(), tracks.clone(), runtime.clone(), remote, remote_tracks);
         let stop = CancellationToken::new();
         let sending = tokio::spawn(watched(tokio::spawn(sending.run(stop.clone())), events));
-        let senders = [audio_sender, video_sender];
         let peer = Self {
             connection,
+            tracks,
             senders,
             shared,
             media,
@@ -501,16 +459,8 @@ impl Peer {
 
     /// Both descriptions are there: payload types are known, early candidates have a place.
     async fn described(&mut self) -> Result<(), RtcError> {
-        let types = [
-            (MIME_TYPE_OPUS, &self.shared.audio_payload_type),
-            (MIME_TYPE_VP8, &self.shared.video_payload_type),
-        ];
-        for (sender, (mime, payload_type)) in self.senders.iter().zip(types) {
-            let parameters = sender.get_parameters().await?.rtp_parameters;
-            let codec = parameters.codecs.iter().find(|c| c.rtp_codec.mime_type.eq_ignore_ascii_case(mime));
-            if let Some(codec) = codec {
-                payload_type.store(codec.payload_type, Ordering::Relaxed);
-            }
+        for (sender, track) in self.senders.iter().zip(self.tracks.iter()) {
+            track.set_codecs(&sender.get_parameters().await?.rtp_parameters.codecs);
         }
         self.has_remote = true;
         for candidate in std::mem::take(&mut self.early) {
@@ -537,12 +487,14 @@ impl Peer {
         {
             let is_relay = |typ| typ == RTCIceCandidateType::Relay;
             stats.relayed = Some(is_relay(pair.local().typ) || is_relay(pair.remote().typ));
-            stats.path = match pair.local().typ {
+            let kind = |typ| match typ {
                 RTCIceCandidateType::Host => Some(Path::Host),
                 RTCIceCandidateType::Srflx | RTCIceCandidateType::Prflx => Some(Path::Srflx),
                 RTCIceCandidateType::Relay => Some(Path::Relay),
                 _ => None,
             };
+            stats.path = kind(pair.local().typ);
+            stats.remote_path = kind(pair.remote().typ);
             let by_stream = self.carrier.as_ref().and_then(Carrier::transport);
             stats.transport =
                 by_stream.filter(|_| stats.path == Some(Path::Relay)).or(Some(RelayTransport::Udp));

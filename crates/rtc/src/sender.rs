@@ -3,32 +3,29 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use bedside_bwe::{Bitrate, Config, LinkStatus};
+use bedside_media::{TrackSource, VideoCodec, VideoSource};
 use bytes::Bytes;
-use rtc::{
-    rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
-    rtp::{Header, Packet, codec::vp8::Vp8Payloader, packetizer::Payloader},
-};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use webrtc::{
-    media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP},
-    runtime::Runtime,
-};
+use webrtc::runtime::Runtime;
 
-use crate::{RemoteMedia, handler::RemoteVideo, transport};
+use crate::{
+    RemoteMedia,
+    codec::Packetizer,
+    tracks::{LocalTrack, RemoteTracks},
+    transport,
+};
 
 /// Audio waiting to be sent, in packets of 20 ms. When it is full the newest is dropped.
 const AUDIO_QUEUE: usize = 25;
 /// Pictures waiting to be sent. When it is full the newest is dropped and a key frame follows.
 const VIDEO_QUEUE: usize = 4;
-/// Payload of a packet: under 1200 bytes with all its headers, which every network carries whole.
-const MAX_PAYLOAD: usize = 1_120;
 /// 20 ms of Opus.
 #[derive(Debug)]
 pub struct AudioPacket {
@@ -55,15 +52,18 @@ pub struct VideoFrame {
 #[derive(Clone, Debug)]
 pub struct MediaSender {
     audio: mpsc::Sender<AudioPacket>,
-    video: mpsc::Sender<VideoFrame>,
+    camera: mpsc::Sender<VideoFrame>,
+    screen: mpsc::Sender<VideoFrame>,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) connected: AtomicBool,
-    pub(crate) audio_payload_type: AtomicU8,
-    pub(crate) video_payload_type: AtomicU8,
+    /// What each track has a use for, bits a second.
+    wanted_audio: AtomicU64,
+    wanted_camera: AtomicU64,
+    wanted_screen: AtomicU64,
     pub(crate) link: Arc<transport::Shared>,
 }
 
@@ -71,9 +71,18 @@ impl Shared {
     pub(crate) fn new(link: Config) -> Self {
         Self {
             connected: AtomicBool::new(false),
-            audio_payload_type: AtomicU8::new(0),
-            video_payload_type: AtomicU8::new(0),
+            wanted_audio: AtomicU64::new(0),
+            wanted_camera: AtomicU64::new(0),
+            wanted_screen: AtomicU64::new(0),
             link: Arc::new(transport::Shared::new(link)),
+        }
+    }
+
+    const fn wanted(&self, source: TrackSource) -> &AtomicU64 {
+        match source {
+            TrackSource::Microphone => &self.wanted_audio,
+            TrackSource::Video(VideoSource::Camera) => &self.wanted_camera,
+            TrackSource::Video(VideoSource::Screen) => &self.wanted_screen,
         }
     }
 }
@@ -92,8 +101,15 @@ impl MediaSender {
     }
 
     /// Sends a picture; false when it was dropped, after which a key frame must follow.
-    pub fn video(&self, frame: VideoFrame) -> bool {
-        self.is_connected() && self.video.try_send(frame).is_ok()
+    pub fn video(&self, source: VideoSource, frame: VideoFrame) -> bool {
+        self.is_connected() && self.queue(source).try_send(frame).is_ok()
+    }
+
+    const fn queue(&self, source: VideoSource) -> &mpsc::Sender<VideoFrame> {
+        match source {
+            VideoSource::Camera => &self.camera,
+            VideoSource::Screen => &self.screen,
+        }
     }
 
     /// How the network is.
@@ -102,13 +118,21 @@ impl MediaSender {
     }
 
     /// Whether so much waits already that the next frame is better left out.
-    pub fn is_congested(&self) -> bool {
-        self.link().is_congested || self.video.capacity() == 0
+    pub fn is_congested(&self, source: VideoSource) -> bool {
+        self.link().is_congested || self.queue(source).capacity() == 0
     }
 
-    /// Says what there is a use for: more is not tried.
-    pub fn set_wanted(&self, wanted: Bitrate) {
-        self.shared.link.set_wanted(wanted);
+    /// Says what a track has a use for: more is not tried.
+    pub fn set_wanted(&self, source: TrackSource, wanted: Bitrate) {
+        self.shared.wanted(source).store(wanted.as_bps(), Ordering::Relaxed);
+        let all = [&self.shared.wanted_audio, &self.shared.wanted_camera, &self.shared.wanted_screen];
+        let sum = all.iter().map(|wanted| wanted.load(Ordering::Relaxed)).sum();
+        self.shared.link.set_wanted(Bitrate::bps(sum));
+    }
+
+    /// What a track has a use for.
+    pub fn wanted(&self, source: TrackSource) -> Bitrate {
+        Bitrate::bps(self.shared.wanted(source).load(Ordering::Relaxed))
     }
 }
 
@@ -118,39 +142,35 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 pub(crate) struct Sending {
     runtime: Arc<dyn Runtime>,
     remote: Arc<dyn RemoteMedia>,
-    remote_video: Arc<RemoteVideo>,
+    remote_tracks: Arc<RemoteTracks>,
     audio: mpsc::Receiver<AudioPacket>,
-    video: mpsc::Receiver<VideoFrame>,
+    camera: mpsc::Receiver<VideoFrame>,
+    screen: mpsc::Receiver<VideoFrame>,
     shared: Arc<Shared>,
-    pub(crate) audio_track: Arc<TrackLocalStaticRTP>,
-    pub(crate) video_track: Arc<TrackLocalStaticRTP>,
-    pub(crate) audio_ssrc: u32,
-    pub(crate) video_ssrc: u32,
+    tracks: Arc<[LocalTrack]>,
 }
 
 pub(crate) fn sender(
     shared: Arc<Shared>,
-    (audio_track, audio_ssrc): (Arc<TrackLocalStaticRTP>, u32),
-    (video_track, video_ssrc): (Arc<TrackLocalStaticRTP>, u32),
+    tracks: Arc<[LocalTrack]>,
     runtime: Arc<dyn Runtime>,
     remote: Arc<dyn RemoteMedia>,
-    remote_video: Arc<RemoteVideo>,
+    remote_tracks: Arc<RemoteTracks>,
 ) -> (MediaSender, Sending) {
     let (audio, audio_queue) = mpsc::channel(AUDIO_QUEUE);
-    let (video, video_queue) = mpsc::channel(VIDEO_QUEUE);
+    let (camera, camera_queue) = mpsc::channel(VIDEO_QUEUE);
+    let (screen, screen_queue) = mpsc::channel(VIDEO_QUEUE);
     (
-        MediaSender { audio, video, shared: shared.clone() },
+        MediaSender { audio, camera, screen, shared: shared.clone() },
         Sending {
             runtime,
             remote,
-            remote_video,
+            remote_tracks,
             audio: audio_queue,
-            video: video_queue,
+            camera: camera_queue,
+            screen: screen_queue,
             shared,
-            audio_track,
-            video_track,
-            audio_ssrc,
-            video_ssrc,
+            tracks,
         },
     )
 }
@@ -158,73 +178,50 @@ pub(crate) fn sender(
 impl Sending {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut tick = self.runtime.interval(LOOK_EVERY);
-        let mut payloader = Vp8Payloader::default();
-        // Without a picture id short packets can't be told from broken ones by the receiver.
-        payloader.enable_picture_id = true;
+        let mut camera = Packetizer::new(VideoCodec::default());
+        let mut screen = Packetizer::new(VideoCodec::default());
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 () = tick.tick() => self.look_for_key_request().await,
-                Some(packet) = self.audio.recv() => {
-                    self.shared.link.note_capture(self.audio_ssrc, packet.timestamp, packet.captured);
-                    // Numbered when it leaves.
-                    let header = Header {
-                        version: 2,
-                        payload_type: self.shared.audio_payload_type.load(Ordering::Relaxed),
-                        timestamp: packet.timestamp,
-                        ssrc: self.audio_ssrc,
-                        ..Header::default()
-                    };
-                    write(&self.audio_track, Packet { header, payload: packet.data }).await;
-                }
-                Some(frame) = self.video.recv() => {
-                    self.shared.link.note_capture(self.video_ssrc, frame.timestamp, frame.captured);
-                    let parts = match payloader.payload(MAX_PAYLOAD, &frame.data) {
-                        Ok(parts) => parts,
-                        Err(error) => {
-                            tracing::warn!(%error, "a picture can't be cut into packets");
-                            continue;
-                        }
-                    };
-                    let last = parts.len().saturating_sub(1);
-                    for (n, payload) in parts.into_iter().enumerate() {
-                        let header = Header {
-                            version: 2,
-                            marker: n == last,
-                            payload_type: self.shared.video_payload_type.load(Ordering::Relaxed),
-                            timestamp: frame.timestamp,
-                            ssrc: self.video_ssrc,
-                            ..Header::default()
-                        };
-                        write(&self.video_track, Packet { header, payload }).await;
-                    }
-                }
+                Some(packet) = self.audio.recv() => self.send_audio(packet).await,
+                Some(frame) = self.camera.recv() => self.send_video(VideoSource::Camera, &mut camera, frame).await,
+                Some(frame) = self.screen.recv() => self.send_video(VideoSource::Screen, &mut screen, frame).await,
                 else => return,
             }
         }
     }
-}
 
-impl Sending {
-    async fn look_for_key_request(&self) {
-        let rtt = self.shared.link.status().estimate.rtt;
-        if !self.remote.key_frame_due(self.runtime.now(), rtt) {
-            return;
-        }
-        let Some(track) = self.remote_video.track.get() else { return };
-        let media_ssrc = self.remote_video.ssrc.load(Ordering::Relaxed);
-        let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
-        // Closed: there is nothing to ask for any more.
-        if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
-            tracing::debug!(%error, "a key frame could not be asked for");
+    fn track(&self, source: TrackSource) -> Option<&LocalTrack> {
+        self.tracks.iter().find(|track| track.source == source)
+    }
+
+    async fn send_audio(&self, packet: AudioPacket) {
+        let Some(track) = self.track(TrackSource::Microphone) else { return };
+        self.shared.link.note_capture(track.ssrc, packet.timestamp, packet.captured);
+        track.write(packet.timestamp, false, packet.data).await;
+    }
+
+    async fn send_video(&self, source: VideoSource, packetizer: &mut Packetizer, frame: VideoFrame) {
+        let Some(track) = self.track(TrackSource::Video(source)) else { return };
+        self.shared.link.note_capture(track.ssrc, frame.timestamp, frame.captured);
+        let parts = match packetizer.cut(&frame.data) {
+            Ok(parts) => parts,
+            Err(error) => return tracing::warn!(%error, "a picture can't be cut into packets"),
+        };
+        let last = parts.len().saturating_sub(1);
+        for (n, payload) in parts.into_iter().enumerate() {
+            track.write(frame.timestamp, n == last, payload).await;
         }
     }
-}
 
-async fn write(track: &Arc<TrackLocalStaticRTP>, packet: Packet) {
-    // It fails once the connection is closed, and then the task is about to be stopped.
-    if let Err(error) = track.write_rtp(packet).await {
-        tracing::debug!(%error, "a packet could not be sent");
+    async fn look_for_key_request(&self) {
+        let rtt = self.shared.link.status().estimate.rtt;
+        for source in VideoSource::ALL {
+            if self.remote.key_frame_due(source, self.runtime.now(), rtt) {
+                self.remote_tracks.request_key_frame(source).await;
+            }
+        }
     }
 }

@@ -11,8 +11,9 @@ use std::{
 };
 
 use bedside_media::{
-    AssembledFrame, FrameAssembler, I420, OpusPacket, SenderClock, VideoPacket, opus::VoiceEncoder,
-    vp8::Encoder,
+    AssembledFrame, FrameAssembler, I420, OpusPacket, SenderClock, VideoCodec, VideoPacket, VideoSource,
+    codec::{ContentHint, EncoderConfig},
+    opus::VoiceEncoder,
 };
 use bedside_rtc::{
     AudioPacket, IceServer, Path, Peer, PeerConfig, PeerEvent, PeerState, Proxies, RemoteMedia, ReportBlock,
@@ -29,6 +30,7 @@ struct Received {
     asks: AtomicBool,
     assembler: Mutex<Option<FrameAssembler>>,
     frames: Mutex<Vec<AssembledFrame>>,
+    screen: Mutex<Vec<VideoPacket>>,
     clocks: Mutex<Vec<SenderClock>>,
 }
 
@@ -37,7 +39,11 @@ impl RemoteMedia for Received {
         assert!(!packet.data.is_empty());
         self.audio.fetch_add(1, Ordering::Relaxed);
     }
-    fn video(&self, packet: VideoPacket, now: Instant) {
+    fn video(&self, source: VideoSource, packet: VideoPacket, now: Instant) {
+        if source == VideoSource::Screen {
+            self.screen.lock().unwrap().push(packet);
+            return;
+        }
         let mut assembler = self.assembler.lock().unwrap();
         let frames = assembler.get_or_insert_with(FrameAssembler::new).push(packet, now);
         self.frames.lock().unwrap().extend(frames);
@@ -46,13 +52,14 @@ impl RemoteMedia for Received {
         self.clocks.lock().unwrap().push(clock);
     }
 
-    fn key_frame_due(&self, _: Instant, _: Duration) -> bool {
-        self.asks.swap(false, Ordering::Relaxed)
+    fn key_frame_due(&self, source: VideoSource, _: Instant, _: Duration) -> bool {
+        source == VideoSource::Camera && self.asks.swap(false, Ordering::Relaxed)
     }
 }
 
 impl SendFeedback for Received {
-    fn key_frame_wanted(&self) {
+    fn key_frame_wanted(&self, source: VideoSource) {
+        assert_eq!(source, VideoSource::Camera, "that is what is asked for");
         self.key_frames_wanted.fetch_add(1, Ordering::Relaxed);
     }
     fn report(&self, report: ReportBlock) {
@@ -115,7 +122,8 @@ const BEFORE: Duration = Duration::from_millis(120);
 
 /// Sends pictures and sound from `a` until `b` has some of each, counted from now.
 async fn talk(a: &End, b: &End) {
-    let mut encoder = Encoder::new(320, 180, 300).unwrap();
+    let config = EncoderConfig { width: 320, height: 180, kbps: 300, content: ContentHint::Motion };
+    let mut encoder = VideoCodec::Vp8.encoder(config).unwrap();
     let mut voice = VoiceEncoder::new().unwrap();
     let (frames, audio) = (b.received.frames.lock().unwrap().len(), b.received.audio.load(Ordering::Relaxed));
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -134,11 +142,9 @@ async fn talk(a: &End, b: &End) {
         if let Some(encoded) =
             encoder.encode(&I420::black(320, 180), i64::from(n) * 1800, 1800, n % 25 == 0).unwrap()
         {
-            media.video(VideoFrame {
-                timestamp: n * 1800,
-                captured: Instant::now(),
-                data: encoded.data.to_vec().into(),
-            });
+            let data = encoded.data.to_vec().into();
+            let frame = VideoFrame { timestamp: n * 1800, captured: Instant::now(), data };
+            media.video(VideoSource::Camera, frame);
         }
         let enough = b.received.frames.lock().unwrap().len() > frames + 5
             && b.received.audio.load(Ordering::Relaxed) > audio + 10;
@@ -152,6 +158,26 @@ async fn talk(a: &End, b: &End) {
         received.frames.lock().unwrap().len(),
         received.audio.load(Ordering::Relaxed)
     );
+}
+
+/// Sends frames of a screen until one is there.
+async fn shows_screen(from: &End, to: &End) {
+    let before = to.received.screen.lock().unwrap().len();
+    let config = EncoderConfig { width: 640, height: 360, kbps: 500, content: ContentHint::Text };
+    let mut encoder = VideoCodec::Vp8.encoder(config).unwrap();
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    for n in 0..200_u32 {
+        ticks.tick().await;
+        let encoded = encoder.encode(&I420::black(640, 360), i64::from(n) * 4_500, 4_500, false).unwrap();
+        let data = encoded.expect("no page is left out").data.to_vec().into();
+        let frame = VideoFrame { timestamp: n * 4_500, captured: Instant::now(), data };
+        from.peer.media().video(VideoSource::Screen, frame);
+        let screen = to.received.screen.lock().unwrap();
+        if screen[before..].iter().any(|packet| packet.end && !packet.data.is_empty()) {
+            return;
+        }
+    }
+    panic!("in ten seconds nothing of the screen came through");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,8 +209,8 @@ async fn a_call_from_beginning_to_end() {
             let clocks = b.received.clocks.lock().unwrap();
             // Of one moment: each of these short talks begins its timestamps anew.
             let at_once = |a: &SenderClock, b: &SenderClock| a.ntp.abs_diff(b.ntp) < (1 << 32) / 100;
-            let mut pairs = clocks.iter().filter(|clock| clock.is_audio).filter_map(|audio| {
-                let video = clocks.iter().find(|clock| !clock.is_audio && at_once(clock, audio))?;
+            let mut pairs = clocks.iter().filter(|clock| clock.source.is_audio()).filter_map(|audio| {
+                let video = clocks.iter().find(|clock| !clock.source.is_audio() && at_once(clock, audio))?;
                 Some((*audio, *video))
             });
             if let Some(pair) = pairs.next_back() {
@@ -196,9 +222,15 @@ async fn a_call_from_beginning_to_end() {
     let later = video.captured_at(1_800) - audio.captured_at(960);
     assert!((later - BEFORE.as_secs_f64()).abs() < 0.04, "{later} s");
 
+    // A screen needs no new negotiation, and is told from the camera both ways.
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        shows_screen(from, to).await;
+    }
+
     negotiate(&mut a, &mut b, true).await;
     connect(&mut a, &mut b).await;
     talk(&a, &b).await;
+    shows_screen(&b, &a).await;
 
     let media = a.peer.media();
     tokio::time::timeout(Duration::from_secs(5), async {

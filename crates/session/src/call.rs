@@ -18,7 +18,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use bedside_protocol::{Party, PeerId, SessionId, Signal, SignalBody};
 
-use crate::link::RECONNECTION_WINDOW;
+use crate::{
+    link::RECONNECTION_WINDOW,
+    snapshot::{Participant, Track},
+};
 
 /// How long a negotiation may take before it is started again: lost signals, a dead relay.
 const NEGOTIATE_WITHIN: Duration = Duration::from_secs(8);
@@ -82,12 +85,7 @@ pub enum CallInput {
     /// The realtime link is up again: what was sent meanwhile is lost.
     LinkUp,
     /// What this end sends has changed.
-    Media {
-        /// Sends sound.
-        microphone: bool,
-        /// Sends a picture.
-        camera: bool,
-    },
+    Media(SentMedia),
     /// The person asks to try again.
     Rejoin,
     /// The person leaves.
@@ -131,13 +129,25 @@ pub enum CallAction {
     Send(Signal),
 }
 
-/// What the other end says that it sends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RemoteMedia {
+/// What an end says that it sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SentMedia {
     /// Sends sound.
     pub microphone: bool,
     /// Sends a picture.
     pub camera: bool,
+    /// Shares a screen.
+    pub screen: bool,
+}
+
+impl SentMedia {
+    /// The person at that end, as the screen shows them.
+    pub fn participant(self, party: Party) -> Participant {
+        let Self { microphone, camera, screen } = self;
+        let tracks = [(microphone, Track::Microphone), (camera, Track::Camera), (screen, Track::Screen)];
+        let tracks = tracks.into_iter().filter_map(|(sends, track)| sends.then_some(track)).collect();
+        Participant { party, tracks }
+    }
 }
 
 /// One end of a call.
@@ -165,10 +175,9 @@ pub struct Call {
     since: Now,
     restarts: u32,
     next_hello: Now,
-    microphone: bool,
-    camera: bool,
+    media: SentMedia,
     /// What the other end sends, as it last said.
-    pub remote: Option<RemoteMedia>,
+    pub remote: Option<SentMedia>,
     /// Whether media has ever flowed in this call.
     pub was_connected: bool,
 }
@@ -200,8 +209,7 @@ impl Call {
             since: now,
             restarts: 0,
             next_hello: now + HELLO_EVERY,
-            microphone: false,
-            camera: false,
+            media: SentMedia::default(),
             remote: None,
             was_connected: false,
         };
@@ -213,6 +221,14 @@ impl Call {
     /// How it stands.
     pub const fn phase(&self) -> CallPhase {
         self.phase
+    }
+
+    /// The side that the other end is on.
+    pub const fn other_party(&self) -> Party {
+        match self.party {
+            Party::Doctor => Party::Patient,
+            Party::Patient => Party::Doctor,
+        }
     }
 
     /// This end's id.
@@ -237,8 +253,8 @@ impl Call {
             CallInput::Disconnected => self.on_disconnected(now),
             CallInput::Failed => self.on_failed(now),
             CallInput::LinkUp => self.on_link_up(now),
-            CallInput::Media { microphone, camera } => {
-                (self.microphone, self.camera) = (microphone, camera);
+            CallInput::Media(media) => {
+                self.media = media;
                 self.send_media()
             }
             CallInput::Rejoin => self.on_rejoin(now),
@@ -314,8 +330,8 @@ impl Call {
                 vec![CallAction::AddCandidate { candidate, sdp_mid, sdp_m_line_index }]
             }
             SignalBody::Restart if self.party == Party::Doctor && self.has_flowed => self.offer(true, now),
-            SignalBody::Media { microphone, camera } => {
-                self.remote = Some(RemoteMedia { microphone, camera });
+            SignalBody::Media { microphone, camera, screen } => {
+                self.remote = Some(SentMedia { microphone, camera, screen });
                 vec![]
             }
             // Whether the visit goes on is the session's to say; the call waits for a new hello.
@@ -531,7 +547,8 @@ impl Call {
     }
 
     fn send_media(&self) -> Vec<CallAction> {
-        let body = SignalBody::Media { microphone: self.microphone, camera: self.camera };
+        let SentMedia { microphone, camera, screen } = self.media;
+        let body = SignalBody::Media { microphone, camera, screen };
         self.send(body).into_iter().collect()
     }
 }

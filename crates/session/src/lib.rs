@@ -12,7 +12,7 @@ pub mod reach;
 pub mod snapshot;
 pub mod stay;
 
-pub use call::{Call, CallAction, CallInput, CallPhase};
+pub use call::{Call, CallAction, CallInput, CallPhase, SentMedia};
 pub use chat::{ChatAction, ChatLog};
 pub use link::{Backoff, RECONNECTION_WINDOW};
 pub use reach::ReachLog;

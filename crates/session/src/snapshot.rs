@@ -234,6 +234,8 @@ pub struct Visit {
     pub minutes_left: Option<u32>,
     /// What it came to, once it has ended.
     pub summary: Option<Summary>,
+    /// One's own screen.
+    pub screen: SharedScreen,
     /// Whether feedback was given just now.
     pub feedback_given: bool,
 }
@@ -290,12 +292,91 @@ pub struct CallState {
     pub status: CallStatus,
     /// Seconds left to be brought back.
     pub seconds_left: Option<u32>,
-    /// Whether the other side sends sound, as it says.
-    pub remote_microphone: bool,
-    /// Whether the other side sends a picture, as it says.
-    pub remote_camera: bool,
+    /// Who else is in it; nobody until they say what they send.
+    pub participants: Vec<Participant>,
     /// How the picture and sound come in.
     pub quality: Quality,
+}
+
+/// Somebody else in the call.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Participant {
+    /// Which side.
+    pub party: Party,
+    /// What they send, as they say.
+    pub tracks: Vec<Track>,
+}
+
+/// What somebody sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum Track {
+    /// Their voice.
+    Microphone,
+    /// Their picture.
+    Camera,
+    /// Their screen, or a window of it.
+    Screen,
+}
+
+/// What one shares of one's own screen.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedScreen {
+    /// It is being looked what there is.
+    pub looks: bool,
+    /// What there is to choose from, while one chooses.
+    pub choices: Option<Vec<ScreenChoice>>,
+    /// The chosen one is being opened.
+    pub opening: bool,
+    /// What is shared.
+    pub shared: Option<ScreenChoice>,
+    /// Why nothing is.
+    pub trouble: Option<ScreenTrouble>,
+}
+
+/// A screen or window that can be shared.
+#[derive(Clone, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ScreenChoice {
+    /// For the command that shares it.
+    pub id: String,
+    /// Which of the two.
+    pub kind: ScreenChoiceKind,
+    /// A window's title; a display's connector.
+    pub name: String,
+    /// What it shows, as a `data:` address; none where that can't be had.
+    pub preview: Option<String>,
+}
+
+/// Titles of windows, and what they show, are in no log.
+impl std::fmt::Debug for ScreenChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScreenChoice").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// What can be shared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum ScreenChoiceKind {
+    /// All that a display shows.
+    Display,
+    /// One window.
+    Window,
+}
+
+/// Why nothing is shared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum ScreenTrouble {
+    /// The window was closed, the display unplugged.
+    Gone,
+    /// This system lets no program look.
+    Unsupported,
+    /// Something else.
+    Failed,
 }
 
 /// How picture and sound come in, over the last second.

@@ -94,7 +94,11 @@ id: string | null, } | { "ask": "lookForDevices" } | { "ask": "testSound" } | { 
 /**
  * Whether.
  */
-heard: boolean, } | { "ask": "echoTest" } | { "ask": "testNetwork" } | { "ask": "dismiss" };
+heard: boolean, } | { "ask": "echoTest" } | { "ask": "testNetwork" } | { "ask": "chooseScreen" } | { "ask": "leaveScreenChoice" } | { "ask": "shareScreen", 
+/**
+ * Which.
+ */
+id: string, } | { "ask": "stopSharing" } | { "ask": "dismiss" };
 
 export type Attachment = { 
 /**
@@ -126,13 +130,9 @@ status: CallStatus,
  */
 secondsLeft: number | null, 
 /**
- * Whether the other side sends sound, as it says.
+ * Who else is in it; nobody until they say what they send.
  */
-remoteMicrophone: boolean, 
-/**
- * Whether the other side sends a picture, as it says.
- */
-remoteCamera: boolean, 
+participants: Array<Participant>, 
 /**
  * How the picture and sound come in.
  */
@@ -420,6 +420,16 @@ code: string | null, };
 
 export type NetworkVerdict = "good" | "slow" | "lossy" | "narrow" | "soundOnly" | "blocked";
 
+export type Participant = { 
+/**
+ * Which side.
+ */
+party: Party, 
+/**
+ * What they send, as they say.
+ */
+tracks: Array<Track>, };
+
 export type Party = "PATIENT" | "DOCTOR";
 
 export type PastChat = { 
@@ -460,7 +470,7 @@ content: string,
  */
 refused: string | null, };
 
-export type Pictures = "remote" | "own";
+export type Pictures = "remote" | "screen" | "own";
 
 export type Presence = { 
 /**
@@ -545,6 +555,28 @@ export type Reach = "unknown" | "good" | "slow" | "lost";
 export type Role = "PATIENT" | "DOCTOR" | "CLINIC_ADMIN";
 
 export type Screen = "starting" | "signIn" | "home" | "check" | "waiting" | "calledIn" | "call" | "elsewhere" | "after" | "history" | "past";
+
+export type ScreenChoice = { 
+/**
+ * For the command that shares it.
+ */
+id: string, 
+/**
+ * Which of the two.
+ */
+kind: ScreenChoiceKind, 
+/**
+ * A window's title; a display's connector.
+ */
+name: string, 
+/**
+ * What it shows, as a `data:` address; none where that can't be had.
+ */
+preview: string | null, };
+
+export type ScreenChoiceKind = "display" | "window";
+
+export type ScreenTrouble = "gone" | "unsupported" | "failed";
 
 export type SentPicture = { 
 /**
@@ -666,6 +698,28 @@ participants: Array<Presence>, };
 export type SessionId = string;
 
 export type SessionStatus = "SCHEDULED" | "WAITING" | "IN_PROGRESS" | "PAUSED" | "COMPLETED" | "CANCELLED" | "NO_SHOW" | "FAILED";
+
+export type SharedScreen = { 
+/**
+ * It is being looked what there is.
+ */
+looks: boolean, 
+/**
+ * What there is to choose from, while one chooses.
+ */
+choices: Array<ScreenChoice> | null, 
+/**
+ * The chosen one is being opened.
+ */
+opening: boolean, 
+/**
+ * What is shared.
+ */
+shared: ScreenChoice | null, 
+/**
+ * Why nothing is.
+ */
+trouble: ScreenTrouble | null, };
 
 export type Snapshot = { 
 /**
@@ -805,6 +859,8 @@ microphone: number,
  */
 speaker: number, } };
 
+export type Track = "microphone" | "camera" | "screen";
+
 export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "incompatible" | "soundRestarted" | "pictureRestarted" | "other";
 
 export type UiProblem = { 
@@ -874,6 +930,10 @@ minutesLeft: number | null,
  * What it came to, once it has ended.
  */
 summary: Summary | null, 
+/**
+ * One's own screen.
+ */
+screen: SharedScreen, 
 /**
  * Whether feedback was given just now.
  */

@@ -3,6 +3,8 @@ import {
   MessageSquare,
   Mic,
   MicOff,
+  MonitorUp,
+  MonitorX,
   Pause,
   PhoneOff,
   Play,
@@ -25,6 +27,7 @@ import { Picture } from "../parts/Picture";
 import { Problem } from "../parts/Problem";
 import { ConfirmDialog, SettingsDialog } from "./dialogs";
 import { Stage, StageNotes } from "./Stage";
+import { ShareDialog } from "./ShareDialog";
 import { isWeak, sendsOnlySound } from "./quality";
 
 type Open = "settings" | "end" | "leave" | null;
@@ -45,6 +48,9 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
   const microphoneOn = devices.microphone.on;
   const cameraOn = devices.camera.on;
   const hasPicture = visit.session.consultationMode === "VIDEO";
+  const shared = visit.screen.shared !== null;
+  const mayShare = !inWriting && !rings && !held && visit.call !== null;
+  const chooses = visit.screen.looks || visit.screen.choices !== null;
   const close = () => {
     setOpen(null);
   };
@@ -53,7 +59,15 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
     const onKey = (event: KeyboardEvent) => {
       const target = event.target instanceof HTMLElement ? event.target : null;
       const types = target?.matches("input, textarea, select, [contenteditable]") ?? false;
-      if (types || event.repeat || event.ctrlKey || event.metaKey || event.altKey || open !== null)
+      if (
+        types ||
+        event.repeat ||
+        event.ctrlKey ||
+        event.metaKey ||
+        event.altKey ||
+        open !== null ||
+        chooses
+      )
         return;
       switch (event.key.toLowerCase()) {
         case "m":
@@ -63,6 +77,10 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
         case "v":
           if (!hasPicture) return;
           ask({ ask: "switch", device: "camera", on: !cameraOn });
+          break;
+        case "p":
+          if (!mayShare) return;
+          ask({ ask: shared ? "stopSharing" : "chooseScreen" });
           break;
         case "c":
           setChat((shown) => !shown);
@@ -83,7 +101,18 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
     return () => {
       window.removeEventListener("keydown", onKey);
     };
-  }, [ask, microphoneOn, cameraOn, hasPicture, inWriting, isDoctor, open]);
+  }, [
+    ask,
+    microphoneOn,
+    cameraOn,
+    hasPicture,
+    inWriting,
+    isDoctor,
+    open,
+    chooses,
+    mayShare,
+    shared,
+  ]);
 
   const unread = visit.chat.unread;
   return (
@@ -124,6 +153,25 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
           {visit.minutesLeft !== null && (
             <p role="status">
               <Clock aria-hidden size={20} /> {t("call.minutesLeft", { count: visit.minutesLeft })}
+            </p>
+          )}
+          {shared && (
+            <p className="shares" role="status">
+              <MonitorUp aria-hidden size={20} /> {t("share.shares", { name: other.name })}
+              <Button
+                className="button"
+                data-do="stop-sharing"
+                onPress={() => {
+                  ask({ ask: "stopSharing" });
+                }}
+              >
+                {t("share.stop")}
+              </Button>
+            </p>
+          )}
+          {visit.screen.trouble && !chooses && (
+            <p role="status">
+              <MonitorX aria-hidden size={20} /> {t(`share.${visit.screen.trouble}`)}
             </p>
           )}
           <DeviceTrouble devices={devices} hasPicture={hasPicture} />
@@ -179,6 +227,20 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
             {cameraOn ? <Video aria-hidden /> : <VideoOff aria-hidden />}
           </Control>
         )}
+        {!inWriting && !rings && (
+          <Control
+            name="screen"
+            off={shared}
+            isDisabled={!mayShare}
+            label={shared ? t("share.stop") : t("share.control")}
+            shortcut="P"
+            onPress={() => {
+              ask({ ask: shared ? "stopSharing" : "chooseScreen" });
+            }}
+          >
+            {shared ? <MonitorX aria-hidden /> : <MonitorUp aria-hidden />}
+          </Control>
+        )}
         <Control
           name="chat"
           label={t("call.chat")}
@@ -231,6 +293,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
           <PhoneOff aria-hidden />
         </Control>
       </nav>
+      <ShareDialog screen={visit.screen} name={other.name} />
       <SettingsDialog
         isOpen={open === "settings"}
         onClose={close}
@@ -310,6 +373,7 @@ function Control({
   more,
   shortcut,
   off = false,
+  isDisabled = false,
   className = "",
   onPress,
   children,
@@ -320,6 +384,7 @@ function Control({
   more?: string;
   shortcut?: string;
   off?: boolean;
+  isDisabled?: boolean;
   className?: string;
   onPress: () => void;
   children: ReactNode;
@@ -329,6 +394,7 @@ function Control({
     <Button
       className={`control ${className} ${off ? "off" : ""}`}
       data-do={name}
+      isDisabled={isDisabled}
       {...(shortcut === undefined
         ? {}
         : {

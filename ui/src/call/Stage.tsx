@@ -7,7 +7,7 @@ import { useAsk, useLevels } from "../api/context";
 import type { User, Visit } from "../api/bindings";
 import { Initials } from "../parts/Initials";
 import { Picture } from "../parts/Picture";
-import { hasSoundGaps, isFrozen, isLostThere, isSlow } from "./quality";
+import { hasSoundGaps, isFrozen, isLostThere, isSlow, sends } from "./quality";
 
 /** The other person, or in words why they can't be seen now. */
 export function Stage({
@@ -43,18 +43,26 @@ export function Stage({
       </section>
     );
   }
-  const showsPicture = hasPicture && !held && (!connected || (call?.remoteCamera ?? false));
+  const showsPicture =
+    hasPicture && !held && (!connected || (call !== null && sends(call, "camera")));
+  const showsScreen = connected && !held && call !== null && sends(call, "screen");
   return (
-    <section className={connected && !held ? "stage" : "stage dimmed"} aria-label={other.name}>
+    <section
+      className={`stage ${connected && !held ? "" : "dimmed"} ${showsScreen ? "presents" : ""}`}
+      aria-label={other.name}
+    >
+      {showsScreen && (
+        <Picture which="screen" label={t("share.other", { name: other.name })} className="remote" />
+      )}
       {showsPicture && (
         // There while it rings, so that the first picture needs nothing but to be drawn.
         <Picture
           which="remote"
           label={other.name}
-          className={rings ? "remote unshown" : "remote"}
+          className={rings ? "remote unshown" : showsScreen ? "remote beside" : "remote"}
         />
       )}
-      {connected && !held && !showsPicture && (
+      {connected && !held && !showsPicture && !showsScreen && (
         <div className="stage-message">
           <Initials name={other.name} size={144} />
           <strong>{other.name}</strong>
@@ -94,9 +102,14 @@ export function StageNotes({
   return (
     <div className="stage-notes">
       {children}
-      {talks && !call.remoteMicrophone && (
+      {talks && !sends(call, "microphone") && (
         <p role="status">
           <MicOff aria-hidden size={20} /> {t("call.otherMuted", { name: other.name })}
+        </p>
+      )}
+      {talks && sends(call, "screen") && (
+        <p className="unseen" role="status">
+          {t("share.otherShares", { name: other.name })}
         </p>
       )}
       {talks && isSlow(call) && <p role="status">{t("call.slow", { fps: call.quality.fps })}</p>}

@@ -1,4 +1,4 @@
-import type { CallState } from "../api/bindings";
+import type { CallState, Track } from "../api/bindings";
 
 /** Fewest pictures a second that movement can be judged by. */
 export const FEW_PICTURES = 15;
@@ -9,14 +9,21 @@ const LOST_THERE = 8;
 /** Share of made-up sound from which words are lost, percent. */
 const GAPS = 5;
 
+/** Whether the other side sends this, as it says. */
+export function sends({ participants }: CallState, track: Track): boolean {
+  return participants.some(({ tracks }) => tracks.includes(track));
+}
+
 /** Pictures come, but too few to judge movement by. */
-export function isSlow({ remoteCamera, quality }: CallState): boolean {
-  return remoteCamera && quality.width > 0 && quality.fps < FEW_PICTURES;
+export function isSlow(call: CallState): boolean {
+  const { quality } = call;
+  return sends(call, "camera") && quality.width > 0 && quality.fps < FEW_PICTURES;
 }
 
 /** The picture stands still again and again. */
-export function isFrozen({ remoteCamera, quality }: CallState): boolean {
-  return remoteCamera && quality.width > 0 && quality.frozenPercent > FROZEN;
+export function isFrozen(call: CallState): boolean {
+  const { quality } = call;
+  return sends(call, "camera") && quality.width > 0 && quality.frozenPercent > FROZEN;
 }
 
 /** The other side may miss words: much of what one sends does not arrive. */
@@ -25,8 +32,8 @@ export function isLostThere({ quality }: CallState): boolean {
 }
 
 /** Words may be missing. */
-export function hasSoundGaps({ remoteMicrophone, quality }: CallState): boolean {
-  return remoteMicrophone && quality.concealedPercent > GAPS;
+export function hasSoundGaps(call: CallState): boolean {
+  return sends(call, "microphone") && call.quality.concealedPercent > GAPS;
 }
 
 /** Nothing is left for one's own picture: what was measured says that none is sent. */

@@ -42,8 +42,7 @@ export const visit: Visit = {
   call: {
     status: "connected",
     secondsLeft: null,
-    remoteMicrophone: true,
-    remoteCamera: true,
+    participants: [{ party: "DOCTOR", tracks: ["microphone", "camera"] }],
     quality: {
       fps: 30,
       width: 640,
@@ -66,6 +65,7 @@ export const visit: Visit = {
   clockRuns: true,
   minutesLeft: null,
   summary: null,
+  screen: { looks: false, choices: null, opening: false, shared: null, trouble: null },
   feedbackGiven: false,
 };
 

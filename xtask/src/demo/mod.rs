@@ -5,6 +5,7 @@ pub(crate) mod clinic;
 pub(crate) mod measure;
 pub(crate) mod person;
 pub(crate) mod report;
+mod sharing;
 mod visit;
 pub(crate) mod world;
 

@@ -11,6 +11,7 @@ use super::{
     measure,
     person::Person,
     report::{Report, now_ms},
+    sharing::share,
     world::{Place, World},
 };
 use crate::root;
@@ -83,6 +84,7 @@ async fn visit(report: &mut Report, out: &Path) -> Result<()> {
     report.facts.insert("missed".into(), measure::missed(&call)?.into());
     report.facts.insert("call".into(), call);
     chat(report, out, &doctor, &patient).await?;
+    share(report, out, &doctor, &patient).await?;
     controls(report, out, &doctor, &patient).await?;
     headset(report, out, &doctor, &mut patient).await?;
     outage(report, out, &mut clinic, &doctor, &patient).await?;

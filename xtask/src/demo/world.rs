@@ -268,6 +268,19 @@ impl World {
         wait_for("the driver", || answers(port).is_ok_and(|answers| answers))
     }
 
+    /// Opens a picture in a window of another program.
+    pub(crate) fn open_window(&self, title: &str, picture: &Path) -> Result<Window> {
+        let program = Command::new("display")
+            .args(["-title", title, "-geometry", "+900+560"])
+            .arg(picture)
+            .env("DISPLAY", &self.display)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("ImageMagick's display can't be started")?;
+        Ok(Window(program))
+    }
+
     /// What a browser is started with: a camera that shows the clip's twin and a microphone that says
     /// what is next to it, no questions, and nothing that calls home or slows down out of sight.
     pub(crate) fn browser_arguments(&self) -> Vec<String> {
@@ -419,6 +432,25 @@ impl Speaking {
     pub(crate) fn stop(mut self) -> Result<()> {
         self.0.kill()?;
         self.0.wait().map(drop).context("the voice did not end")
+    }
+}
+
+/// A window of another program.
+pub(crate) struct Window(Child);
+
+impl Window {
+    /// Closes it, with its program.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        // Closed already, as a rule.
+        drop(self.close());
     }
 }
 

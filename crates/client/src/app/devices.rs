@@ -88,7 +88,7 @@ fn trouble(trouble: &Trouble) -> DeviceTrouble {
         Trouble::Missing => DeviceTrouble::Missing,
         Trouble::Busy => DeviceTrouble::Busy,
         Trouble::Denied => DeviceTrouble::Denied,
-        Trouble::Other(_) => DeviceTrouble::Failed,
+        Trouble::Unsupported | Trouble::Other(_) => DeviceTrouble::Failed,
     }
 }
 
@@ -138,7 +138,7 @@ impl App {
         if self.devices.speaker_stream.is_none() {
             self.open_speaker();
         }
-        self.audio.set_microphone_on(self.devices.microphone.on);
+        self.threads.audio.set_microphone_on(self.devices.microphone.on);
         if self.devices.wants_camera && !self.devices.camera.works {
             self.set_camera(self.devices.camera.on);
         }
@@ -149,10 +149,10 @@ impl App {
         (self.devices.wanted, self.devices.wants_camera) = (false, false);
         self.devices.microphone_opening += 1;
         self.devices.speaker_opening += 1;
-        self.audio.no_capture();
-        self.audio.no_playout();
-        self.audio.test_echo(false);
-        self.video.set_camera(None, false);
+        self.threads.audio.no_capture();
+        self.threads.audio.no_playout();
+        self.threads.audio.test_echo(false);
+        self.threads.video.set_camera(None, false);
         let streams = (self.devices.microphone_stream.take(), self.devices.speaker_stream.take());
         self.tasks.spawn_blocking(move || drop(streams));
         for device in [&mut self.devices.microphone, &mut self.devices.speaker, &mut self.devices.camera] {
@@ -163,7 +163,7 @@ impl App {
 
     pub(super) fn open_microphone(&mut self) {
         let old = self.devices.microphone_stream.take();
-        let sink = self.audio.capture();
+        let sink = self.threads.audio.capture();
         let (sound, id) = (self.sound.clone(), effective(&self.devices.microphone));
         self.devices.microphone_opening += 1;
         let number = self.devices.microphone_opening;
@@ -183,7 +183,7 @@ impl App {
         if self.devices.speaker_stream.is_some() || self.devices.speaker.opening {
             return;
         }
-        let source = self.audio.playout();
+        let source = self.threads.audio.playout();
         let (sound, id) = (self.sound.clone(), effective(&self.devices.speaker));
         self.devices.speaker_opening += 1;
         let number = self.devices.speaker_opening;
@@ -202,13 +202,13 @@ impl App {
     pub(super) fn test_echo(&mut self) {
         if self.visit.as_ref().is_some_and(|visit| visit.call.is_none()) {
             self.open_speaker();
-            self.audio.test_echo(true);
+            self.threads.audio.test_echo(true);
         }
     }
 
     pub(super) fn set_microphone(&mut self, on: bool) {
         self.devices.microphone.on = on;
-        self.audio.set_microphone_on(on);
+        self.threads.audio.set_microphone_on(on);
     }
 
     pub(super) fn set_camera(&mut self, on: bool) {
@@ -221,7 +221,7 @@ impl App {
         (self.devices.camera.opening, self.devices.camera.works) = (on, false);
         // Where the chosen one is gone no other is opened: nobody wants to be seen by a camera that they
         // did not choose.
-        self.video.set_camera(self.devices.camera.chosen.clone(), on);
+        self.threads.video.set_camera(self.devices.camera.chosen.clone(), on);
     }
 
     pub(super) fn choose(&mut self, kind: DeviceKind, id: Option<String>) {
@@ -302,7 +302,7 @@ impl App {
                 return;
             }
             CameraEvent::Sending(sending) => {
-                self.audio.set_sends_video(sending.is_some());
+                self.threads.audio.set_sends_video(sending.is_some());
                 if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) {
                     call.sending = sending;
                 }
@@ -314,13 +314,13 @@ impl App {
 
     /// The audio thread has ended for good: another takes its place, in the middle of a call too.
     fn start_audio_again(&mut self) {
-        let again = match self.audio.start_again() {
+        let again = match self.threads.audio.start_again() {
             Ok(audio) => audio,
             Err(error) => return tracing::error!(%error, "the audio thread can't be started again"),
         };
-        std::mem::replace(&mut self.audio, again).stop();
+        std::mem::replace(&mut self.threads.audio, again).stop();
         if let Some(call) = self.visit.as_ref().and_then(|visit| visit.call.as_ref()) {
-            call.connect_media(&self.audio, &self.video);
+            call.connect_media(&self.threads);
         }
         if self.devices.microphone_stream.is_some() {
             self.open_microphone();
@@ -334,16 +334,16 @@ impl App {
 
     /// Notices what failed, and tries again what came back.
     pub(super) fn tend_devices(&mut self) {
-        if self.audio.has_ended() {
+        if self.threads.audio.has_ended() {
             self.start_audio_again();
         }
-        let restarts = self.audio.shared.restarts();
+        let restarts = self.threads.audio.shared.restarts();
         if restarts != self.devices.audio_restarts {
             self.devices.audio_restarts = restarts;
             self.problem = Some(UiProblem { code: UiCode::SoundRestarted, message: String::new() });
         }
         // A chime outside a visit: the speaker is let go of when it has ended.
-        let idle = !self.devices.wanted && !self.audio.shared.plays_test_sound();
+        let idle = !self.devices.wanted && !self.threads.audio.shared.plays_test_sound();
         if idle && self.devices.speaker.works && self.devices.looked_at.elapsed() > LOOK_EVERY {
             self.close_devices();
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bedside_backends::RealtimeEvent;
 use bedside_protocol::{Code, Party, Role, ServerMessage, SessionStatus, topic};
 use bedside_session::{
-    CallInput, StayInput,
+    CallInput, SentMedia, StayInput,
     link::ASK_AGAIN,
     snapshot::{Link, Screen, UiCode, UiProblem},
 };
@@ -80,12 +80,16 @@ impl App {
             Command::LookForDevices => self.list_devices(),
             Command::TestSound => {
                 self.open_speaker();
-                self.audio.play_test_sound();
+                self.threads.audio.play_test_sound();
                 self.devices.test_sound_heard = None;
             }
             Command::TestSoundHeard { heard } => self.devices.test_sound_heard = Some(heard),
             Command::EchoTest => self.test_echo(),
             Command::TestNetwork => self.test_network(),
+            Command::ChooseScreen => self.choose_screen(),
+            Command::LeaveScreenChoice => self.leave_choice(),
+            Command::ShareScreen { id } => self.share_screen(id),
+            Command::StopSharing => self.stop_sharing().await,
             Command::Recall { session } => self.recall(session),
             Command::LookUp { service } => self.look_up(service),
             Command::OpenPast { session } => self.open_past(session),
@@ -169,6 +173,8 @@ impl App {
                 }
             }
             Event::Camera(event) => self.on_camera(event).await,
+            Event::Screens(asked, found) => self.on_screens(asked, found),
+            Event::Screen(event) => self.on_screen(event).await,
             Event::Device(event) => self.on_device(event).await,
             Event::Sessions(_, Err(error))
             | Event::Session(Err(error))
@@ -345,7 +351,7 @@ impl App {
 
     pub(super) fn chime(&mut self) {
         self.open_speaker();
-        self.audio.play_test_sound();
+        self.threads.audio.play_test_sound();
     }
 
     /// Switches a microphone or camera; the other end is told.
@@ -367,7 +373,8 @@ impl App {
             .is_some_and(crate::call::ActiveCall::is_gate_open);
         let microphone = agreed && self.devices.microphone.on && self.devices.microphone.works;
         let camera = agreed && self.devices.camera.on && self.devices.camera.works;
-        self.on_call(CallInput::Media { microphone, camera }).await;
+        let screen = agreed && self.sharing.is_shared();
+        self.on_call(CallInput::Media(SentMedia { microphone, camera, screen })).await;
     }
 
     /// The topic of the visit one is in.

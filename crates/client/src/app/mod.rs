@@ -6,6 +6,7 @@ mod events;
 mod network;
 mod past;
 mod reach;
+mod screen;
 mod view;
 mod visit;
 
@@ -16,7 +17,7 @@ use std::{
 };
 
 use bedside_backends::{BackendError, Realtime, RealtimeEvent, SignedIn};
-use bedside_devices::Sound;
+use bedside_devices::{Screen as SharableScreen, Sound, Trouble};
 use bedside_protocol::{
     ChatPage, DeviceId, FeedbackRequest, HistoryPage, JoinResponse, NetworkCheck, OutgoingMessage, Session,
     SessionId, Summary, User,
@@ -33,7 +34,10 @@ use crate::{
     ClientConfig, Command, account,
     audio::Audio,
     audio::Shared,
+    call::Threads,
     feed::Feed,
+    remote::Feeds,
+    screen::{ScreenEvent, ScreenSharing},
     settings::Settings,
     vault::Vault,
     video::{CameraEvent, Video},
@@ -42,6 +46,7 @@ use devices::{DeviceEvent, DevicesState};
 use network::NetworkTesting;
 use past::Past;
 use reach::Reaching;
+use screen::Sharing;
 use visit::VisitState;
 
 /// Events waiting for the actor: answers of the service, devices. Senders wait when it is full.
@@ -93,6 +98,9 @@ pub(crate) enum Event {
     /// The page before this visit, or the first.
     History(Option<SessionId>, Result<HistoryPage, BackendError>),
     Camera(CameraEvent),
+    /// What there is to share.
+    Screens(u64, Result<Vec<SharableScreen>, Trouble>),
+    Screen(ScreenEvent),
     Device(DeviceEvent),
 }
 
@@ -153,17 +161,17 @@ pub(crate) struct App {
     problem: Option<UiProblem>,
 
     sound: Arc<Sound>,
-    audio: Audio,
-    video: Video,
+    threads: Threads,
+    sharing: Sharing,
     devices: DevicesState,
-    remote_video: Arc<Feed>,
+    feeds: Feeds,
 }
 
 impl App {
     /// The actor, what it shows, and the loudness of its sound.
     pub(crate) fn new(
         config: ClientConfig,
-        remote_video: Arc<Feed>,
+        feeds: Feeds,
         self_video: Arc<Feed>,
     ) -> (Self, watch::Receiver<Snapshot>, Arc<Shared>) {
         let (events, event_queue) = mpsc::channel(EVENTS);
@@ -178,6 +186,13 @@ impl App {
             }
         })
         .expect("a thread for the camera");
+        let screen_events = events.clone();
+        let screen = ScreenSharing::start(move |event| {
+            if screen_events.try_send((None, Event::Screen(event))).is_err() {
+                tracing::warn!("an event of the shared screen was dropped");
+            }
+        })
+        .expect("a thread for the screen");
         let service = config.service.clone().or(settings.service.clone()).unwrap_or_default();
         let devices = DevicesState::new(&settings);
         let device = DeviceId::generate();
@@ -219,12 +234,12 @@ impl App {
             problem: None,
             sound: Arc::new(Sound::new()),
             devices,
-            remote_video,
+            feeds,
             config,
-            video,
-            audio,
+            threads: Threads { audio, video, screen },
+            sharing: Sharing::default(),
         };
-        let shared = app.audio.shared.clone();
+        let shared = app.threads.audio.shared.clone();
         (app, receiver, shared)
     }
 
@@ -252,6 +267,7 @@ impl App {
                 event = next_peer(&mut self.visit) => self.on_peer(event).await,
                 _ = tick.tick() => self.on_tick().await,
             }
+            self.tend_sharing().await;
             self.show();
         }
         // Tasks that still report find the queue closed and end.
@@ -270,11 +286,8 @@ impl App {
         self.close_devices();
         self.tasks.close();
         self.tasks.wait().await;
-        let (audio, video) = (self.audio, self.video);
-        let stopped = tokio::task::spawn_blocking(move || {
-            audio.stop();
-            video.stop();
-        });
+        let threads = self.threads;
+        let stopped = tokio::task::spawn_blocking(move || threads.stop());
         if let Err(error) = stopped.await {
             tracing::error!(%error, "the media threads did not stop");
         }

@@ -43,7 +43,7 @@ impl App {
             past: self.past.as_ref().map(Past::view),
             connection: Connection { test: self.network.view(), ..self.reach.view() },
             device: self.device,
-            devices: self.devices.snapshot(&self.audio.shared),
+            devices: self.devices.snapshot(&self.threads.audio.shared),
             busy: self.busy,
             problem: self.problem.clone(),
         };
@@ -78,6 +78,7 @@ impl App {
             clock_runs: stay.clock_runs(),
             minutes_left: stay.minutes_left(now),
             summary: visit.summary.clone(),
+            screen: self.sharing.view(),
             feedback_given: visit.feedback_given,
             session: stay.session().clone(),
         }

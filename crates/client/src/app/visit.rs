@@ -18,6 +18,7 @@ use super::{App, Event};
 use crate::{
     account,
     call::{self, ActiveCall},
+    remote::KeyFrameRequests,
 };
 
 /// How long the other side counts as writing after it last said so.
@@ -118,7 +119,7 @@ impl App {
                 StayAction::CloseCall => self.end_call().await,
                 StayAction::Gate(open) => {
                     if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) {
-                        call.open_gate(open, &self.audio, &self.video);
+                        call.open_gate(open, &self.threads);
                     }
                     self.tell_media().await;
                 }
@@ -176,10 +177,14 @@ impl App {
             proxies: self.signed_in.as_ref().map(|own| own.api().proxies().clone()).unwrap_or_default(),
             ..PeerConfig::default()
         };
-        let (feed, key_frame) = (self.remote_video.clone(), self.video.key_frame.clone());
+        let key_frames = KeyFrameRequests {
+            camera: self.threads.video.key_frame.clone(),
+            screen: self.threads.screen.key_frame.clone(),
+        };
+        let feeds = self.feeds.clone();
         let Some(visit) = &mut self.visit else { return };
         let (machine, actions) = Call::begin(id, visit.stay.party(), PeerId::generate(), now);
-        visit.call = Some(ActiveCall::new(machine, config, pass.media_token, feed, key_frame));
+        visit.call = Some(ActiveCall::new(machine, config, pass.media_token, feeds, key_frames));
         self.perform(actions).await;
     }
 
@@ -216,7 +221,7 @@ impl App {
         let now = self.now();
         if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.take()) {
             let token = call.media_token.clone();
-            let signals = call.end(&self.audio, &self.video, &self.tasks, now).await;
+            let signals = call.end(&self.threads, &self.tasks, now).await;
             for signal in signals {
                 self.signal(signal, &token);
             }
@@ -286,7 +291,7 @@ impl App {
         let now = self.now();
         let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) else { return };
         let token = call.media_token.clone();
-        let signals = call.perform(actions, &self.audio, &self.video, &self.tasks, now).await;
+        let signals = call.perform(actions, &self.threads, &self.tasks, now).await;
         if call.take_incompatible() {
             self.problem = Some(UiProblem { code: UiCode::Incompatible, message: String::new() });
         }
@@ -309,7 +314,7 @@ impl App {
         }
         let id = visit.id();
         let report = match &mut visit.call {
-            Some(call) => call.tend(&self.audio).await,
+            Some(call) => call.tend(&self.threads.audio).await,
             None => None,
         };
         if let (Some(report), Some(signed_in)) = (report, self.signed_in.clone()) {

@@ -33,9 +33,12 @@ use rtc::{
     shared::{TransportContext, error::Error, marshal::MarshalSize},
 };
 
-use bedside_media::{SAMPLE_RATE, SenderClock, VIDEO_CLOCK_RATE};
+use bedside_media::{SenderClock, TrackSource};
 
-use crate::{RemoteMedia, ReportBlock, SendFeedback};
+use crate::{
+    RemoteMedia, ReportBlock, SendFeedback,
+    tracks::{LocalTrack, RemoteTracks},
+};
 use history::History;
 use stream::Stream;
 
@@ -68,7 +71,7 @@ const MOST_REPORTS: usize = 20;
 pub(crate) struct Shared {
     status: Mutex<LinkStatus>,
     wanted: AtomicU64,
-    /// By stream, what was captured last. There are two.
+    /// By stream, what was captured last. There are as many as tracks.
     captured: Mutex<HashMap<u32, Captured>>,
 }
 
@@ -119,8 +122,9 @@ pub(crate) struct Transport {
     shared: Arc<Shared>,
     feedback: Arc<dyn SendFeedback>,
     remote: Arc<dyn RemoteMedia>,
-    /// Whether a stream of the other end's is audio.
-    received: HashMap<u32, bool>,
+    /// What each stream that is sent carries.
+    sent: HashMap<u32, TrackSource>,
+    received: Arc<RemoteTracks>,
     estimator: Estimator,
     pacer: Pacer<Outgoing>,
     streams: HashMap<u32, Stream>,
@@ -139,6 +143,8 @@ impl Transport {
     pub(crate) fn new(
         config: Config,
         shared: Arc<Shared>,
+        tracks: &[LocalTrack],
+        received: Arc<RemoteTracks>,
         feedback: Arc<dyn SendFeedback>,
         remote: Arc<dyn RemoteMedia>,
     ) -> Self {
@@ -146,7 +152,8 @@ impl Transport {
             shared,
             feedback,
             remote,
-            received: HashMap::new(),
+            sent: tracks.iter().map(|track| (track.ssrc, track.source)).collect(),
+            received,
             estimator: Estimator::new(config),
             pacer: Pacer::new(config.start),
             streams: HashMap::new(),
@@ -168,29 +175,37 @@ impl Transport {
                 self.estimator.on_feedback(now, &results);
             } else if let Some(nack) = packet.downcast_ref::<TransportLayerNack>() {
                 self.on_nack(nack, now);
-            } else if packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>() {
-                self.feedback.key_frame_wanted();
+            } else if let Some(request) = packet.downcast_ref::<PictureLossIndication>() {
+                self.on_key_frame_request(request.media_ssrc);
+            } else if let Some(request) = packet.downcast_ref::<FullIntraRequest>() {
+                request.fir.iter().for_each(|entry| self.on_key_frame_request(entry.ssrc));
             } else if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
                 self.on_report_blocks(&report.reports, now);
             } else if let Some(report) = packet.downcast_ref::<SenderReport>() {
                 // Whoever sends as well puts them here.
                 self.on_report_blocks(&report.reports, now);
-                if let Some(&is_audio) = self.received.get(&report.ssrc) {
+                if let Some(source) = self.received.source(report.ssrc) {
                     let (ntp, timestamp) = (report.ntp_time, report.rtp_time);
-                    self.remote.sender_clock(SenderClock { is_audio, ntp, timestamp });
+                    self.remote.sender_clock(SenderClock { source, ntp, timestamp });
                 }
             }
         }
     }
 
+    fn on_key_frame_request(&self, ssrc: u32) {
+        if let Some(TrackSource::Video(source)) = self.sent.get(&ssrc) {
+            self.feedback.key_frame_wanted(*source);
+        }
+    }
+
     fn on_report_blocks(&self, blocks: &[ReceptionReport], now: Instant) {
         for block in blocks {
-            let Some(stream) = self.streams.get(&block.ssrc) else { continue };
+            let Some(source) = self.sent.get(&block.ssrc) else { continue };
             let sent = self.reports.iter().rev().find(|(ntp, _)| *ntp == block.last_sender_report);
             let held = Duration::from_secs_f64(f64::from(block.delay) / 65_536.0);
             let rtt = sent.map(|(_, at)| now.saturating_duration_since(*at).saturating_sub(held));
             self.feedback.report(ReportBlock {
-                is_audio: stream.is_audio,
+                source: *source,
                 // Q8, RFC 3550 §6.4.1.
                 loss: f32::from(block.fraction_lost) / 256.0,
                 jitter: block.jitter,
@@ -245,10 +260,9 @@ impl Transport {
     /// The stack takes a sample for captured when it was sent; a voice waits longer before that than a
     /// picture does, by what a microphone gives at a time.
     fn with_capture_time(&self, report: SenderReport, now: Instant) -> SenderReport {
-        let stream = self.streams.get(&report.ssrc);
-        let Some((stream, captured)) = stream.zip(self.shared.captured(report.ssrc)) else { return report };
-        let rate = if stream.is_audio { f64::from(SAMPLE_RATE) } else { f64::from(VIDEO_CLOCK_RATE) };
-        let since = now.saturating_duration_since(captured.at).as_secs_f64() * rate;
+        let source = self.sent.get(&report.ssrc);
+        let Some((source, captured)) = source.zip(self.shared.captured(report.ssrc)) else { return report };
+        let since = now.saturating_duration_since(captured.at).as_secs_f64() * f64::from(source.clock_rate());
         SenderReport { rtp_time: captured.timestamp.wrapping_add(since as u32), ..report }
     }
 
@@ -392,11 +406,7 @@ impl Interceptor for Transport {
         self.streams.remove(&info.ssrc);
     }
 
-    fn bind_remote_stream(&mut self, info: &StreamInfo) {
-        self.received.insert(info.ssrc, is_audio(info));
-    }
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
 
-    fn unbind_remote_stream(&mut self, info: &StreamInfo) {
-        self.received.remove(&info.ssrc);
-    }
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
 }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use bedside_media::{
-    FrameAssembler, I420, OpusPacket, SenderClock, VideoPacket,
+    FrameAssembler, I420, OpusPacket, SenderClock, VideoCodec, VideoPacket, VideoSource,
+    codec::{ContentHint, EncoderConfig, VideoDecoder},
     opus::{VoiceDecoder, VoiceEncoder},
-    vp8::{Decoder, Encoder},
 };
 use bedside_redact::Secret;
 use bedside_rtc::{
@@ -32,7 +32,7 @@ const BLUE: [u8; 3] = [41, 240, 110];
 /// What came from the browser, decoded.
 struct Received {
     assembler: FrameAssembler,
-    pictures: Decoder,
+    pictures: Box<dyn VideoDecoder>,
     sound: VoiceDecoder,
     frames: u32,
     size: (usize, usize),
@@ -49,7 +49,8 @@ impl RemoteMedia for Sink {
         let loudest = received.sound.decode(packet.data).unwrap().iter().fold(0.0_f32, |a, b| a.max(b.abs()));
         received.loudest = received.loudest.max(loudest);
     }
-    fn video(&self, packet: VideoPacket, now: Instant) {
+    fn video(&self, source: VideoSource, packet: VideoPacket, now: Instant) {
+        assert_eq!(source, VideoSource::Camera, "it sends no other");
         let mut received = self.0.lock().unwrap();
         for frame in received.assembler.push(packet, now) {
             let Some(picture) = received.pictures.decode(&frame.data).unwrap() else { continue };
@@ -61,7 +62,10 @@ impl RemoteMedia for Sink {
     }
     fn sender_clock(&self, _: SenderClock) {}
 
-    fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool {
+    fn key_frame_due(&self, source: VideoSource, now: Instant, rtt: Duration) -> bool {
+        if source != VideoSource::Camera {
+            return false;
+        }
         let mut received = self.0.lock().unwrap();
         received.assembler.set_rtt(rtt);
         received.assembler.poll_key_request(now)
@@ -69,7 +73,7 @@ impl RemoteMedia for Sink {
 }
 
 impl SendFeedback for Sink {
-    fn key_frame_wanted(&self) {}
+    fn key_frame_wanted(&self, _: VideoSource) {}
     fn report(&self, _: ReportBlock) {}
 }
 
@@ -96,7 +100,7 @@ impl Call {
         page.run("open", json!({ "iceServers": servers, "iceTransportPolicy": policy })).await;
         let received = Arc::new(Sink(Mutex::new(Received {
             assembler: FrameAssembler::new(),
-            pictures: Decoder::new().unwrap(),
+            pictures: VideoCodec::Vp8.decoder().unwrap(),
             sound: VoiceDecoder::new().unwrap(),
             frames: 0,
             size: (0, 0),
@@ -165,7 +169,8 @@ impl Call {
             received.loudest = 0.0;
             received.frames
         };
-        let mut encoder = Encoder::new(640, 360, 800).unwrap();
+        let config = EncoderConfig { width: 640, height: 360, kbps: 800, content: ContentHint::Motion };
+        let mut encoder = VideoCodec::Vp8.encoder(config).unwrap();
         let mut voice = VoiceEncoder::new().unwrap();
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         let mut last = Value::Null;
@@ -181,7 +186,8 @@ impl Call {
                     encoder.encode(&blue(), i64::from(n) * 1800, 3600, n % 100 == 0).unwrap()
             {
                 let data = encoded.data.to_vec().into();
-                self.peer.media().video(VideoFrame { timestamp: n * 1800, captured: Instant::now(), data });
+                let frame = VideoFrame { timestamp: n * 1800, captured: Instant::now(), data };
+                self.peer.media().video(VideoSource::Camera, frame);
             }
             if n % 25 != 24 {
                 continue;

@@ -10,9 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_bwe::ladder;
-use bedside_call::{LocalAudio, LocalVideo, RemoteAudio, RemoteVideo, share};
-use bedside_media::{FRAME, JitterStats, OpusPacket, SAMPLE_RATE, SenderClock, VideoPacket, vp8::Decoder};
+use bedside_bwe::{Bitrate, ladder};
+use bedside_call::{
+    LocalAudio, LocalVideo, MOST_CAMERA, RemoteAudio, RemoteVideo, Uses, share, wanted_audio,
+};
+use bedside_media::{
+    FRAME, JitterStats, OpusPacket, SAMPLE_RATE, SenderClock, TrackSource, VideoCodec, VideoPacket,
+    VideoSource, codec::VideoDecoder,
+};
 use bedside_protocol::{Party, PeerId, SessionId, Signal};
 use bedside_rtc::{
     AudioPacket, Candidate, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback,
@@ -53,7 +58,7 @@ struct Remote {
     world: Arc<World>,
     audio: Mutex<RemoteAudio>,
     video: Mutex<RemoteVideo>,
-    decoder: Mutex<Decoder>,
+    decoder: Mutex<Box<dyn VideoDecoder>>,
     seen: Arc<Mutex<Seen>>,
     /// When the other end took the picture of each number.
     taken: Arc<Mutex<Vec<Duration>>>,
@@ -65,7 +70,7 @@ impl RemoteMedia for Remote {
     fn audio(&self, packet: &OpusPacket<'_>) {
         self.audio.lock().unwrap().push(packet);
     }
-    fn video(&self, packet: VideoPacket, now: Instant) {
+    fn video(&self, _: VideoSource, packet: VideoPacket, now: Instant) {
         let mut video = self.video.lock().unwrap();
         for frame in video.push(packet, now) {
             match self.decoder.lock().unwrap().decode(&frame.data) {
@@ -82,7 +87,10 @@ impl RemoteMedia for Remote {
     }
     fn sender_clock(&self, _: SenderClock) {}
 
-    fn key_frame_due(&self, now: Instant, rtt: Duration) -> bool {
+    fn key_frame_due(&self, source: VideoSource, now: Instant, rtt: Duration) -> bool {
+        if source != VideoSource::Camera {
+            return false;
+        }
         let mut video = self.video.lock().unwrap();
         video.set_rtt(rtt);
         video.poll_key_request(now)
@@ -90,11 +98,11 @@ impl RemoteMedia for Remote {
 }
 
 impl SendFeedback for Remote {
-    fn key_frame_wanted(&self) {
+    fn key_frame_wanted(&self, _: VideoSource) {
         self.key_frame_wanted.store(true, Ordering::Relaxed);
     }
     fn report(&self, report: ReportBlock) {
-        if report.is_audio {
+        if report.source.is_audio() {
             self.lost.store((report.loss * 1e3) as u32, Ordering::Relaxed);
         }
     }
@@ -264,7 +272,7 @@ impl Running {
             world: self.world.clone(),
             audio: Mutex::new(RemoteAudio::new().unwrap()),
             video: Mutex::new(RemoteVideo::default()),
-            decoder: Mutex::new(Decoder::new().unwrap()),
+            decoder: Mutex::new(VideoCodec::default().decoder().unwrap()),
             seen: self.seen.clone(),
             taken: self.others_taken.clone(),
             key_frame_wanted: AtomicBool::new(false),
@@ -327,9 +335,11 @@ impl Running {
         let encoded = self.local_audio.capture(&said, self.world.instant()).unwrap();
         let (Some(encoded), Some((peer, _, remote))) = (encoded, &self.peer) else { return };
         let link = peer.media().link();
-        let least_video = self.local_video.sent().map(|_| ladder::STEPS[0].needs);
+        peer.media().set_wanted(TrackSource::Microphone, wanted_audio(&link));
+        let least_camera = self.local_video.sent().map(|_| ladder::STEPS[0].needs);
+        let uses = Uses { least_camera, screen: Bitrate::ZERO };
         let lost = remote.lost.load(Ordering::Relaxed) as f32 / 1e3;
-        self.local_audio.set_link(share(&link, least_video).audio, lost).unwrap();
+        self.local_audio.set_link(share(&link, uses).audio, lost).unwrap();
         peer.media().audio(AudioPacket {
             timestamp: encoded.timestamp,
             captured: encoded.captured,
@@ -358,9 +368,9 @@ impl Running {
             self.local_video.request_key_frame();
         }
         let link = media.link();
-        media.set_wanted(LocalVideo::wanted(&link, true));
+        media.set_wanted(TrackSource::Video(VideoSource::Camera), MOST_CAMERA);
         self.local_video.note_encoding(ENCODING);
-        let Some(step) = self.local_video.wants(&link, at).unwrap() else { return };
+        let Some(step) = self.local_video.wants(&link, Bitrate::ZERO, at).unwrap() else { return };
         let number = {
             let mut taken = self.taken.lock().unwrap();
             taken.push(now);
@@ -369,11 +379,9 @@ impl Running {
         let picture = scene::picture(number, step.width, step.height);
         let encoded = self.local_video.encode(&picture, step, at).unwrap();
         let is_sent = encoded.is_some_and(|encoded| {
-            media.video(VideoFrame {
-                timestamp: encoded.timestamp,
-                captured: encoded.captured,
-                data: encoded.data.into(),
-            })
+            let data = encoded.data.into();
+            let frame = VideoFrame { timestamp: encoded.timestamp, captured: encoded.captured, data };
+            media.video(VideoSource::Camera, frame)
         });
         if !is_sent {
             self.local_video.request_key_frame();

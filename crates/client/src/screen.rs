@@ -1,0 +1,346 @@
+//! One's own screen: capture → size → encoder → network, on a thread of its own while it is shared.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use bedside_bwe::{Bitrate, LinkStatus};
+use bedside_call::{LocalScreen, Uses, share};
+use bedside_devices::{ScreenCapture, Trouble, open_screen};
+use bedside_media::{TrackSource, VideoSource};
+
+use crate::{outgoing::Outgoing, video::KeyFrameRequest};
+
+const SCREEN: TrackSource = TrackSource::Video(VideoSource::Screen);
+/// How often a screen is looked at that nobody is sent: whether it is still there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+enum Order {
+    Share(String),
+    StopSharing,
+    Call(Option<Arc<dyn Outgoing>>),
+    Stop,
+}
+
+/// What sharing came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum ScreenEvent {
+    /// This one is shared now.
+    Shared(String),
+    /// This one is not, or not any more.
+    Failed(String, Trouble),
+}
+
+/// The thread's handle.
+pub(crate) struct ScreenSharing {
+    orders: mpsc::Sender<Order>,
+    pub(crate) key_frame: KeyFrameRequest,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ScreenSharing {
+    /// Starts the thread; nothing is shared.
+    pub(crate) fn start(tell: impl Fn(ScreenEvent) + Send + 'static) -> std::io::Result<Self> {
+        Self::start_with(open_screen, tell)
+    }
+
+    fn start_with(
+        open: impl Fn(&str) -> Result<Box<dyn ScreenCapture>, Trouble> + Send + 'static,
+        tell: impl Fn(ScreenEvent) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (orders, queue) = mpsc::channel();
+        let key_frame = KeyFrameRequest::default();
+        let engine = Engine {
+            key_frame: key_frame.clone(),
+            open: Box::new(open),
+            tell: Box::new(tell),
+            shared: None,
+            call: None,
+        };
+        let thread = std::thread::Builder::new().name("screen".into()).spawn(move || engine.run(&queue))?;
+        Ok(Self { orders, key_frame, thread: Some(thread) })
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::error!("the screen's thread is gone");
+        }
+    }
+
+    /// Shares the screen or window with this id, in place of another.
+    pub(crate) fn share(&self, id: String) {
+        self.order(Order::Share(id));
+    }
+
+    /// Shares nothing.
+    pub(crate) fn stop_sharing(&self) {
+        self.order(Order::StopSharing);
+    }
+
+    /// Sends to a call, or to nobody.
+    pub(crate) fn set_call(&self, call: Option<Arc<dyn Outgoing>>) {
+        self.order(Order::Call(call));
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(mut self) {
+        self.order(Order::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the screen's thread panicked");
+        }
+    }
+}
+
+/// A screen or window that is shared.
+struct Shared {
+    id: String,
+    capture: Box<dyn ScreenCapture>,
+    local: LocalScreen,
+    /// When it is looked at next.
+    due: Instant,
+}
+
+type Open = Box<dyn Fn(&str) -> Result<Box<dyn ScreenCapture>, Trouble> + Send>;
+
+struct Engine {
+    key_frame: KeyFrameRequest,
+    open: Open,
+    tell: Box<dyn Fn(ScreenEvent) + Send>,
+    shared: Option<Shared>,
+    call: Option<Arc<dyn Outgoing>>,
+}
+
+impl Engine {
+    fn run(mut self, orders: &mpsc::Receiver<Order>) {
+        bedside_devices::yield_to_sound();
+        loop {
+            let order = match &self.shared {
+                Some(shared) => orders.recv_timeout(shared.due.saturating_duration_since(Instant::now())),
+                None => orders.recv().map_err(mpsc::RecvTimeoutError::from),
+            };
+            match order {
+                Ok(Order::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return self.stop_sharing(),
+                Ok(Order::Share(id)) => self.share(id),
+                Ok(Order::StopSharing) => self.stop_sharing(),
+                Ok(Order::Call(call)) => self.set_call(call),
+                Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
+            }
+        }
+    }
+
+    fn share(&mut self, id: String) {
+        self.stop_sharing();
+        match (self.open)(&id) {
+            Ok(capture) => {
+                let now = Instant::now();
+                self.shared = Some(Shared { id: id.clone(), capture, local: new_local(), due: now });
+                (self.tell)(ScreenEvent::Shared(id));
+            }
+            Err(trouble) => (self.tell)(ScreenEvent::Failed(id, trouble)),
+        }
+    }
+
+    fn stop_sharing(&mut self) {
+        self.shared = None;
+        if let Some(call) = &self.call {
+            call.set_wanted(SCREEN, Bitrate::ZERO);
+        }
+    }
+
+    fn set_call(&mut self, call: Option<Arc<dyn Outgoing>>) {
+        self.call = call;
+        if let Some(shared) = &mut self.shared {
+            (shared.local, shared.due) = (new_local(), Instant::now());
+        }
+    }
+
+    /// Looks at what is shared, and sends what there is to send. A fault in it ends the sharing, not the
+    /// thread.
+    fn look(&mut self) {
+        let Some(shared) = &mut self.shared else { return };
+        let looked = catch_unwind(AssertUnwindSafe(|| look(shared, self.call.as_deref(), &self.key_frame)));
+        let trouble = match looked {
+            Ok(Ok(())) => return,
+            Ok(Err(trouble)) => trouble,
+            Err(_) => Trouble::Other("the screen's thread met a fault".to_owned()),
+        };
+        tracing::info!(%trouble, "the screen is not shared any more");
+        let id = shared.id.clone();
+        self.stop_sharing();
+        (self.tell)(ScreenEvent::Failed(id, trouble));
+    }
+}
+
+fn new_local() -> LocalScreen {
+    LocalScreen::new(rand::random(), Instant::now())
+}
+
+fn look(
+    shared: &mut Shared,
+    call: Option<&dyn Outgoing>,
+    key_frame: &KeyFrameRequest,
+) -> Result<(), Trouble> {
+    let Shared { capture, local, due, .. } = shared;
+    let at = Instant::now();
+    let shown = capture.capture()?;
+    let Some(call) = call.filter(|call| call.is_connected()) else {
+        *due = at + LOOK_EVERY;
+        return Ok(());
+    };
+    if key_frame.take() {
+        local.request_key_frame();
+    }
+    let link = LinkStatus { is_congested: call.is_congested(VideoSource::Screen), ..call.link() };
+    let wanted = local.wanted(at);
+    call.set_wanted(SCREEN, wanted);
+    let least_camera = Some(call.wanted(TrackSource::Video(VideoSource::Camera)))
+        .filter(|camera| *camera > Bitrate::ZERO)
+        .map(|_| bedside_bwe::ladder::STEPS[0].needs);
+    let rate = share(&link, Uses { least_camera, screen: wanted }).screen;
+    let encoded = local
+        .encode(shown.picture, shown.has_changed, &link, rate, at)
+        .map_err(|error| Trouble::Other(error.to_string()))?;
+    local.note_encoding(at.elapsed());
+    *due = local.next_frame();
+    if let Some(encoded) = encoded
+        && !call.video(VideoSource::Screen, encoded)
+    {
+        local.request_key_frame();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bedside_bwe::Config;
+    use bedside_call::{EncodedAudio, EncodedVideo};
+    use bedside_devices::Shown;
+    use bedside_media::I420;
+
+    use super::*;
+
+    /// A screen that changes each time it is looked at, until it is gone.
+    struct Blinking {
+        picture: I420,
+        left: u32,
+    }
+
+    impl ScreenCapture for Blinking {
+        fn capture(&mut self) -> Result<Shown<'_>, Trouble> {
+            self.left = self.left.checked_sub(1).ok_or(Trouble::Missing)?;
+            assert!(self.left != 1_000, "a fault, for a test");
+            let number = self.left as u8;
+            self.picture.planes_mut().0.fill(number.wrapping_mul(40));
+            Ok(Shown { picture: &self.picture, has_changed: true })
+        }
+    }
+
+    fn open(id: &str) -> Result<Box<dyn ScreenCapture>, Trouble> {
+        let left = match id {
+            "short" => 5,
+            "faulty" => 1_003,
+            "long" => u32::MAX,
+            _ => return Err(Trouble::Denied),
+        };
+        Ok(Box::new(Blinking { picture: I420::black(64, 48), left }))
+    }
+
+    /// A call that counts what it is sent.
+    #[derive(Default)]
+    struct Call {
+        frames: Mutex<Vec<bool>>,
+        wanted: Mutex<Bitrate>,
+    }
+
+    impl Outgoing for Call {
+        fn is_connected(&self) -> bool {
+            true
+        }
+        fn link(&self) -> LinkStatus {
+            let start = Bitrate::kbps(2_000);
+            LinkStatus::unknown(Config { start, min: Bitrate::ZERO, max: Bitrate::MAX })
+        }
+        fn is_congested(&self, _: VideoSource) -> bool {
+            false
+        }
+        fn set_wanted(&self, source: TrackSource, wanted: Bitrate) {
+            assert_eq!(source, SCREEN);
+            *self.wanted.lock().unwrap() = wanted;
+        }
+        fn wanted(&self, _: TrackSource) -> Bitrate {
+            Bitrate::ZERO
+        }
+        fn audio(&self, _: EncodedAudio) {
+            panic!("a screen is not heard");
+        }
+        fn video(&self, source: VideoSource, frame: EncodedVideo) -> bool {
+            assert_eq!(source, VideoSource::Screen);
+            self.frames.lock().unwrap().push(frame.is_key);
+            true
+        }
+    }
+
+    struct Started {
+        sharing: ScreenSharing,
+        events: mpsc::Receiver<ScreenEvent>,
+    }
+
+    impl Started {
+        fn new() -> Self {
+            let (told, events) = mpsc::channel();
+            let sharing = ScreenSharing::start_with(open, move |event| drop(told.send(event))).unwrap();
+            Self { sharing, events }
+        }
+
+        fn next(&self) -> ScreenEvent {
+            self.events.recv_timeout(Duration::from_secs(5)).expect("it is told")
+        }
+    }
+
+    #[test]
+    fn a_screen_that_goes_is_told_and_nothing_of_it_is_wanted_any_more() {
+        let started = Started::new();
+        let call = Arc::new(Call::default());
+        started.sharing.set_call(Some(call.clone()));
+        for (id, trouble) in [
+            ("short", Trouble::Missing),
+            ("faulty", Trouble::Other("the screen's thread met a fault".to_owned())),
+        ] {
+            started.sharing.share(id.to_owned());
+            assert_eq!(started.next(), ScreenEvent::Shared(id.to_owned()));
+            assert_eq!(started.next(), ScreenEvent::Failed(id.to_owned(), trouble));
+            assert_eq!(*call.wanted.lock().unwrap(), Bitrate::ZERO);
+        }
+        started.sharing.share("none".to_owned());
+        assert_eq!(started.next(), ScreenEvent::Failed("none".to_owned(), Trouble::Denied));
+        assert!(!call.frames.lock().unwrap().is_empty());
+        started.sharing.stop();
+    }
+
+    #[test]
+    fn each_call_begins_with_a_key_frame() {
+        let started = Started::new();
+        started.sharing.share("long".to_owned());
+        assert_eq!(started.next(), ScreenEvent::Shared("long".to_owned()));
+        for _ in 0..2 {
+            let call = Arc::new(Call::default());
+            started.sharing.set_call(Some(call.clone()));
+            let began = Instant::now();
+            while call.frames.lock().unwrap().len() < 3 {
+                assert!(began.elapsed() < Duration::from_secs(5), "frames come");
+                std::thread::yield_now();
+            }
+            started.sharing.set_call(None);
+            assert!(call.frames.lock().unwrap()[0]);
+        }
+        started.sharing.stop_sharing();
+        started.sharing.stop();
+    }
+}

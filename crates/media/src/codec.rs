@@ -1,0 +1,90 @@
+//! Codecs of video behind one face: whoever sends or shows pictures names none of them.
+
+use crate::{I420, MediaError, vp8};
+
+/// A codec of video.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum VideoCodec {
+    /// RFC 6386: every WebRTC endpoint has it (RFC 7742 §5).
+    #[default]
+    Vp8,
+}
+
+/// What the pictures are of (W3C mst-content-hint).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ContentHint {
+    /// Something that moves: rather blurred than late.
+    Motion,
+    /// Something that is read: rather seldom than blurred.
+    Text,
+}
+
+/// What an encoder begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EncoderConfig {
+    /// Pixels, even.
+    pub width: usize,
+    /// Pixels, even.
+    pub height: usize,
+    /// Kilobits in a second.
+    pub kbps: u32,
+    /// What the pictures are of.
+    pub content: ContentHint,
+}
+
+/// One encoded picture.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoded<'a> {
+    /// The bitstream.
+    pub data: &'a [u8],
+    /// Whether it can be decoded by itself.
+    pub key: bool,
+}
+
+/// Encodes pictures of one size.
+pub trait VideoEncoder: Send {
+    /// Its width and height in pixels.
+    fn size(&self) -> (usize, usize);
+
+    /// Aims at another bitrate, in kilobits a second, from the next picture on.
+    fn set_bitrate(&mut self, kbps: u32) -> Result<(), MediaError>;
+
+    /// Encodes a picture shown at `pts` for `duration`, both in 90 kHz units; a key frame where `key`.
+    /// `None` when the rate control dropped it.
+    fn encode(
+        &mut self,
+        picture: &I420,
+        pts: i64,
+        duration: u32,
+        key: bool,
+    ) -> Result<Option<Encoded<'_>>, MediaError>;
+}
+
+/// Decodes pictures of any size.
+pub trait VideoDecoder: Send {
+    /// Decodes one frame; `None` when it shows nothing.
+    fn decode(&mut self, data: &[u8]) -> Result<Option<I420>, MediaError>;
+}
+
+impl VideoCodec {
+    /// An encoder.
+    pub fn encoder(self, config: EncoderConfig) -> Result<Box<dyn VideoEncoder>, MediaError> {
+        match self {
+            Self::Vp8 => Ok(Box::new(vp8::Encoder::new(config)?)),
+        }
+    }
+
+    /// A decoder that waits for a key frame.
+    pub fn decoder(self) -> Result<Box<dyn VideoDecoder>, MediaError> {
+        match self {
+            Self::Vp8 => Ok(Box::new(vp8::Decoder::new()?)),
+        }
+    }
+
+    /// Width and height that a key frame says it has; none of another frame.
+    pub fn key_frame_size(self, data: &[u8]) -> Option<(u16, u16)> {
+        match self {
+            Self::Vp8 => vp8::key_frame_size(data),
+        }
+    }
+}

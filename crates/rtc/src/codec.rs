@@ -1,0 +1,104 @@
+//! What a codec is called in a description, and how its bitstream lies in packets.
+
+use bedside_media::{VIDEO_CLOCK_RATE, VideoCodec, VideoPacket};
+use bytes::Bytes;
+use rtc::{
+    peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_VP8},
+    rtp::{
+        Packet,
+        codec::vp8::{Vp8Packet, Vp8Payloader},
+        packetizer::{Depacketizer, Payloader},
+    },
+    rtp_transceiver::rtp_sender::{RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters},
+};
+
+/// As Chrome numbers it, so that captures read familiar.
+const OPUS_PAYLOAD_TYPE: u8 = 111;
+const VP8_PAYLOAD_TYPE: u8 = 96;
+/// Payload of a packet: under 1200 bytes with all its headers, which every network carries whole.
+const MAX_PAYLOAD: usize = 1_120;
+
+/// Opus as it is offered.
+pub(crate) fn opus() -> RTCRtpCodecParameters {
+    RTCRtpCodecParameters {
+        rtp_codec: RTCRtpCodec {
+            mime_type: MIME_TYPE_OPUS.into(),
+            clock_rate: 48_000,
+            channels: 2, // always, RFC 7587 §7
+            sdp_fmtp_line: "minptime=10;useinbandfec=1".into(),
+            rtcp_feedback: vec![RTCPFeedback { typ: "transport-cc".into(), parameter: String::new() }],
+        },
+        payload_type: OPUS_PAYLOAD_TYPE,
+    }
+}
+
+/// A codec of video as it is offered.
+pub(crate) fn video(codec: VideoCodec) -> RTCRtpCodecParameters {
+    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
+    let (mime_type, payload_type) = match codec {
+        VideoCodec::Vp8 => (MIME_TYPE_VP8, VP8_PAYLOAD_TYPE),
+    };
+    RTCRtpCodecParameters {
+        rtp_codec: RTCRtpCodec {
+            mime_type: mime_type.into(),
+            clock_rate: VIDEO_CLOCK_RATE,
+            channels: 0,
+            sdp_fmtp_line: String::new(),
+            // No RTX: with it the stack asks for every repaired packet again and again (0.21.1).
+            rtcp_feedback: vec![
+                feedback("ccm", "fir"),
+                feedback("nack", ""),
+                feedback("nack", "pli"),
+                feedback("transport-cc", ""),
+            ],
+        },
+        payload_type,
+    }
+}
+
+/// Cuts frames into packets' payloads.
+pub(crate) struct Packetizer(Box<dyn Payloader + Send>);
+
+impl Packetizer {
+    pub(crate) fn new(codec: VideoCodec) -> Self {
+        match codec {
+            VideoCodec::Vp8 => {
+                let mut payloader = Vp8Payloader::default();
+                // Without a picture id short packets can't be told from broken ones by the receiver.
+                payloader.enable_picture_id = true;
+                Self(Box::new(payloader))
+            }
+        }
+    }
+
+    pub(crate) fn cut(&mut self, frame: &Bytes) -> Result<Vec<Bytes>, rtc::shared::error::Error> {
+        self.0.payload(MAX_PAYLOAD, frame)
+    }
+}
+
+/// A packet out of its headers. What can't be read (padding of a bandwidth probe) still counts in the
+/// order of packets.
+pub(crate) fn unpack(codec: VideoCodec, packet: &Packet) -> VideoPacket {
+    let mut unpacked = VideoPacket {
+        ssrc: packet.header.ssrc,
+        sequence: packet.header.sequence_number,
+        timestamp: packet.header.timestamp,
+        start: false,
+        end: packet.header.marker,
+        key: false,
+        data: vec![],
+    };
+    match codec {
+        VideoCodec::Vp8 => {
+            // A fresh one for each packet: it keeps fields of the one before.
+            let mut header = Vp8Packet::default();
+            if let Ok(data) = header.depacketize(&packet.payload) {
+                unpacked.start = header.s == 1 && header.pid == 0;
+                // RFC 6386 §9.1: the lowest bit of a frame says that it is not a key frame.
+                unpacked.key = unpacked.start && data.first().is_some_and(|first| first & 1 == 0);
+                unpacked.data = data.to_vec();
+            }
+        }
+    }
+    unpacked
+}
