@@ -29,6 +29,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Without a desktop, with a report.
+    pub(crate) const fn headless(report: PathBuf) -> Self {
+        Self { headless: true, report: Some(report) }
+    }
+
     pub(crate) fn is_headless(&self) -> bool {
         let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
         self.headless || (cfg!(target_os = "linux") && !display)
