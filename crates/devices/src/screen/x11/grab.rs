@@ -118,7 +118,7 @@ fn share(connection: &RustConnection, size: usize) -> Result<Segment, Trouble> {
     let size = u32::try_from(size).map_err(|_| Trouble::Other("the screen is too large".to_owned()))?;
     let id = connection.generate_id()?;
     let reply = connection.shm_create_segment(id, size, false)?.reply()?;
-    let file: OwnedFd = reply.shm_fd.into();
+    let file: OwnedFd = reply.shm_fd;
     // SAFETY: the server made this memory for this connection and writes to it only while it answers a
     // request for an image; nothing borrows from the map while one is under way (`grab` takes `&mut`).
     let map = unsafe { MmapMut::map_mut(&file) }.map_err(|error| Trouble::Other(error.to_string()))?;
