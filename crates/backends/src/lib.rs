@@ -1,12 +1,13 @@
-//! The client's ways to a consultation service: REST and STOMP over WebSocket.
+//! The client's ways to consultation services. A service is a [`Clinic`] with a [`Wire`]; how one speaks, its
+//! dialect's module alone knows (docs/adding-a-provider.md).
 
-mod realtime;
-mod rest;
-mod websocket;
+mod bedside;
+mod clinic;
+mod wire;
 
 pub use bedside_proxy::Proxies;
-pub use realtime::{Realtime, RealtimeEvent};
-pub use rest::{Api, SignedIn};
+pub use clinic::{Clinic, Door, Entered, SessionAction, door};
+pub use wire::{Link, Wire, WireEvent};
 
 use bedside_protocol::{Code, Problem};
 

@@ -1,13 +1,15 @@
 //! Signing in and staying signed in.
 
-use bedside_backends::{Api, BackendError, SignedIn};
-use bedside_protocol::{Code, LoginRequest, RegisterRequest, Text, Token, User};
+use std::sync::Arc;
+
+use bedside_backends::{BackendError, Clinic, Entered, door};
+use bedside_protocol::{Code, LoginRequest, RegisterRequest, Text, Token};
 use bedside_session::snapshot::{UiCode, UiProblem};
 
 use crate::vault::Vault;
 
 /// What came of signing in.
-pub(crate) type Outcome = Result<(SignedIn, User), BackendError>;
+pub(crate) type Outcome = Result<Entered, BackendError>;
 
 /// What a person typed to sign in.
 #[derive(Clone, Debug)]
@@ -23,12 +25,12 @@ pub(crate) struct Credentials {
 /// Signs in, after registering where that was asked for.
 pub(crate) async fn sign_in(credentials: Credentials) -> Outcome {
     let Credentials { service, email, password, register_as } = credentials;
-    let api = Api::new(&service)?;
+    let door = door(&service)?;
     if let Some(name) = register_as {
         let request = RegisterRequest { email: email.clone(), password: password.clone(), name };
-        api.register(&request).await?;
+        door.register(&request).await?;
     }
-    api.sign_in(&LoginRequest { email, password }).await
+    door.sign_in(&LoginRequest { email, password }).await
 }
 
 /// Comes back with the token that was kept; none when none was.
@@ -36,8 +38,8 @@ pub(crate) async fn resume(vault: Vault, service: String) -> Option<Outcome> {
     let address = service.clone();
     let read = tokio::task::spawn_blocking(move || vault.read(&address)).await;
     match read {
-        Ok(Ok(Some(token))) => Some(match Api::new(&service) {
-            Ok(api) => api.resume(token).await,
+        Ok(Ok(Some(token))) => Some(match door(&service) {
+            Ok(door) => door.resume(token).await,
             Err(error) => Err(error),
         }),
         Ok(Ok(None)) | Err(_) => None,
@@ -49,9 +51,9 @@ pub(crate) async fn resume(vault: Vault, service: String) -> Option<Outcome> {
 }
 
 /// Keeps each new refresh token: the one before is used up. Ends with the sign-in.
-pub(crate) async fn keep_tokens(vault: Vault, service: String, signed_in: SignedIn) {
-    let mut tokens = signed_in.refresh_token().await;
-    drop(signed_in);
+pub(crate) async fn keep_tokens(vault: Vault, service: String, clinic: Arc<dyn Clinic>) {
+    let mut tokens = clinic.refresh_token().await;
+    drop(clinic);
     loop {
         let token = tokens.borrow_and_update().clone();
         let (vault, service) = (vault.clone(), service.clone());

@@ -11,7 +11,7 @@ use bedside_protocol::{IceServer, QualityReport, Signal, Token};
 use bedside_redact::Secret;
 use bedside_rtc::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats, RtcError};
 use bedside_session::{
-    Call, CallAction, CallInput, CallPhase,
+    CallAction, CallInput, CallPhase, Signalling,
     snapshot::{CallState, CallStatus, Quality, SentPicture},
 };
 use tokio::sync::mpsc;
@@ -55,7 +55,7 @@ enum CallError {
 
 /// A call that goes on.
 pub(crate) struct ActiveCall {
-    machine: Call,
+    machine: Box<dyn Signalling>,
     config: PeerConfig,
     open: Option<OpenPeer>,
     feeds: Feeds,
@@ -108,7 +108,7 @@ impl Measured {
 
 impl ActiveCall {
     pub(crate) fn new(
-        machine: Call,
+        machine: Box<dyn Signalling>,
         config: PeerConfig,
         media_token: Token,
         feeds: Feeds,
@@ -323,7 +323,7 @@ impl ActiveCall {
         }
         let (jitter, arrivals) = (remote.audio_stats(), remote.arrivals());
         let (frames, width, height) = self.feeds.camera.progress();
-        if self.machine.remote.is_some_and(|remote| !remote.camera) {
+        if self.machine.remote().is_some_and(|remote| !remote.camera) {
             self.feeds.camera.pause();
         }
         let freezes = self.feeds.camera.freezes(now);
@@ -354,7 +354,7 @@ impl ActiveCall {
             sending: self.sending,
             packet_loss_percent: share(missed, packets),
             jitter_ms: arrivals.jitter_ms().round() as u32,
-            mos: if packets == 0 && self.machine.remote.is_some_and(|remote| remote.microphone) {
+            mos: if packets == 0 && self.machine.remote().is_some_and(|remote| remote.microphone) {
                 // They speak, and nothing comes.
                 1.0
             } else {
@@ -389,13 +389,7 @@ impl ActiveCall {
             }
             CallPhase::Lost | CallPhase::Closed => (CallStatus::Lost, None),
         };
-        let remote = self.machine.remote;
-        CallState {
-            status,
-            seconds_left,
-            participants: remote.iter().map(|media| media.participant(self.machine.other_party())).collect(),
-            quality: self.quality,
-        }
+        CallState { status, seconds_left, participants: self.machine.participants(), quality: self.quality }
     }
 }
 

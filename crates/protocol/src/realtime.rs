@@ -37,6 +37,11 @@ pub mod topic {
         format!("/topic/session.{id}")
     }
 
+    /// The visit whose topic that is.
+    pub fn session_of(destination: &str) -> Option<SessionId> {
+        destination.strip_prefix("/topic/session.")?.parse().ok()
+    }
+
     /// Changes to one's own visits; a doctor hears of arrivals here.
     pub const NOTIFICATIONS: &str = "/user/queue/notifications";
     /// Call signalling from the other side.
@@ -143,6 +148,14 @@ pub struct Signal {
     pub to: Option<PeerId>,
     /// What it says.
     pub body: SignalBody,
+}
+
+/// The words in which two clients of a service find one another for a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Dialect {
+    /// [`Signal`]s, passed on by the service.
+    #[default]
+    Bedside,
 }
 
 /// What a signal says. The doctor's end makes every offer, so that two never cross.

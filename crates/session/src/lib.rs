@@ -9,6 +9,7 @@ pub mod chat;
 pub mod link;
 pub mod network;
 pub mod reach;
+pub mod signalling;
 pub mod snapshot;
 pub mod stay;
 
@@ -16,5 +17,6 @@ pub use call::{Call, CallAction, CallInput, CallPhase, SentMedia};
 pub use chat::{ChatAction, ChatLog};
 pub use link::{Backoff, RECONNECTION_WINDOW};
 pub use reach::ReachLog;
+pub use signalling::{Begun, Signalling, begin};
 pub use snapshot::Snapshot;
 pub use stay::{JoinFailure, JoinId, Pass, Stay, StayAction, StayInput};

@@ -1,11 +1,11 @@
 //! Writing with one another: what [`ChatLog`] decides is done here.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use bedside_backends::{BackendError, SignedIn};
+use bedside_backends::{BackendError, Clinic};
 use bedside_protocol::{
     AttachmentId, ChatMessage, ChatPage, ChatStatus, ClientMessage, ClientMessageId, MessageType,
-    OutgoingMessage, Problem, SessionId, Text, Typing, app,
+    OutgoingMessage, Problem, SessionId, Text, Typing,
 };
 use bedside_session::{
     ChatAction, ChatLog,
@@ -60,7 +60,7 @@ impl App {
     pub(super) fn upload(&mut self, name: Text, bytes: Bytes) {
         let Some(visit) = &self.visit else { return };
         let id = visit.id();
-        let upload = move |api: SignedIn| {
+        let upload = move |api: Arc<dyn Clinic>| {
             let (name, bytes) = (name.clone(), bytes.clone());
             async move { api.upload(id, &name, bytes).await }
         };
@@ -155,9 +155,9 @@ impl App {
         for action in actions {
             match action {
                 ChatAction::Transmit(outgoing) => {
-                    self.say(app::CHAT_SEND, &ClientMessage::ChatMessage(outgoing));
+                    self.say(&ClientMessage::ChatMessage(outgoing));
                 }
-                ChatAction::Report(status) => self.say(app::CHAT_STATUS, &ClientMessage::ChatStatus(status)),
+                ChatAction::Report(status) => self.say(&ClientMessage::ChatStatus(status)),
                 ChatAction::FetchAfter(seq) => self.ask(|api| async move {
                     let after = (seq > 0).then_some(seq);
                     match api.chat(id, after, None).await {
@@ -170,16 +170,16 @@ impl App {
         }
     }
 
-    fn say(&self, destination: &'static str, message: &ClientMessage) {
-        if let Some(realtime) = &self.realtime {
-            realtime.send(destination, message, None);
+    fn say(&self, message: &ClientMessage) {
+        if let Some(wire) = &self.wire {
+            wire.send(message, None);
         }
     }
 
     pub(super) fn typing(&self, typing: bool) {
         if let Some(visit) = &self.visit {
             let typing = Typing { session_id: visit.id(), typing, user_id: None };
-            self.say(app::CHAT_TYPING, &ClientMessage::Typing(typing));
+            self.say(&ClientMessage::Typing(typing));
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use bedside_backends::RealtimeEvent;
-use bedside_protocol::{Code, Party, Role, ServerMessage, SessionStatus, topic};
+use bedside_backends::{SessionAction, WireEvent};
+use bedside_protocol::{Code, Party, Role, ServerMessage, SessionStatus};
 use bedside_session::{
     CallInput, SentMedia, StayInput,
     link::ASK_AGAIN,
@@ -62,7 +62,7 @@ impl App {
             Command::Join => self.stay(StayInput::Join).await,
             Command::Leave => self.stay(StayInput::Leave).await,
             Command::End => self.stay(StayInput::End).await,
-            Command::Hold { on } => self.act(if on { "pause" } else { "resume" }),
+            Command::Hold { on } => self.act(if on { SessionAction::Pause } else { SessionAction::Resume }),
             Command::Rejoin => self.on_call(CallInput::Rejoin).await,
             Command::SendText { text } => self.write(text),
             Command::SendFile { name, bytes } => self.upload(name, bytes),
@@ -203,7 +203,7 @@ impl App {
             return;
         }
         match outcome {
-            Ok((signed_in, user)) => self.enter_account(service, signed_in, user),
+            Ok(entered) => self.enter_account(service, entered),
             Err(error) => {
                 self.fail(&error);
                 if self.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable) {
@@ -224,7 +224,7 @@ impl App {
             return;
         }
         match outcome {
-            Some(Ok((signed_in, user))) => self.enter_account(service, signed_in, user),
+            Some(Ok(entered)) => self.enter_account(service, entered),
             // Only the service's own word ends what was kept: it may have trouble of its own.
             Some(Err(error)) if !matches!(error.code(), Some(Code::NotSignedIn | Code::TokenReused)) => {
                 self.fail(&error);
@@ -238,9 +238,9 @@ impl App {
         }
     }
 
-    pub(super) async fn on_realtime(&mut self, event: RealtimeEvent) {
+    pub(super) async fn on_wire(&mut self, event: WireEvent) {
         match event {
-            RealtimeEvent::Up => {
+            WireEvent::Up => {
                 self.link = Link::Up;
                 if self.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable) {
                     self.problem = None;
@@ -248,19 +248,19 @@ impl App {
                 self.refresh_sessions();
                 self.on_link_up().await;
             }
-            RealtimeEvent::Subscribed(destination) => self.on_subscribed(&destination),
-            RealtimeEvent::Down => {
+            WireEvent::Watching(id) => self.on_watching(id),
+            WireEvent::Down => {
                 self.link = Link::Connecting;
                 let visits = self.visit.as_mut().map(|visit| &mut visit.chat).into_iter();
                 for chat in visits.chain(self.unsent.values_mut()) {
                     chat.on_link_down();
                 }
             }
-            RealtimeEvent::SignedOut => {
+            WireEvent::SignedOut => {
                 self.leave_account().await;
                 self.problem = Some(UiProblem { code: UiCode::SignedOut, message: String::new() });
             }
-            RealtimeEvent::Message(message) => self.on_message(*message).await,
+            WireEvent::Message(message) => self.on_message(*message).await,
         }
     }
 
@@ -377,10 +377,10 @@ impl App {
         self.on_call(CallInput::Media(SentMedia { microphone, camera, screen })).await;
     }
 
-    /// The topic of the visit one is in.
+    /// Listens to what happens in the visit one is in.
     pub(super) fn listen_to_visit(&self) {
-        if let (Some(realtime), Some(visit)) = (&self.realtime, &self.visit) {
-            realtime.subscribe(topic::session(visit.id()));
+        if let (Some(wire), Some(visit)) = (&self.wire, &self.visit) {
+            wire.watch(visit.id());
         }
     }
 

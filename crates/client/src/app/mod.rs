@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_backends::{BackendError, Realtime, RealtimeEvent, SignedIn};
+use bedside_backends::{BackendError, Clinic, Entered, Wire, WireEvent};
 use bedside_devices::{Screen as SharableScreen, Sound, Trouble};
 use bedside_protocol::{
     ChatPage, DeviceId, FeedbackRequest, HistoryPage, JoinResponse, NetworkCheck, OutgoingMessage, Session,
@@ -134,10 +134,10 @@ pub(crate) struct App {
     tasks: TaskTracker,
     started: Instant,
 
-    signed_in: Option<SignedIn>,
+    signed_in: Option<Arc<dyn Clinic>>,
     user: Option<User>,
-    realtime: Option<Realtime>,
-    realtime_events: Option<mpsc::Receiver<RealtimeEvent>>,
+    wire: Option<Box<dyn Wire>>,
+    wire_events: Option<mpsc::Receiver<WireEvent>>,
     link: Link,
     asking: Option<Asking>,
     /// Attempts to sign in so far: an answer that was overtaken is recognised.
@@ -213,8 +213,8 @@ impl App {
             started: Instant::now(),
             signed_in: None,
             user: None,
-            realtime: None,
-            realtime_events: None,
+            wire: None,
+            wire_events: None,
             link: Link::Off,
             asking: None,
             attempts: 0,
@@ -263,7 +263,7 @@ impl App {
                         self.on_event(event).await;
                     }
                 }
-                event = next_realtime(&mut self.realtime_events) => self.on_realtime(event).await,
+                event = next_wire(&mut self.wire_events) => self.on_wire(event).await,
                 event = next_peer(&mut self.visit) => self.on_peer(event).await,
                 _ = tick.tick() => self.on_tick().await,
             }
@@ -278,9 +278,9 @@ impl App {
     async fn close(mut self) {
         self.signed_out.cancel();
         self.end_visit().await;
-        if let Some(realtime) = self.realtime.take() {
-            drop(self.realtime_events.take());
-            realtime.close().await;
+        if let Some(wire) = self.wire.take() {
+            drop(self.wire_events.take());
+            wire.close().await;
         }
         self.signed_in = None;
         self.close_devices();
@@ -310,7 +310,7 @@ impl App {
     /// Runs a request of the signed-in person.
     fn ask<F, R>(&self, request: F)
     where
-        F: FnOnce(SignedIn) -> R,
+        F: FnOnce(Arc<dyn Clinic>) -> R,
         R: Future<Output = Event> + Send + 'static,
     {
         if let Some(signed_in) = &self.signed_in {
@@ -328,7 +328,7 @@ impl App {
     /// The same, asked again until the service answers: whatever the person did is not lost.
     fn insist<T, R>(
         &self,
-        request: impl Fn(SignedIn) -> R + Send + 'static,
+        request: impl Fn(Arc<dyn Clinic>) -> R + Send + 'static,
         event: impl FnOnce(Result<T, BackendError>) -> Event + Send + 'static,
     ) where
         T: Send + 'static,
@@ -341,7 +341,7 @@ impl App {
     fn insist_until<T, R>(
         &self,
         given_up: CancellationToken,
-        request: impl Fn(SignedIn) -> R + Send + 'static,
+        request: impl Fn(Arc<dyn Clinic>) -> R + Send + 'static,
         event: impl FnOnce(Result<T, BackendError>) -> Event + Send + 'static,
     ) where
         T: Send + 'static,
@@ -387,7 +387,7 @@ impl App {
         });
     }
 
-    fn enter_account(&mut self, service: String, signed_in: SignedIn, user: User) {
+    fn enter_account(&mut self, service: String, Entered { clinic, user }: Entered) {
         self.asking = None;
         self.problem = None;
         self.busy = false;
@@ -397,17 +397,18 @@ impl App {
         if self.looking_up != service {
             self.look_up(service.clone()); // Typed and sent at once: another clinic's name was shown.
         }
-        let (vault, tokens) = (self.vault.clone(), signed_in.clone());
+        let (vault, tokens) = (self.vault.clone(), clinic.clone());
         self.tasks.spawn(account::keep_tokens(vault, service, tokens));
         let mut backoff = Backoff::default();
-        let (realtime, events) = Realtime::start(signed_in.clone(), move |was_up| {
+        let wait = move |was_up| {
             if was_up {
                 backoff.reset();
             }
             backoff.next(rand::random())
-        });
-        (self.realtime, self.realtime_events, self.link) = (Some(realtime), Some(events), Link::Connecting);
-        (self.signed_in, self.user, self.screen) = (Some(signed_in), Some(user), Screen::Home);
+        };
+        let bedside_backends::Link { wire, events } = clinic.clone().open_link(Box::new(wait));
+        (self.wire, self.wire_events, self.link) = (Some(wire), Some(events), Link::Connecting);
+        (self.signed_in, self.user, self.screen) = (Some(clinic), Some(user), Screen::Home);
         self.refresh_sessions();
     }
 
@@ -415,9 +416,9 @@ impl App {
     async fn leave_account(&mut self) {
         self.end_visit().await;
         self.close_devices();
-        if let Some(realtime) = self.realtime.take() {
-            drop(self.realtime_events.take());
-            self.tasks.spawn(realtime.close());
+        if let Some(wire) = self.wire.take() {
+            drop(self.wire_events.take());
+            self.tasks.spawn(wire.close());
         }
         let (vault, service) = (self.vault.clone(), self.service.clone());
         self.tasks.spawn_blocking(move || {
@@ -458,7 +459,7 @@ impl App {
     }
 }
 
-async fn next_realtime(events: &mut Option<mpsc::Receiver<RealtimeEvent>>) -> RealtimeEvent {
+async fn next_wire(events: &mut Option<mpsc::Receiver<WireEvent>>) -> WireEvent {
     if let Some(queue) = events
         && let Some(event) = queue.recv().await
     {

@@ -1,6 +1,6 @@
 //! The network test: this device calls itself through the service's relay, before a doctor does.
 
-use bedside_backends::SignedIn;
+use bedside_backends::Clinic;
 use bedside_protocol::{ConsultationMode, DeviceCheckReport, NetworkCheck};
 use bedside_rtc::{PeerConfig, test_network};
 use bedside_session::{
@@ -61,7 +61,7 @@ impl App {
         let (events, account) = (self.events.clone(), self.account);
         // Not dropped half-way: what it opened is to be closed.
         self.tasks.spawn(async move {
-            let found = try_network(&signed_in, &stop).await;
+            let found = try_network(&*signed_in, &stop).await;
             // Closed while it went on.
             let _ = events.send((Some(account), Event::NetworkTested(number, found))).await;
         });
@@ -94,16 +94,16 @@ impl App {
 }
 
 /// What the network carries; none where the service has no relay to try it by, or does not answer.
-async fn try_network(signed_in: &SignedIn, stop: &CancellationToken) -> Option<NetworkCheck> {
-    let servers = stop.run_until_cancelled(signed_in.ice_servers()).await?.ok()?;
+async fn try_network(clinic: &dyn Clinic, stop: &CancellationToken) -> Option<NetworkCheck> {
+    let servers = stop.run_until_cancelled(clinic.ice_servers()).await?.ok()?;
     let ice_servers = call::ice(visit::resolved(servers).await);
     if !ice_servers.iter().any(|server| server.transport().is_some()) {
         return None;
     }
     let config = PeerConfig {
         ice_servers,
-        loopback: signed_in.api().is_local(),
-        proxies: signed_in.api().proxies().clone(),
+        loopback: clinic.is_local(),
+        proxies: clinic.proxies().clone(),
         ..PeerConfig::default()
     };
     let found = test_network(&config, stop).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bedside_backends::Api;
+use bedside_backends::door;
 use bedside_session::{
     ReachLog,
     snapshot::{Connection, Screen},
@@ -40,11 +40,11 @@ impl App {
         self.clinic = None;
         self.looking_up.clone_from(&service);
         // Not an address yet: it is still being typed.
-        let Ok(api) = Api::new(&service) else { return };
+        let Ok(door) = door(&service) else { return };
         self.spawn(async move {
             // A service that does not answer, or has no name, is nobody's.
-            let clinic = api.clinic().await.unwrap_or_default();
-            Event::Clinic(service, clinic.name)
+            let name = door.name().await.unwrap_or_default();
+            Event::Clinic(service, name)
         });
     }
 
@@ -58,7 +58,7 @@ impl App {
             return;
         }
         (self.reach.under_way, self.reach.asked_at) = (true, Some(Instant::now()));
-        self.ask(|signed_in| async move { Event::Reached(signed_in.api().round_trip().await.ok()) });
+        self.ask(|clinic| async move { Event::Reached(clinic.round_trip().await.ok()) });
     }
 
     pub(super) fn on_reached(&mut self, round_trip: Option<Duration>) {

@@ -1,15 +1,18 @@
 //! The visit one is in: what [`Stay`] and [`Call`] decide is done here.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use bedside_backends::{BackendError, SignedIn};
+use bedside_backends::{BackendError, Clinic, SessionAction};
 use bedside_protocol::{
     ClientMessage, Code, FeedbackRequest, IceServer, JoinResponse, LeaveRequest, Party, PeerId, Session,
-    SessionId, SessionStatus, Signal, Summary, app, topic,
+    SessionId, SessionStatus, Signal, Summary,
 };
 use bedside_rtc::PeerConfig;
 use bedside_session::{
-    Call, CallAction, CallInput, ChatLog, JoinFailure, JoinId, Pass, Stay, StayAction, StayInput,
+    Begun, CallAction, CallInput, ChatLog, JoinFailure, JoinId, Pass, Stay, StayAction, StayInput, begin,
     snapshot::{Screen, UiCode, UiProblem},
 };
 use tokio_util::sync::CancellationToken;
@@ -98,7 +101,7 @@ impl App {
             match action {
                 StayAction::Show(screen) => self.screen = screen,
                 StayAction::AskToJoin { id: join, admit, request } => self.ask(|api| async move {
-                    if admit && let Err(error) = api.act(id, "admit").await {
+                    if admit && let Err(error) = api.act(id, SessionAction::Admit).await {
                         return Event::Joined(id, join, Err(error));
                     }
                     let mut answer = api.join(id, &request).await;
@@ -126,12 +129,12 @@ impl App {
                 StayAction::Ring => self.chime(),
                 StayAction::CloseDevices => self.close_devices(),
                 StayAction::Unsubscribe => {
-                    if let Some(realtime) = &self.realtime {
-                        realtime.unsubscribe(topic::session(id));
+                    if let Some(wire) = &self.wire {
+                        wire.unwatch(id);
                     }
                 }
                 StayAction::TellOfLeaving => self.tell_of_leaving(id),
-                StayAction::EndForBoth => self.act("end"),
+                StayAction::EndForBoth => self.act(SessionAction::End),
                 StayAction::FetchSummary => self.insist(
                     move |api| async move { api.summary(id).await },
                     move |summary| Event::Summary(id, summary),
@@ -173,8 +176,8 @@ impl App {
         let config = PeerConfig {
             ice_servers: call::ice(pass.ice_servers),
             relay_only: self.config.relay_only,
-            loopback: self.signed_in.as_ref().is_some_and(|signed_in| signed_in.api().is_local()),
-            proxies: self.signed_in.as_ref().map(|own| own.api().proxies().clone()).unwrap_or_default(),
+            loopback: self.signed_in.as_ref().is_some_and(|clinic| clinic.is_local()),
+            proxies: self.signed_in.as_ref().map(|clinic| clinic.proxies().clone()).unwrap_or_default(),
             ..PeerConfig::default()
         };
         let key_frames = KeyFrameRequests {
@@ -182,20 +185,17 @@ impl App {
             screen: self.threads.screen.key_frame.clone(),
         };
         let feeds = self.feeds.clone();
+        let dialect = self.signed_in.as_ref().map(|clinic| clinic.dialect()).unwrap_or_default();
         let Some(visit) = &mut self.visit else { return };
-        let (machine, actions) = Call::begin(id, visit.stay.party(), PeerId::generate(), now);
-        visit.call = Some(ActiveCall::new(machine, config, pass.media_token, feeds, key_frames));
+        let Begun { call, actions } = begin(dialect, id, visit.stay.party(), PeerId::generate(), now);
+        visit.call = Some(ActiveCall::new(call, config, pass.media_token, feeds, key_frames));
         self.perform(actions).await;
     }
 
     /// The service tells from now on: what happened before is asked for, so that nothing falls
     /// between the two. While the link is down its coming up does the same.
-    pub(super) fn on_subscribed(&mut self, destination: &str) {
-        let Some(visit) = &mut self.visit else { return };
-        let id = visit.id();
-        if destination != topic::session(id) {
-            return;
-        }
+    pub(super) fn on_watching(&mut self, id: SessionId) {
+        let Some(visit) = self.visit_mut(id) else { return };
         let actions = visit.chat.on_link_up();
         self.chat_actions(id, actions);
         self.ask(|api| async move { Event::Session(api.session(id).await) });
@@ -206,8 +206,8 @@ impl App {
         self.end_call().await;
         let Some(mut visit) = self.visit.take() else { return };
         let id = visit.id();
-        if let Some(realtime) = &self.realtime {
-            realtime.unsubscribe(topic::session(id));
+        if let Some(wire) = &self.wire {
+            wire.unwatch(id);
         }
         // What was written and not confirmed yet goes on being sent.
         if visit.chat.is_waiting() {
@@ -246,7 +246,7 @@ impl App {
     }
 
     /// Something that the doctor does to the visit.
-    pub(super) fn act(&mut self, action: &'static str) {
+    pub(super) fn act(&mut self, action: SessionAction) {
         let Some(visit) = &self.visit else { return };
         let id = visit.id();
         self.busy = true;
@@ -301,9 +301,9 @@ impl App {
     }
 
     fn signal(&self, signal: Signal, token: &bedside_protocol::Token) {
-        if let Some(realtime) = &self.realtime {
+        if let Some(wire) = &self.wire {
             tracing::debug!(kind = signal.body.name(), "signal");
-            realtime.send(app::CALL_SIGNAL, &ClientMessage::Signal(signal), Some(token.clone()));
+            wire.send(&ClientMessage::Signal(signal), Some(token.clone()));
         }
     }
 
@@ -334,7 +334,7 @@ impl App {
         let Some(visit) = &self.visit else { return };
         let id = visit.id();
         self.busy = true;
-        let give = move |api: SignedIn| {
+        let give = move |api: Arc<dyn Clinic>| {
             let feedback = feedback.clone();
             async move { api.give_feedback(id, &feedback).await }
         };

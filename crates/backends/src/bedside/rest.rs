@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatPage, Clinic, Code, DeviceCheckKept, DeviceCheckReport, Feedback,
+    Attachment, AttachmentId, ChatPage, Code, DeviceCheckKept, DeviceCheckReport, Dialect, Feedback,
     FeedbackRequest, HistoryPage, IceServer, JoinRequest, JoinResponse, LeaveRequest, LoginRequest, Problem,
     QualityReport, RefreshRequest, RegisterRequest, Session, SessionId, Summary, Text, Token, TokenPair,
     User,
@@ -12,9 +13,10 @@ use bedside_proxy::Proxies;
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use crate::BackendError;
+use super::stomp;
+use crate::{BackendError, Clinic, Door, Entered, Link, SessionAction};
 
 /// Longest wait for an answer; a service that takes longer is as good as gone.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,17 +27,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The service at one address.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub(crate) struct Api {
     base: Url,
     http: reqwest::Client,
     proxies: Proxies,
 }
 
-/// The service as one person uses it. Clones share their tokens.
-#[derive(Clone, Debug)]
-pub struct SignedIn {
+/// The service as one person uses it.
+#[derive(Debug)]
+pub(super) struct SignedIn {
     api: Api,
-    tokens: Arc<Mutex<Tokens>>,
+    tokens: Mutex<Tokens>,
 }
 
 #[derive(Debug)]
@@ -43,17 +45,17 @@ struct Tokens {
     access: Token,
     refresh: Token,
     /// Told of every new refresh token: it must be kept at once, the old one is used up.
-    keep: tokio::sync::watch::Sender<Token>,
+    keep: watch::Sender<Token>,
 }
 
 impl Api {
     /// The service at `address`, such as `https://clinic.example` or `127.0.0.1:8480`.
-    pub fn new(address: &str) -> Result<Self, BackendError> {
+    pub(crate) fn new(address: &str) -> Result<Self, BackendError> {
         Self::behind(address, Proxies::of_system())
     }
 
     /// The same, its realtime link through these proxies.
-    pub(crate) fn behind(address: &str, proxies: Proxies) -> Result<Self, BackendError> {
+    pub(super) fn behind(address: &str, proxies: Proxies) -> Result<Self, BackendError> {
         // TLS is asked of every address but this machine's own.
         let with_scheme = if address.contains("://") {
             address.to_owned()
@@ -78,18 +80,8 @@ impl Api {
         Ok(Self { base, http, proxies })
     }
 
-    /// Whether the service is on this machine.
-    pub fn is_local(&self) -> bool {
-        is_local(&self.base)
-    }
-
-    /// The network's proxies.
-    pub const fn proxies(&self) -> &Proxies {
-        &self.proxies
-    }
-
     /// The address of its WebSocket.
-    pub fn websocket_url(&self) -> String {
+    pub(super) fn websocket_url(&self) -> String {
         let mut url = self.base.clone();
         let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
         // Only schemes that can't follow one another are refused.
@@ -106,40 +98,39 @@ impl Api {
         self.http.request(method, url)
     }
 
-    /// Makes a patient's account.
-    pub async fn register(&self, request: &RegisterRequest) -> Result<User, BackendError> {
+    /// The network's proxies.
+    pub(super) const fn proxies(&self) -> &Proxies {
+        &self.proxies
+    }
+
+    fn entered(&self, pair: TokenPair) -> Entered {
+        let (keep, _) = watch::channel(pair.refresh_token.clone());
+        let tokens = Tokens { access: pair.access_token, refresh: pair.refresh_token, keep };
+        let clinic = Arc::new(SignedIn { api: self.clone(), tokens: Mutex::new(tokens) });
+        Entered { clinic, user: pair.user }
+    }
+}
+
+#[async_trait]
+impl Door for Api {
+    async fn name(&self) -> Result<Option<String>, BackendError> {
+        let clinic: bedside_protocol::Clinic = read(self.request(Method::GET, "/api/v1/clinic")).await?;
+        Ok(clinic.name)
+    }
+
+    async fn register(&self, request: &RegisterRequest) -> Result<User, BackendError> {
         read(self.request(Method::POST, "/api/v1/auth/register").json(request)).await
     }
 
-    /// Signs in.
-    pub async fn sign_in(&self, request: &LoginRequest) -> Result<(SignedIn, User), BackendError> {
+    async fn sign_in(&self, request: &LoginRequest) -> Result<Entered, BackendError> {
         let pair: TokenPair = read(self.request(Method::POST, "/api/v1/auth/login").json(request)).await?;
-        Ok(self.signed_in(pair))
+        Ok(self.entered(pair))
     }
 
-    /// Comes back with a refresh token that was kept.
-    pub async fn resume(&self, refresh_token: Token) -> Result<(SignedIn, User), BackendError> {
+    async fn resume(&self, refresh_token: Token) -> Result<Entered, BackendError> {
         let request = RefreshRequest { refresh_token };
         let pair: TokenPair = read(self.request(Method::POST, "/api/v1/auth/refresh").json(&request)).await?;
-        Ok(self.signed_in(pair))
-    }
-
-    /// Whose service this is.
-    pub async fn clinic(&self) -> Result<Clinic, BackendError> {
-        read(self.request(Method::GET, "/api/v1/clinic")).await
-    }
-
-    /// How long the service takes to answer to something that costs it nothing.
-    pub async fn round_trip(&self) -> Result<Duration, BackendError> {
-        let asked = std::time::Instant::now();
-        send(self.request(Method::GET, "/health")).await?;
-        Ok(asked.elapsed())
-    }
-
-    fn signed_in(&self, pair: TokenPair) -> (SignedIn, User) {
-        let (keep, _) = tokio::sync::watch::channel(pair.refresh_token.clone());
-        let tokens = Tokens { access: pair.access_token, refresh: pair.refresh_token, keep };
-        (SignedIn { api: self.clone(), tokens: Arc::new(Mutex::new(tokens)) }, pair.user)
+        Ok(self.entered(pair))
     }
 }
 
@@ -149,22 +140,17 @@ fn is_local(url: &Url) -> bool {
 
 impl SignedIn {
     /// The service.
-    pub const fn api(&self) -> &Api {
+    pub(super) const fn api(&self) -> &Api {
         &self.api
     }
 
-    /// The refresh token, now and whenever it changes.
-    pub async fn refresh_token(&self) -> tokio::sync::watch::Receiver<Token> {
-        self.tokens.lock().await.keep.subscribe()
-    }
-
     /// An access token that is good for the next request, as far as is known.
-    pub async fn access_token(&self) -> Token {
+    pub(super) async fn access_token(&self) -> Token {
         self.tokens.lock().await.access.clone()
     }
 
     /// Trades the tokens for new ones, unless somebody else has since `used` was refused.
-    pub async fn renew(&self, used: &Token) -> Result<Token, BackendError> {
+    pub(super) async fn renew(&self, used: &Token) -> Result<Token, BackendError> {
         let mut tokens = self.tokens.lock().await;
         if tokens.access != *used {
             return Ok(tokens.access.clone());
@@ -176,12 +162,6 @@ impl SignedIn {
         tokens.refresh = pair.refresh_token.clone();
         tokens.keep.send_replace(pair.refresh_token);
         Ok(tokens.access.clone())
-    }
-
-    /// Ends the sign-in, here and at the service.
-    pub async fn sign_out(&self) -> Result<(), BackendError> {
-        let request = RefreshRequest { refresh_token: self.tokens.lock().await.refresh.clone() };
-        send(self.api.request(Method::POST, "/api/v1/auth/logout").json(&request)).await.map(drop)
     }
 
     /// Sends a request; once more with a new token when the old one has ended.
@@ -207,34 +187,68 @@ impl SignedIn {
     ) -> Result<T, BackendError> {
         json(self.call(|api| api.request(Method::POST, path).json(body)).await?).await
     }
+}
 
-    /// Open and coming visits.
-    pub async fn sessions(&self) -> Result<Vec<Session>, BackendError> {
+#[async_trait]
+impl Clinic for SignedIn {
+    fn is_local(&self) -> bool {
+        is_local(&self.api.base)
+    }
+
+    fn proxies(&self) -> &Proxies {
+        &self.api.proxies
+    }
+
+    async fn round_trip(&self) -> Result<Duration, BackendError> {
+        let asked = std::time::Instant::now();
+        send(self.api.request(Method::GET, "/health")).await?;
+        Ok(asked.elapsed())
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Bedside
+    }
+
+    async fn refresh_token(&self) -> watch::Receiver<Token> {
+        self.tokens.lock().await.keep.subscribe()
+    }
+
+    async fn sign_out(&self) -> Result<(), BackendError> {
+        let request = RefreshRequest { refresh_token: self.tokens.lock().await.refresh.clone() };
+        send(self.api.request(Method::POST, "/api/v1/auth/logout").json(&request)).await.map(drop)
+    }
+
+    fn open_link(self: Arc<Self>, wait: Box<dyn FnMut(bool) -> Duration + Send + Sync>) -> Link {
+        stomp::start(self, wait)
+    }
+
+    async fn sessions(&self) -> Result<Vec<Session>, BackendError> {
         self.get("/api/v1/consultations/sessions").await
     }
 
-    /// One visit.
-    pub async fn session(&self, id: SessionId) -> Result<Session, BackendError> {
+    async fn session(&self, id: SessionId) -> Result<Session, BackendError> {
         self.get(&path(id, "")).await
     }
 
-    /// Enters the waiting room or the call.
-    pub async fn join(&self, id: SessionId, request: &JoinRequest) -> Result<JoinResponse, BackendError> {
+    async fn join(&self, id: SessionId, request: &JoinRequest) -> Result<JoinResponse, BackendError> {
         self.post(&path(id, "/join"), request).await
     }
 
-    /// Leaves the waiting room or the call.
-    pub async fn leave(&self, id: SessionId, request: LeaveRequest) -> Result<Session, BackendError> {
+    async fn leave(&self, id: SessionId, request: LeaveRequest) -> Result<Session, BackendError> {
         self.post(&path(id, "/leave"), &request).await
     }
 
-    /// One of `admit`, `end`, `pause`, `resume`, `cancel`.
-    pub async fn act(&self, id: SessionId, action: &'static str) -> Result<Session, BackendError> {
-        self.post(&path(id, &format!("/{action}")), &()).await
+    async fn act(&self, id: SessionId, action: SessionAction) -> Result<Session, BackendError> {
+        let action = match action {
+            SessionAction::Admit => "/admit",
+            SessionAction::Pause => "/pause",
+            SessionAction::Resume => "/resume",
+            SessionAction::End => "/end",
+        };
+        self.post(&path(id, action), &()).await
     }
 
-    /// A page of the chat: after a `seq`, before one, or the newest.
-    pub async fn chat(
+    async fn chat(
         &self,
         id: SessionId,
         after: Option<u64>,
@@ -248,8 +262,7 @@ impl SignedIn {
         self.get(&path(id, &query)).await
     }
 
-    /// Stores a file for a message.
-    pub async fn upload(&self, id: SessionId, name: &Text, bytes: Bytes) -> Result<Attachment, BackendError> {
+    async fn upload(&self, id: SessionId, name: &Text, bytes: Bytes) -> Result<Attachment, BackendError> {
         let response = self
             .call(|api| {
                 let request = api.request(Method::POST, &path(id, "/attachments"));
@@ -259,53 +272,41 @@ impl SignedIn {
         json(response).await
     }
 
-    /// Fetches a file.
-    pub async fn download(&self, id: SessionId, attachment: AttachmentId) -> Result<Bytes, BackendError> {
+    async fn download(&self, id: SessionId, attachment: AttachmentId) -> Result<Bytes, BackendError> {
         let path = path(id, &format!("/attachments/{attachment}"));
         let response = self.call(|api| api.request(Method::GET, &path).timeout(FILE_TIMEOUT)).await?;
         response.bytes().await.map_err(|_| BackendError::Unreachable)
     }
 
-    /// What a visit came to.
-    pub async fn summary(&self, id: SessionId) -> Result<Summary, BackendError> {
+    async fn summary(&self, id: SessionId) -> Result<Summary, BackendError> {
         self.get(&path(id, "/summary")).await
     }
 
-    /// Asks the patient of a visit that has ended back: gives the new session.
-    pub async fn recall(&self, id: SessionId) -> Result<Session, BackendError> {
+    async fn recall(&self, id: SessionId) -> Result<Session, BackendError> {
         self.post(&path(id, "/recall"), &()).await
     }
 
-    /// What the patient said of a visit.
-    pub async fn feedback(&self, id: SessionId) -> Result<FeedbackRequest, BackendError> {
+    async fn feedback(&self, id: SessionId) -> Result<FeedbackRequest, BackendError> {
         Ok(self.get::<Feedback>(&path(id, "/feedback")).await?.given)
     }
 
-    /// Gives feedback.
-    pub async fn give_feedback(&self, id: SessionId, feedback: &FeedbackRequest) -> Result<(), BackendError> {
+    async fn give_feedback(&self, id: SessionId, feedback: &FeedbackRequest) -> Result<(), BackendError> {
         self.call(|api| api.request(Method::POST, &path(id, "/feedback")).json(feedback)).await.map(drop)
     }
 
-    /// Relays, to try the network by.
-    pub async fn ice_servers(&self) -> Result<Vec<IceServer>, BackendError> {
+    async fn ice_servers(&self) -> Result<Vec<IceServer>, BackendError> {
         self.get("/api/v1/ice-servers").await
     }
 
-    /// Keeps what this device and its network can do, under a code.
-    pub async fn keep_device_check(
-        &self,
-        report: &DeviceCheckReport,
-    ) -> Result<DeviceCheckKept, BackendError> {
+    async fn keep_device_check(&self, report: &DeviceCheckReport) -> Result<DeviceCheckKept, BackendError> {
         self.post("/api/v1/device-checks", report).await
     }
 
-    /// Tells how the visit was seen and heard in the last ten seconds.
-    pub async fn report_quality(&self, id: SessionId, report: &QualityReport) -> Result<(), BackendError> {
+    async fn report_quality(&self, id: SessionId, report: &QualityReport) -> Result<(), BackendError> {
         self.call(|api| api.request(Method::POST, &path(id, "/quality")).json(report)).await.map(drop)
     }
 
-    /// Past visits.
-    pub async fn history(&self, before: Option<SessionId>) -> Result<HistoryPage, BackendError> {
+    async fn history(&self, before: Option<SessionId>) -> Result<HistoryPage, BackendError> {
         let query = before.map(|id| format!("?before={id}")).unwrap_or_default();
         self.get(&format!("/api/v1/consultations/history{query}")).await
     }

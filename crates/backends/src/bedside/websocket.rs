@@ -8,7 +8,7 @@ use tokio_tungstenite::{
     tungstenite::{self, client::IntoClientRequest, http::HeaderValue},
 };
 
-use crate::Api;
+use super::Api;
 
 pub(crate) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -37,7 +37,7 @@ impl Api {
 }
 
 #[cfg(test)]
-#[path = "../../proxy/tests/support/mod.rs"]
+#[path = "../../../proxy/tests/support/mod.rs"]
 mod support;
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The realtime link: one STOMP connection that comes back by itself.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use bedside_protocol::{ClientMessage, Code, Problem, ServerMessage, Token, stomp::Frame, topic};
+use async_trait::async_trait;
+use bedside_protocol::{ClientMessage, Code, Problem, SessionId, Token, app, stomp::Frame, topic};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     sync::mpsc,
@@ -12,7 +13,8 @@ use tokio::{
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
-use crate::{SignedIn, websocket::WebSocket};
+use super::{rest::SignedIn, websocket::WebSocket};
+use crate::{Link, Wire, WireEvent};
 
 /// Heart-beats asked for and offered, both ways: as often as the service's own.
 const HEART_BEAT: Duration = Duration::from_millis(5_000);
@@ -28,81 +30,68 @@ const OUTBOX: usize = 256;
 /// Messages received and not taken yet. When it is full, reading stops and TCP holds back.
 const INBOX: usize = 256;
 
-/// What the link tells of.
-#[derive(Debug)]
-pub enum RealtimeEvent {
-    /// It is up, and the service has confirmed every subscription there was: what is asked for
-    /// from here on can't be older than what will be told.
-    Up,
-    /// The service has confirmed a subscription made while the link was up.
-    Subscribed(String),
-    /// It is down, and being brought back.
-    Down,
-    /// Something from the service.
-    Message(Box<ServerMessage>),
-    /// The service will not have this person any more.
-    SignedOut,
-}
-
 enum Command {
     Subscribe(String),
     Unsubscribe(String),
     Send { destination: &'static str, body: String, media_token: Option<Token> },
 }
 
-/// The link. Ends with [`Realtime::close`].
-pub struct Realtime {
+/// The link. Ends with [`Wire::close`].
+struct Stomp {
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Realtime {
-    /// Starts the link. `wait` gives how long to wait before each attempt to bring it back.
-    pub fn start(
-        signed_in: SignedIn,
-        wait: impl FnMut(bool) -> Duration + Send + Sync + 'static,
-    ) -> (Self, mpsc::Receiver<RealtimeEvent>) {
-        let (commands, command_queue) = mpsc::channel(OUTBOX);
-        let (events, receiver) = mpsc::channel(INBOX);
-        let stop = CancellationToken::new();
-        let driver = Driver {
-            signed_in,
-            commands: command_queue,
-            events,
-            stop: stop.clone(),
-            subscriptions: [topic::NOTIFICATIONS, topic::SIGNALS, topic::ERRORS].map(str::to_owned).into(),
-            wait,
+/// Starts the link. `wait` gives how long to wait before each attempt to bring it back.
+pub(super) fn start(signed_in: Arc<SignedIn>, wait: Box<dyn FnMut(bool) -> Duration + Send + Sync>) -> Link {
+    let (commands, command_queue) = mpsc::channel(OUTBOX);
+    let (events, receiver) = mpsc::channel(INBOX);
+    let stop = CancellationToken::new();
+    let driver = Driver {
+        signed_in,
+        commands: command_queue,
+        events,
+        stop: stop.clone(),
+        subscriptions: [topic::NOTIFICATIONS, topic::SIGNALS, topic::ERRORS].map(str::to_owned).into(),
+        wait,
+    };
+    let wire = Box::new(Stomp { commands, stop, task: tokio::spawn(driver.run()) });
+    Link { wire, events: receiver }
+}
+
+impl Stomp {
+    fn command(&self, command: Command) {
+        if self.commands.try_send(command).is_err() {
+            tracing::warn!("the realtime link does not keep up");
+        }
+    }
+}
+
+#[async_trait]
+impl Wire for Stomp {
+    fn watch(&self, id: SessionId) {
+        self.command(Command::Subscribe(topic::session(id)));
+    }
+
+    fn unwatch(&self, id: SessionId) {
+        self.command(Command::Unsubscribe(topic::session(id)));
+    }
+
+    fn send(&self, message: &ClientMessage, media_token: Option<Token>) {
+        let destination = match message {
+            ClientMessage::Signal(_) => app::CALL_SIGNAL,
+            ClientMessage::ChatMessage(_) => app::CHAT_SEND,
+            ClientMessage::ChatStatus(_) => app::CHAT_STATUS,
+            ClientMessage::Typing(_) => app::CHAT_TYPING,
         };
-        (Self { commands, stop, task: tokio::spawn(driver.run()) }, receiver)
-    }
-
-    /// Listens to a visit's topic, now and after each reconnection.
-    pub fn subscribe(&self, destination: String) {
-        self.command(Command::Subscribe(destination));
-    }
-
-    /// Stops listening.
-    pub fn unsubscribe(&self, destination: String) {
-        self.command(Command::Unsubscribe(destination));
-    }
-
-    /// Sends a message, if the link is up.
-    pub fn send(&self, destination: &'static str, message: &ClientMessage, media_token: Option<Token>) {
         match serde_json::to_string(message) {
             Ok(body) => self.command(Command::Send { destination, body, media_token }),
             Err(error) => tracing::error!(%error, "a message has no JSON form"),
         }
     }
 
-    fn command(&self, command: Command) {
-        if self.commands.try_send(command).is_err() {
-            tracing::warn!("the realtime link does not keep up");
-        }
-    }
-
-    /// Says good-bye and waits until the link is gone.
-    pub async fn close(self) {
+    async fn close(self: Box<Self>) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the realtime link had stopped");
@@ -110,13 +99,13 @@ impl Realtime {
     }
 }
 
-struct Driver<W> {
-    signed_in: SignedIn,
+struct Driver {
+    signed_in: Arc<SignedIn>,
     commands: mpsc::Receiver<Command>,
-    events: mpsc::Sender<RealtimeEvent>,
+    events: mpsc::Sender<WireEvent>,
     stop: CancellationToken,
     subscriptions: BTreeSet<String>,
-    wait: W,
+    wait: Box<dyn FnMut(bool) -> Duration + Send + Sync>,
 }
 
 enum End {
@@ -125,7 +114,7 @@ enum End {
     Refused(Code),
 }
 
-impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
+impl Driver {
     async fn run(mut self) {
         let stop = self.stop.clone();
         loop {
@@ -136,11 +125,11 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
             let end = match connected {
                 Ok(Ok(socket)) => {
                     was_up = true;
-                    if self.events.send(RealtimeEvent::Up).await.is_err() {
+                    if self.events.send(WireEvent::Up).await.is_err() {
                         return;
                     }
                     let end = self.talk(socket).await;
-                    if self.events.send(RealtimeEvent::Down).await.is_err() {
+                    if self.events.send(WireEvent::Down).await.is_err() {
                         return;
                     }
                     end
@@ -159,7 +148,7 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
                         && matches!(error.code(), Some(Code::NotSignedIn | Code::TokenReused))
                     {
                         // The loop's owner closes it; nobody listening is as good.
-                        let _ = self.events.send(RealtimeEvent::SignedOut).await;
+                        let _ = self.events.send(WireEvent::SignedOut).await;
                         return;
                     }
                 }
@@ -250,7 +239,7 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
                         let frame = subscribe(&destination);
                         if !self.subscriptions.insert(destination.clone()) {
                             // It was confirmed before.
-                            if self.events.send(RealtimeEvent::Subscribed(destination)).await.is_err() {
+                            if !self.tell_of(&destination).await {
                                 return End::Stopped;
                             }
                             continue;
@@ -269,7 +258,7 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
                     let Some(Ok(message)) = received else { return End::Broken };
                     heard = Instant::now();
                     if let Some(destination) = receipt(&message)
-                        && self.events.send(RealtimeEvent::Subscribed(destination)).await.is_err()
+                        && !self.tell_of(&destination).await
                     {
                         return End::Stopped;
                     }
@@ -283,6 +272,14 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
             if socket.send(Message::text(outgoing)).await.is_err() {
                 return End::Broken;
             }
+        }
+    }
+
+    /// Tells that a visit's topic is listened to; false when nobody listens to that.
+    async fn tell_of(&self, destination: &str) -> bool {
+        match topic::session_of(destination) {
+            Some(id) => self.events.send(WireEvent::Watching(id)).await.is_ok(),
+            None => true,
         }
     }
 
@@ -318,7 +315,7 @@ impl<W: FnMut(bool) -> Duration + Send + Sync> Driver<W> {
         match Frame::parse(text) {
             Ok(Some(frame)) if frame.command == "MESSAGE" => match serde_json::from_str(&frame.body) {
                 Ok(message) => {
-                    let event = RealtimeEvent::Message(Box::new(message));
+                    let event = WireEvent::Message(Box::new(message));
                     self.events.send(event).await.is_err().then_some(End::Stopped)
                 }
                 Err(_) => {
