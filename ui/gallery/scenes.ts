@@ -343,6 +343,9 @@ export const scenes: Record<string, Scene> = {
       devices: broken,
     },
   },
+  "waiting-not-ready": {
+    snapshot: { ...patient, screen: "waiting", visit: { ...waiting, ready: false } },
+  },
   "called-in": { snapshot: { ...patient, screen: "calledIn", visit: talks } },
   elsewhere: { snapshot: { ...patient, screen: "elsewhere", visit: talks } },
   call: call(talks),

@@ -193,6 +193,25 @@ describe("the call", () => {
   });
 });
 
+describe("not now", () => {
+  it("keeps one's place", async () => {
+    const asked = show({ ...snapshot, screen: "calledIn" });
+    await userEvent.click(screen.getByRole("button", { name: "Not now" }));
+    expect(asked).toEqual([{ ask: "decline" }]);
+  });
+
+  it("lets one say when one is ready", async () => {
+    const asked = show({
+      ...snapshot,
+      screen: "waiting",
+      visit: { ...visit, session: waiting, ready: false },
+    });
+    expect(screen.getByText(/Your place is kept/)).toBeInTheDocument();
+    await userEvent.click(screen.getByRole("button", { name: "I’m ready" }));
+    expect(asked).toContainEqual({ ask: "ready" });
+  });
+});
+
 describe("sharing one's screen", () => {
   const choices = [
     { id: "display:1", kind: "display", name: "DP-1", preview: null },

@@ -44,7 +44,7 @@ pub fn door(address: &str) -> Result<Box<dyn Door>, BackendError> {
     Ok(Box::new(bedside::Api::new(address)?))
 }
 
-/// What a doctor does to a visit.
+/// What somebody does to a visit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SessionAction {
     /// Calls the patient in.
@@ -55,6 +55,8 @@ pub enum SessionAction {
     Resume,
     /// Ends it for both.
     End,
+    /// The patient, called in, says *Not now*.
+    Decline,
 }
 
 /// A clinic as one person uses it, signed in. Requests may go on at once, and each is answered or fails by
@@ -95,7 +97,7 @@ pub trait Clinic: Send + Sync {
     /// Leaves the waiting room or the call.
     async fn leave(&self, id: SessionId, request: LeaveRequest) -> Result<Session, BackendError>;
 
-    /// A doctor does something to a visit.
+    /// A doctor does something to a visit, or a patient declines to come in.
     async fn act(&self, id: SessionId, action: SessionAction) -> Result<Session, BackendError>;
 
     /// A page of the chat: after a `seq`, before one, or the newest.

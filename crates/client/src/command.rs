@@ -71,6 +71,8 @@ pub enum Command {
     Ready,
     /// Enter the call that one was called into.
     Join,
+    /// Not now: wait on.
+    Decline,
     /// A doctor calls somebody in, or goes back into a visit that runs.
     Admit {
         /// Which.

@@ -52,7 +52,7 @@ async fn the_clock_starts_with_join_and_not_with_the_ringing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_patient_who_declines_is_not_waited_for() {
+async fn a_patient_who_goes_is_not_waited_for() {
     let visit = Visit::begin().await;
     ringing(&visit).await;
     visit.patient.command(Command::Leave);
@@ -61,6 +61,26 @@ async fn a_patient_who_declines_is_not_waited_for() {
     assert_eq!(told.problem.expect("and why").code, UiCode::PatientGone);
     let planned = |s: &Snapshot| s.sessions.iter().all(|s| s.status == SessionStatus::Scheduled);
     until(&visit.doctor, "the visit as planned", planned).await;
+    visit.close().await.service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patient_who_says_not_now_keeps_their_place() {
+    let visit = Visit::begin().await;
+    ringing(&visit).await;
+    visit.patient.command(Command::Decline);
+    let waits = |s: &Snapshot| s.screen == Screen::Waiting && s.visit.as_ref().is_some_and(|v| !v.ready);
+    until(&visit.patient, "waiting on", waits).await;
+    let told = until(&visit.doctor, "the doctor's room", |s| s.screen == Screen::Home).await;
+    assert_eq!(told.problem.expect("and why").code, UiCode::Declined);
+    let kept = |s: &Snapshot| {
+        s.sessions.iter().all(|s| s.status == SessionStatus::Waiting && !s.patient_ready && !s.admitted)
+    };
+    until(&visit.doctor, "the patient in the waiting room", kept).await;
+    visit.patient.command(Command::Ready);
+    call_in(&visit).await;
+    visit.patient.command(Command::Join);
+    until(&visit.doctor, "the beginning", session_is(SessionStatus::InProgress)).await;
     visit.close().await.service.stop().await;
 }
 

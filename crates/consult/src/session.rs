@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The doctor may take a calling-in back while the patient has not joined, and after a minute it is:
-//! the patient waits on.
+//! the patient waits on. A patient who declines it waits on too, and is not ready until they say so again.
 //!
 //! Being in the call is not a state of the session: either side may drop out of an
 //! `IN_PROGRESS` session and come back as often as it likes until the session is ended, by the
@@ -20,6 +20,9 @@
 
 use bedside_protocol::{DeviceCheck, DeviceId, EndReason, Party, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
+
+#[cfg(test)]
+mod tests;
 
 /// How long a calling-in waits for the patient (requirements §2.2).
 pub const INVITATION_LASTS: SignedDuration = SignedDuration::from_secs(60);
@@ -117,6 +120,9 @@ pub enum Input {
         /// They pressed something there.
         on_purpose: bool,
     },
+    /// The patient is called in and says *Not now*. Where they have joined meanwhile, on another device,
+    /// it changes nothing.
+    Decline,
     /// A participant leaves on purpose.
     Leave(Party),
     /// The same, on this device: while they are in the call on another, it changes nothing.
@@ -257,6 +263,13 @@ impl Consultation {
                 Ok(vec![])
             }
 
+            (Input::Decline, Waiting) => {
+                self.ready = false;
+                self.take_back();
+                Ok(vec![])
+            }
+            (Input::Decline, Scheduled | InProgress | Paused) => Ok(vec![]),
+
             (Input::Leave(Party::Patient), Waiting) => {
                 self.status = Scheduled;
                 self.left_at = Some(now);
@@ -317,9 +330,10 @@ impl Consultation {
                 | Input::Admit,
                 status,
             ) => Err(Refused::WrongState(status)),
-            (Input::Enter { .. } | Input::Join(_) | Input::Leave(_) | Input::LeaveOn(..), status) => {
-                Err(Refused::WrongState(status))
-            }
+            (
+                Input::Enter { .. } | Input::Join(_) | Input::Decline | Input::Leave(_) | Input::LeaveOn(..),
+                status,
+            ) => Err(Refused::WrongState(status)),
         }
     }
 
@@ -453,331 +467,4 @@ pub fn expected_wait<'a>(
 /// The end of time where it would be beyond that.
 fn after(at: Timestamp, duration: SignedDuration) -> Timestamp {
     at.checked_add(duration).unwrap_or(Timestamp::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
-
-    fn at(seconds: i64) -> Timestamp {
-        START + SignedDuration::from_secs(seconds)
-    }
-
-    fn visit() -> Consultation {
-        Consultation::scheduled(START, SignedDuration::from_mins(15))
-    }
-
-    fn run(visit: &mut Consultation, inputs: &[(Input, i64)]) -> Vec<Effect> {
-        inputs
-            .iter()
-            .flat_map(|&(input, seconds)| visit.apply(input, at(seconds), &Limits::default()).unwrap())
-            .collect()
-    }
-
-    const ENTER: Input = Input::Enter { ready: true, device_check: None };
-
-    #[test]
-    fn a_whole_visit() {
-        let mut v = visit();
-        let effects = run(
-            &mut v,
-            &[
-                (ENTER, 0),
-                (Input::Admit, 60),
-                (Input::Join(Party::Patient), 61),
-                (Input::Pause, 121),
-                (Input::Resume, 181),
-                (Input::End, 241),
-            ],
-        );
-        assert_eq!(effects, [Effect::PatientArrived, Effect::Admitted, Effect::Started, Effect::Ended]);
-        assert_eq!((v.status, v.end_reason), (SessionStatus::Completed, Some(EndReason::Completed)));
-        assert_eq!(v.elapsed(at(9_999)), SignedDuration::from_secs(120), "the hold is not on the clock");
-    }
-
-    #[test]
-    fn nobody_joins_before_being_admitted() {
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0)]);
-        let before = v.clone();
-        for party in [Party::Patient, Party::Doctor] {
-            assert_eq!(v.apply(Input::Join(party), at(1), &Limits::default()), Err(Refused::NotAdmitted));
-            assert!(!v.may_join(party));
-        }
-        assert_eq!(v, before, "a refusal changes nothing");
-    }
-
-    #[test]
-    fn leaving_the_waiting_room_takes_the_admission_back() {
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Leave(Party::Patient), 2), (ENTER, 3)]);
-        assert!(!v.may_join(Party::Patient));
-        assert_eq!(v.status, SessionStatus::Waiting);
-    }
-
-    #[test]
-    fn a_calling_in_that_nobody_answers_is_taken_back() {
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Leave(Party::Doctor), 30)]);
-        assert_eq!((v.status, v.admitted, v.waiting_since), (SessionStatus::Waiting, false, Some(at(0))));
-        run(&mut v, &[(Input::Admit, 60), (Input::Join(Party::Patient), 61)]);
-        assert_eq!(v.status, SessionStatus::InProgress);
-    }
-
-    #[test]
-    fn a_calling_in_waits_a_minute() {
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0), (Input::Admit, 10), (Input::Tick, 70)]);
-        assert!(v.admitted);
-        run(&mut v, &[(Input::Tick, 71)]);
-        assert_eq!((v.status, v.admitted), (SessionStatus::Waiting, false));
-        run(&mut v, &[(Input::Admit, 80), (Input::Join(Party::Patient), 85), (Input::Tick, 300)]);
-        assert_eq!(v.status, SessionStatus::InProgress, "whoever has joined is not called any more");
-    }
-
-    #[test]
-    fn leaving_a_waiting_room_whose_doctor_is_late_is_no_no_show() {
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0), (Input::Leave(Party::Patient), 40 * 60), (Input::Tick, 41 * 60)]);
-        assert_eq!(v.status, SessionStatus::Scheduled);
-        run(&mut v, &[(Input::Tick, 55 * 60 + 1)]);
-        assert_eq!(v.status, SessionStatus::NoShow);
-    }
-
-    #[test]
-    fn the_end_of_time_is_no_panic() {
-        let mut v = Consultation::scheduled(Timestamp::MAX, SignedDuration::from_mins(15));
-        assert!(v.apply(Input::Tick, at(0), &Limits::default()).is_ok());
-    }
-
-    #[test]
-    fn both_can_come_back_until_it_is_ended() {
-        let mut v = visit();
-        run(
-            &mut v,
-            &[
-                (ENTER, 0),
-                (Input::Admit, 1),
-                (Input::Join(Party::Patient), 2),
-                (Input::Leave(Party::Patient), 3),
-                (Input::Leave(Party::Doctor), 4),
-                (Input::Join(Party::Patient), 5),
-                (Input::Join(Party::Doctor), 6),
-            ],
-        );
-        assert_eq!(v.status, SessionStatus::InProgress);
-        assert!(v.patient_joined && v.doctor_joined);
-    }
-
-    #[test]
-    fn who_left_is_named_when_time_runs_out() {
-        let mut v = visit();
-        run(
-            &mut v,
-            &[
-                (ENTER, 0),
-                (Input::Admit, 1),
-                (Input::Join(Party::Patient), 2),
-                (Input::Leave(Party::Patient), 3),
-                (Input::Tick, 2 + 45 * 60 + 1),
-            ],
-        );
-        assert_eq!(v.end_reason, Some(EndReason::PatientLeft));
-    }
-
-    #[test]
-    fn a_visit_in_which_nobody_is_any_more_ends() {
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Join(Party::Patient), 10)]);
-        let absent = Input::Absent { since: at(70) };
-        let soon = v.apply(absent, at(70 + 600), &Limits::default());
-        assert_eq!(soon, Err(Refused::WrongState(SessionStatus::InProgress)), "both may still come back");
-        let mut left = v.clone();
-        run(&mut v, &[(absent, 70 + 601)]);
-        assert_eq!((v.status, v.end_reason), (SessionStatus::Failed, Some(EndReason::ConnectionLost)));
-        assert_eq!(v.elapsed(at(9_999)), SignedDuration::from_secs(60), "what nobody had is not charged");
-        run(&mut left, &[(Input::Leave(Party::Doctor), 80), (Input::Absent { since: at(80) }, 700)]);
-        assert_eq!((left.status, left.end_reason), (SessionStatus::Completed, Some(EndReason::DoctorLeft)));
-    }
-
-    #[test]
-    fn a_patient_is_recalled_within_the_hour() {
-        let limits = Limits::default();
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0), (Input::Admit, 1), (Input::Join(Party::Patient), 10)]);
-        assert!(!v.may_recall(at(20), &limits), "it goes on");
-        assert_eq!(v.ends_by_itself(&limits), Some(at(10 + 45 * 60)));
-        run(&mut v, &[(Input::End, 60)]);
-        assert!(v.may_recall(at(60 + 3_600), &limits) && !v.may_recall(at(60 + 3_601), &limits));
-        assert_eq!(v.ends_by_itself(&limits), None);
-    }
-
-    #[test]
-    fn the_wait_is_what_those_before_need_and_never_before_the_plan() {
-        let mut running = visit();
-        run(&mut running, &[(ENTER, 0), (Input::Admit, 1), (Input::Join(Party::Patient), 0)]);
-        let waiting = visit();
-        let minutes = SignedDuration::from_mins;
-        let wait =
-            |start, ahead: &[&Consultation], now| expected_wait(at(start), ahead.iter().copied(), at(now));
-        assert_eq!(wait(0, &[&running, &waiting], 600), minutes(5 + 15));
-        assert_eq!(wait(0, &[&running], 20 * 60), SignedDuration::ZERO, "any moment: it runs over");
-        assert_eq!(wait(1_800, &[&waiting], 0), minutes(30), "the plan is later than that");
-    }
-
-    #[test]
-    fn no_show_after_a_quarter_of_an_hour() {
-        let mut v = visit();
-        run(&mut v, &[(Input::Tick, 15 * 60)]);
-        assert_eq!(v.status, SessionStatus::Scheduled);
-        run(&mut v, &[(Input::Tick, 15 * 60 + 1)]);
-        assert_eq!(v.status, SessionStatus::NoShow);
-    }
-
-    fn device(number: char) -> DeviceId {
-        format!("00000000-0000-7000-8000-00000000000{number}").parse().unwrap()
-    }
-
-    fn any_device() -> impl Strategy<Value = DeviceId> {
-        prop_oneof![Just('1'), Just('2')].prop_map(device)
-    }
-
-    const fn sit(device: DeviceId, enters: bool, on_purpose: bool) -> Input {
-        Input::Sit { party: Party::Patient, device, enters, on_purpose }
-    }
-
-    #[test]
-    fn the_device_that_joined_last_on_purpose_has_the_call() {
-        let (first, second) = (device('1'), device('2'));
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0), (sit(first, false, true), 0), (Input::Admit, 10)]);
-        run(&mut v, &[(sit(second, false, false), 11)]);
-        assert_eq!(v.patient_device, Some(first), "only one prepares");
-        // Answered on the other device.
-        run(&mut v, &[(sit(second, true, true), 12), (Input::Join(Party::Patient), 12)]);
-        assert_eq!(v.patient_device, Some(second));
-        // Declined on the first: nothing.
-        let before = v.clone();
-        run(&mut v, &[(Input::LeaveOn(Party::Patient, first), 13), (sit(first, true, false), 14)]);
-        run(&mut v, &[(sit(first, false, true), 15)]);
-        assert_eq!(v, before);
-        // Taken back.
-        run(&mut v, &[(sit(first, true, true), 20), (Input::LeaveOn(Party::Patient, second), 21)]);
-        assert_eq!((v.patient_device, v.patient_joined), (Some(first), true));
-        run(&mut v, &[(Input::LeaveOn(Party::Patient, first), 22)]);
-        assert!(!v.patient_joined);
-    }
-
-    #[test]
-    fn a_decline_counts_on_either_device_while_nobody_has_answered() {
-        let (first, second) = (device('1'), device('2'));
-        let mut v = visit();
-        run(&mut v, &[(ENTER, 0), (sit(first, false, true), 0), (Input::Admit, 10)]);
-        run(&mut v, &[(Input::LeaveOn(Party::Patient, second), 12)]);
-        assert!(!v.admitted);
-        assert_eq!(v.patient_device, None, "whoever waits next may be on any");
-    }
-
-    fn any_input() -> impl Strategy<Value = Input> {
-        let party = prop_oneof![Just(Party::Patient), Just(Party::Doctor)];
-        prop_oneof![
-            any::<bool>().prop_map(|ready| Input::Enter { ready, device_check: None }),
-            Just(Input::Admit),
-            party.clone().prop_map(Input::Join),
-            party.clone().prop_map(Input::Leave),
-            (party.clone(), any_device()).prop_map(|(party, device)| Input::LeaveOn(party, device)),
-            (party.clone(), any_device(), any::<bool>(), any::<bool>()).prop_map(
-                |(party, device, enters, on_purpose)| Input::Sit { party, device, enters, on_purpose }
-            ),
-            Just(Input::Pause),
-            Just(Input::Resume),
-            Just(Input::End),
-            party.prop_map(Input::Cancel),
-            (-900_i64..3600).prop_map(|since| Input::Absent { since: at(since) }),
-            Just(Input::Tick),
-        ]
-    }
-
-    proptest! {
-        /// Whatever order things happen in, the session stays consistent, a final state never
-        /// changes, and each side has a way on, a way back in and a way out.
-        #[test]
-        fn any_order_ends_in_a_legal_state(steps in prop::collection::vec((any_input(), 0_i64..600), 0..60)) {
-            let limits = Limits::default();
-            let mut v = visit();
-            let mut now = 0;
-            for (input, wait) in steps {
-                now += wait;
-                let before = v.clone();
-                let outcome = v.apply(input, at(now), &limits);
-                if outcome.is_err() {
-                    prop_assert_eq!(&v, &before, "a refusal changes nothing");
-                }
-                if before.status.is_final() {
-                    prop_assert_eq!(&v, &before, "a final session never changes");
-                }
-                if let Input::Sit { party, device, on_purpose: false, .. } = input {
-                    let kept = before.device(party).unwrap_or(device);
-                    prop_assert!(outcome.is_err() || v.device(party) == Some(kept), "no app takes a place by itself");
-                }
-                if let Input::LeaveOn(party, device) = input
-                    && before.has_joined(party) && before.device(party).is_some_and(|has| has != device)
-                {
-                    prop_assert_eq!(&v, &before, "leaving where one is not changes nothing");
-                }
-                prop_assert_eq!(v.status.is_final(), v.end_reason.is_some());
-                prop_assert_eq!(v.status.is_final(), v.ended_at.is_some());
-                prop_assert_eq!(v.clock_since.is_some(), v.status == SessionStatus::InProgress);
-                // But for the time in which nobody was there.
-                let forgives = matches!(input, Input::Absent { .. });
-                prop_assert!(
-                    forgives || v.elapsed(at(now)) >= before.elapsed(at(now - wait)),
-                    "the clock never runs back"
-                );
-                prop_assert!(!v.elapsed(at(now)).is_negative());
-                prop_assert_eq!(v.admitted, v.admitted_at.is_some());
-                if v.admitted {
-                    prop_assert!(matches!(
-                        v.status,
-                        SessionStatus::Waiting | SessionStatus::InProgress | SessionStatus::Paused
-                    ));
-                }
-                if !v.status.is_final() {
-                    never_stuck(&v, now, &limits)?;
-                }
-            }
-        }
-    }
-
-    /// From any open state the patient can get into the call with the doctor's help, and the
-    /// visit can be brought to an end; left alone for long enough it ends by itself.
-    fn never_stuck(v: &Consultation, now: i64, limits: &Limits) -> Result<(), TestCaseError> {
-        let mut on = v.clone();
-        for input in [ENTER, Input::Admit, Input::Join(Party::Doctor), Input::Join(Party::Patient)] {
-            prop_assert!(on.apply(input, at(now), limits).is_ok(), "{input:?} from {:?}", on.status);
-        }
-        prop_assert!(on.may_join(Party::Patient) && on.may_join(Party::Doctor));
-        prop_assert!(on.apply(Input::End, at(now), limits).is_ok());
-
-        // And each alone has a way out, whatever the other one does or fails to.
-        let mut patient = v.clone();
-        prop_assert!(patient.apply(Input::Leave(Party::Patient), at(now), limits).is_ok());
-        let mut doctor = v.clone();
-        prop_assert!(doctor.apply(Input::Leave(Party::Doctor), at(now), limits).is_ok());
-        prop_assert!(!doctor.doctor_joined);
-        let way_out = match v.status {
-            SessionStatus::Scheduled | SessionStatus::Waiting => Input::Cancel(Party::Doctor),
-            _ => Input::End,
-        };
-        prop_assert!(doctor.apply(way_out, at(now), limits).is_ok());
-
-        let mut alone = v.clone();
-        prop_assert!(alone.apply(Input::Tick, at(now + 24 * 3600), limits).is_ok());
-        prop_assert!(alone.status.is_final());
-        Ok(())
-    }
 }

@@ -50,6 +50,7 @@ fn rules() -> Vec<Rule> {
         rule(Method::POST, "/end", json!({}), [401, 403, 409, 403, 403, 403]),
         rule(Method::POST, "/recall", json!({}), [401, 403, 409, 403, 403, 403]),
         rule(Method::POST, "/leave", json!({}), [401, 200, 200, 403, 403, 403]),
+        rule(Method::POST, "/decline", json!({}), [401, 200, 403, 403, 403, 403]),
         rule(Method::POST, "/attachments?name=a.txt", json!("text"), [401, 201, 201, 403, 403, 403]),
         rule(Method::GET, NO_FILE, json!(null), [401, 404, 404, 403, 403, 403]),
         // Last: these two change it.

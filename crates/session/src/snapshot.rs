@@ -193,6 +193,8 @@ pub enum UiCode {
     PatientGone,
     /// They did not answer, and wait on.
     NoAnswer,
+    /// They said *Not now*, and wait on.
+    Declined,
     /// They joined at the moment in which they were no longer called.
     JoinedMeanwhile,
     /// A value the service does not take.
@@ -219,6 +221,8 @@ pub struct Visit {
     pub session: Session,
     /// One's own side.
     pub party: Party,
+    /// Whether one has said that one is ready.
+    pub ready: bool,
     /// The other side's link to the service.
     pub other_presence: PresenceStatus,
     /// The chat.

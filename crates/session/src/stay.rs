@@ -65,6 +65,10 @@ pub enum StayInput {
     Ready(DeviceCheck),
     /// *Join*: from here on one is seen and heard.
     Join,
+    /// *Not now*: they wait on.
+    Decline,
+    /// The service has heard that.
+    Declined,
     /// *Leave*.
     Leave,
     /// *End*, or *Stop calling*.
@@ -119,6 +123,8 @@ pub enum StayAction {
     TellOfLeaving,
     /// Ask the service to end the visit.
     EndForBoth,
+    /// Tell the service that the patient does not come in now, until it has heard.
+    Decline,
     /// Fetch what it came to.
     FetchSummary,
     /// The visit is over for this person: drop it and go to the first screen.
@@ -144,7 +150,13 @@ pub struct Stay {
     wants_call: bool,
     /// They pressed *I'm ready*, and what their devices could do then.
     ready: bool,
+    /// And the service has not confirmed that yet.
+    says_ready: bool,
+    /// They said *Not now*, and the service has not confirmed that yet: it rings for nobody.
+    declines: bool,
     device_check: Option<DeviceCheck>,
+    /// Whether the patient was ready when they were called in, or since.
+    was_ready: bool,
     /// The doctor's calling-in has not been answered by the service yet.
     admits: bool,
     /// They pressed something since it was last asked for a place: the next asking takes the visit from
@@ -205,6 +217,9 @@ impl Stay {
             screen: Screen::Check,
             wants_call: false,
             ready: false,
+            says_ready: false,
+            was_ready: false,
+            declines: false,
             device_check: None,
             admits: false,
             on_purpose: true,
@@ -240,13 +255,15 @@ impl Stay {
         }
         match input {
             // Pressed on a screen that has gone meanwhile.
-            StayInput::Ready(_) if self.screen != Screen::Check => vec![],
-            StayInput::Join if self.screen != Screen::CalledIn => vec![],
+            StayInput::Ready(_) if !self.may_get_ready() => vec![],
+            StayInput::Join | StayInput::Decline if self.screen != Screen::CalledIn => vec![],
             StayInput::Leave | StayInput::End if self.screen == Screen::After => vec![],
             // They go on there.
             StayInput::Leave | StayInput::End if self.screen == Screen::Elsewhere => self.go_home(),
             StayInput::Ready(check) => self.on_ready(check),
             StayInput::Join => self.on_join(),
+            StayInput::Decline => self.on_decline(),
+            StayInput::Declined => self.on_declined(),
             StayInput::Leave => self.leave(),
             // A visit that runs ends for both; a calling-in that nobody answered is taken back.
             StayInput::End => match self.session.status {
@@ -254,7 +271,8 @@ impl Stay {
                 _ => vec![StayAction::EndForBoth],
             },
             StayInput::LinkUp => {
-                let wants_back = matches!(self.screen, Screen::Call | Screen::CalledIn | Screen::Waiting);
+                let is_inside = matches!(self.screen, Screen::Call | Screen::CalledIn | Screen::Waiting);
+                let wants_back = is_inside && !self.declines;
                 vec![if wants_back { self.ask_to_join() } else { StayAction::AskSession }]
             }
             StayInput::Session(session) => self.on_session(*session, now),
@@ -273,7 +291,8 @@ impl Stay {
     }
 
     fn on_ready(&mut self, check: DeviceCheck) -> Vec<StayAction> {
-        (self.ready, self.device_check, self.on_purpose) = (true, Some(check), true);
+        (self.ready, self.says_ready, self.declines) = (true, true, false);
+        (self.device_check, self.on_purpose) = (Some(check), true);
         vec![self.show(Screen::Waiting), self.ask_to_join()]
     }
 
@@ -285,6 +304,26 @@ impl Stay {
         actions
     }
 
+    /// On the way in, and after a *Not now*.
+    fn may_get_ready(&self) -> bool {
+        self.screen == Screen::Check || (self.screen == Screen::Waiting && !self.ready)
+    }
+
+    fn on_decline(&mut self) -> Vec<StayAction> {
+        (self.ready, self.says_ready, self.declines) = (false, false, true);
+        let mut actions = self.wait_on();
+        // An answer that is still under way opens no call.
+        self.joining = Joining::default();
+        actions.push(StayAction::Decline);
+        actions
+    }
+
+    fn on_declined(&mut self) -> Vec<StayAction> {
+        let declined = std::mem::take(&mut self.declines);
+        // Called in again meanwhile, or not told of it yet: the session says which.
+        if declined && self.is_open() { vec![StayAction::AskSession] } else { vec![] }
+    }
+
     fn ask_to_join(&mut self) -> StayAction {
         self.joins += 1;
         let id = JoinId { entry: self.entry, count: self.joins };
@@ -292,7 +331,7 @@ impl Stay {
         let on_purpose = std::mem::take(&mut self.on_purpose);
         self.is_unsettled |= on_purpose;
         let request = JoinRequest {
-            ready: self.ready,
+            ready: self.says_ready,
             device_check: self.device_check,
             // While it rings the two connect; the person has not entered yet.
             prepare: !self.wants_call,
@@ -311,7 +350,7 @@ impl Stay {
             return vec![]; // Overtaken by a newer one.
         }
         self.joining = Joining { id: Some(id), ..Joining::default() };
-        (self.admits, self.is_unsettled) = (false, false);
+        (self.admits, self.is_unsettled, self.says_ready) = (false, false, false);
         // What was heard over the realtime link meanwhile may be newer than this answer.
         let is_old = response.session.revision < self.session.revision;
         let admitted = if is_old { self.session.admitted } else { response.admitted };
@@ -319,6 +358,8 @@ impl Stay {
         let mut actions = vec![];
         let newer = if is_old { &self.session } else { &response.session };
         let is_elsewhere = !ends && self.is_elsewhere_in(newer);
+        // A *Not now* that was pressed while this was under way stands.
+        let admitted = admitted && !self.declines;
         let calls = admitted && !ends && !is_elsewhere && !self.is_written();
         match response.access_token.filter(|_| calls) {
             Some(media_token) => {
@@ -406,10 +447,18 @@ impl Stay {
         }
         let before = std::mem::replace(&mut self.session, session);
         self.session_at = now;
+        if self.session.admitted {
+            self.was_ready = self.session.patient_ready;
+        }
         if let Some(other) = self.session.participants.iter().find(|p| p.party != self.party) {
             self.other_presence = other.status;
         }
         let (status, admitted) = (self.session.status, self.session.admitted);
+        let waits = status == SessionStatus::Waiting;
+        if self.party == Party::Patient && waits && before.patient_ready && !self.session.patient_ready {
+            // Said *Not now*, on this device or another.
+            self.ready = self.says_ready;
+        }
         if status.is_final() {
             // Somebody who left may still see how it ended.
             if before.status.is_final() && self.screen == Screen::After {
@@ -439,11 +488,7 @@ impl Stay {
             Party::Doctor => vec![],
             // Called in: connect at once, so that joining takes no time.
             Party::Patient if admitted && matches!(self.screen, Screen::Waiting | Screen::Check) => {
-                if asks {
-                    vec![self.ask_to_join()]
-                } else {
-                    vec![]
-                }
+                if asks && !self.declines { vec![self.ask_to_join()] } else { vec![] }
             }
             Party::Patient if !admitted => {
                 // Taken back.
@@ -451,6 +496,7 @@ impl Stay {
                 // A leaving of before was heard of late: this person waits.
                 let is_out = status == SessionStatus::Scheduled && self.screen == Screen::Waiting;
                 if is_out && !self.joining.under_way {
+                    self.says_ready = self.ready;
                     actions.push(self.ask_to_join());
                 }
                 actions
@@ -523,7 +569,11 @@ impl Stay {
 
     fn nobody_comes(&mut self) -> Vec<StayAction> {
         let waits = self.session.status == SessionStatus::Waiting;
-        let code = if waits { UiCode::NoAnswer } else { UiCode::PatientGone };
+        let code = match waits {
+            true if self.was_ready && !self.session.patient_ready => UiCode::Declined,
+            true => UiCode::NoAnswer,
+            false => UiCode::PatientGone,
+        };
         let mut actions = self.go_home();
         actions.push(StayAction::Problem(UiProblem { code, message: String::new() }));
         actions
@@ -581,6 +631,11 @@ impl Stay {
     /// The other side's link to the service.
     pub const fn other_presence(&self) -> PresenceStatus {
         self.other_presence
+    }
+
+    /// Whether the patient may be called in, as they have it.
+    pub const fn is_ready(&self) -> bool {
+        self.ready
     }
 
     /// Whether the driver is to have a call.

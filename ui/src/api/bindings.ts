@@ -46,7 +46,7 @@ service: string, } | { "ask": "enter",
 /**
  * Which.
  */
-session: SessionId, } | { "ask": "ready" } | { "ask": "join" } | { "ask": "admit", 
+session: SessionId, } | { "ask": "ready" } | { "ask": "join" } | { "ask": "decline" } | { "ask": "admit", 
 /**
  * Which.
  */
@@ -861,7 +861,7 @@ speaker: number, } };
 
 export type Track = "microphone" | "camera" | "screen";
 
-export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "incompatible" | "soundRestarted" | "pictureRestarted" | "other";
+export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "declined" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "incompatible" | "soundRestarted" | "pictureRestarted" | "other";
 
 export type UiProblem = { 
 /**
@@ -902,6 +902,10 @@ session: Session,
  * One's own side.
  */
 party: Party, 
+/**
+ * Whether one has said that one is ready.
+ */
+ready: boolean, 
 /**
  * The other side's link to the service.
  */

@@ -19,6 +19,8 @@ export const en = {
     tooManyAttempts: "Too many attempts. Please wait a minute, then try again.",
     signedOut: "You were signed out. Please sign in again; your visit is still there.",
     sessionEnded: "This visit has ended.",
+    declined:
+      "The patient needs a moment. They are still in the waiting room, and say when they are ready.",
     noAnswer: "There was no answer within a minute. The patient is still in the waiting room.",
     joinedMeanwhile:
       "The patient joined at the moment you stopped calling. Return to them, or end the visit from there.",
@@ -182,6 +184,9 @@ export const en = {
     soon: "It should not be long.",
     since: "You have been waiting since {{time}}. Your visit is planned for {{planned}}.",
     stay: "You can leave this window open and do something else. It rings when it is your turn.",
+    ready: "I’m ready",
+    notReady:
+      "{{name}} knows that you need a moment. Press “I’m ready” when you can come in. Your place is kept.",
     leave: "Leave the waiting room",
     own: "This is how you look",
     write: "Write to the practice",
@@ -192,7 +197,7 @@ export const en = {
     leadAudio: "When you join, you are heard.",
     leadChat: "When you join, you write with one another. Nobody sees or hears you.",
     join: "Join",
-    leave: "Not now",
+    notNow: "Not now",
   },
   elsewhere: {
     title: "You are in this visit on another device",

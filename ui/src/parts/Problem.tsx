@@ -51,6 +51,7 @@ function isNoFault(code: UiProblem["code"]): boolean {
     code === "joinedMeanwhile" ||
     code === "patientGone" ||
     code === "noAnswer" ||
+    code === "declined" ||
     code === "soundRestarted" ||
     code === "pictureRestarted"
   );

@@ -37,6 +37,7 @@ const device = { choices: [], chosen: null, on: true, opening: false, works: tru
 export const visit: Visit = {
   session,
   party: "PATIENT",
+  ready: true,
   otherPresence: "connected",
   chat: { messages: [], pending: [], hasOlder: false, unread: 0, otherTypes: false },
   call: {

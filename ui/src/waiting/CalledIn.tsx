@@ -32,11 +32,12 @@ export function CalledIn({ visit }: { visit: Visit }) {
       </Button>
       <Button
         className="button"
+        data-do="not-now"
         onPress={() => {
-          ask({ ask: "leave" });
+          ask({ ask: "decline" });
         }}
       >
-        {t("calledIn.leave")}
+        {t("calledIn.notNow")}
       </Button>
     </main>
   );

@@ -45,7 +45,9 @@ export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) 
               planned: clock(session.scheduledStartTime),
             })}
           </p>
-          <p>{t("waiting.stay")}</p>
+          <p role="status">
+            {visit.ready ? t("waiting.stay") : t("waiting.notReady", { name: session.doctor.name })}
+          </p>
         </section>
         {session.consultationMode === "VIDEO" && (
           <div className="stack">
@@ -65,6 +67,17 @@ export function Waiting({ visit, devices }: { visit: Visit; devices: Devices }) 
         >
           {t("waiting.leave")}
         </Button>
+        {!visit.ready && (
+          <Button
+            className="button main"
+            data-do="ready"
+            onPress={() => {
+              ask({ ask: "ready" });
+            }}
+          >
+            {t("waiting.ready")}
+          </Button>
+        )}
       </div>
     </main>
   );

@@ -244,6 +244,7 @@ impl Clinic for SignedIn {
             SessionAction::Pause => "/pause",
             SessionAction::Resume => "/resume",
             SessionAction::End => "/end",
+            SessionAction::Decline => "/decline",
         };
         self.post(&path(id, action), &()).await
     }

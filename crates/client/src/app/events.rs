@@ -60,6 +60,7 @@ impl App {
                 }
             }
             Command::Join => self.stay(StayInput::Join).await,
+            Command::Decline => self.stay(StayInput::Decline).await,
             Command::Leave => self.stay(StayInput::Leave).await,
             Command::End => self.stay(StayInput::End).await,
             Command::Hold { on } => self.act(if on { SessionAction::Pause } else { SessionAction::Resume }),
@@ -124,6 +125,14 @@ impl App {
                 self.stay(StayInput::Session(Box::new(session))).await;
             }
             Event::Left(session) => self.on_left(&session),
+            Event::Declined(id, outcome) if self.visit_mut(id).is_some() => {
+                // Ended meanwhile: that is told by itself.
+                if let Ok(session) = outcome {
+                    self.stay(StayInput::Session(Box::new(session))).await;
+                }
+                self.stay(StayInput::Declined).await;
+            }
+            Event::Declined(..) => {}
             Event::Joined(id, join, outcome) => self.on_join_answered(id, join, outcome).await,
             Event::Answered => {
                 self.problem = self.problem.take().filter(|p| p.code != UiCode::Unreachable);

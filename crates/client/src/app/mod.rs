@@ -75,6 +75,8 @@ pub(crate) enum Event {
     Session(Result<Session, BackendError>),
     Acted(Result<Session, BackendError>),
     Left(Session),
+    /// The service has heard that the patient does not come in now.
+    Declined(SessionId, Result<Session, BackendError>),
     Joined(SessionId, JoinId, Result<JoinResponse, BackendError>),
     /// The service did not answer to something that goes on being asked.
     Unanswered,

@@ -65,6 +65,7 @@ impl App {
         });
         Visit {
             party: stay.party(),
+            ready: stay.is_ready(),
             other_presence: stay.other_presence(),
             chat: Chat {
                 messages: visit.chat.messages().cloned().collect(),

@@ -135,6 +135,10 @@ impl App {
                 }
                 StayAction::TellOfLeaving => self.tell_of_leaving(id),
                 StayAction::EndForBoth => self.act(SessionAction::End),
+                StayAction::Decline => self.insist(
+                    move |api| async move { api.act(id, SessionAction::Decline).await },
+                    move |outcome| Event::Declined(id, outcome),
+                ),
                 StayAction::FetchSummary => self.insist(
                     move |api| async move { api.summary(id).await },
                     move |summary| Event::Summary(id, summary),

@@ -1,11 +1,11 @@
 //! Calls between homes and offices with real routers: NAT and firewalls of the kernel, the service's own
 //! relay, Debian's coturn and tinyproxy. Needs root, and says so where it is not.
 #![cfg(target_os = "linux")]
+#![expect(clippy::print_stdout, reason = "what was left out, and how long it took to connect")]
 
 mod end;
 mod hosts;
 #[path = "../support/mod.rs"]
-#[expect(clippy::duplicate_mod, reason = "each test is a program of its own")]
 mod support;
 
 use std::{
@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 /// TLS's port.
 const HTTPS: u16 = 443;
+/// Tinyproxy's.
+const PROXY: u16 = 8_888;
 
 fn for_peer(servers: Vec<IssuedServer>) -> Vec<IceServer> {
     let of = |server: IssuedServer| IceServer {
@@ -62,7 +64,7 @@ impl RelayThere {
         let tls = RelayTls {
             listen: SocketAddr::new(address, HTTPS),
             name: host.address.clone(),
-            certificate: made.certificate,
+            certificate: made.chain,
             key: made.key,
         };
         let listen = SocketAddr::new(address, 3_478);
@@ -197,7 +199,6 @@ fn a_network_that_lets_out_nothing_but_its_proxy_is_left_through_it() {
     if !can_be_made() {
         return;
     }
-    const PROXY: u16 = 8_888;
     let mut internet = Internet::new();
     let relay = RelayThere::start(&internet.server("relay", 100));
     let proxy = internet.server("proxy", 101);

@@ -22,7 +22,7 @@ use tokio::{net::UdpSocket, sync::mpsc, time::Instant};
 
 /// A certificate of one's own making, and who believes it.
 pub struct Certificate {
-    pub certificate: PathBuf,
+    pub chain: PathBuf,
     pub key: PathBuf,
     pub trusted: Arc<rustls::ClientConfig>,
 }
@@ -30,8 +30,8 @@ pub struct Certificate {
 /// Makes one for `name`, in a folder.
 pub fn certificate(folder: &Path, name: &str) -> Certificate {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    let (chain, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
@@ -41,7 +41,7 @@ pub fn certificate(folder: &Path, name: &str) -> Certificate {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Certificate { certificate, key, trusted: Arc::new(trusted) }
+    Certificate { chain, key, trusted: Arc::new(trusted) }
 }
 
 /// A relay on this machine, with a certificate for `localhost` of its own making.
@@ -54,9 +54,9 @@ pub struct LocalRelay {
 
 pub async fn local_relay() -> LocalRelay {
     let folder = tempfile::tempdir().unwrap();
-    let Certificate { certificate, key, trusted } = certificate(folder.path(), "localhost");
+    let Certificate { chain, key, trusted } = certificate(folder.path(), "localhost");
     let here: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let tls = RelayTls { listen: here, name: "localhost".into(), certificate, key };
+    let tls = RelayTls { listen: here, name: "localhost".into(), certificate: chain, key };
     let config = RelayConfig { listen: here, tls: Some(tls), public_ip: here.ip(), allow_private: false };
     let relay = Relay::start(&config, Secret::new(vec![7; 32])).await.unwrap();
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);

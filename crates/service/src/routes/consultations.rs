@@ -220,6 +220,25 @@ doctor_route!(
     end, "/api/v1/consultations/sessions/{id}/end", Input::End
 );
 
+/// The patient, called in, says *Not now*: they wait on, and are not ready until they say so again.
+#[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/decline", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), responses((status = 200, body = Session),
+    (status = 403, body = Problem, description = "forbidden, not-a-participant"),
+    (status = 409, body = Problem, description = "session-ended")))]
+pub(super) async fn decline(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SessionId>,
+) -> Result<Json<Session>, ApiError> {
+    let (_, party) = app.session_of(id, &user).await?;
+    if party != Party::Patient {
+        return Err(Code::Forbidden.into());
+    }
+    let row = app.apply(id, Input::Decline, Some(user.id)).await?;
+    app.store.audit(Some(user.id), "session.declined", Some(id)).await?;
+    app.view(&row).await.map(Json)
+}
+
 /// Leaves: a patient the waiting room or the call, a doctor the call. Both may come back.
 #[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/leave", security(("bearer" = [])),
     params(("id" = SessionId, Path)), request_body = LeaveRequest, responses((status = 200, body = Session),

@@ -62,6 +62,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(consultations::join))
         .routes(routes!(consultations::admit))
         .routes(routes!(consultations::leave))
+        .routes(routes!(consultations::decline))
         .routes(routes!(consultations::end))
         .routes(routes!(consultations::pause))
         .routes(routes!(consultations::resume))

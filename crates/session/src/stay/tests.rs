@@ -8,6 +8,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod not_now;
+mod two_devices;
+
 const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 const CHECK: DeviceCheck = DeviceCheck { camera: true, microphone: true, speaker: true };
 
@@ -225,6 +228,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         Just(Input::Admit),
         party.clone().prop_map(Input::Join),
         party.clone().prop_map(Input::Leave),
+        Just(Input::Decline),
         Just(Input::Pause),
         Just(Input::Resume),
         Just(Input::End),
@@ -233,6 +237,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     let press = prop_oneof![
         Just(StayInput::Ready(CHECK)),
         Just(StayInput::Join),
+        Just(StayInput::Decline),
+        Just(StayInput::Declined),
         Just(StayInput::Leave),
         Just(StayInput::End),
         Just(StayInput::PassRefused),
@@ -333,6 +339,7 @@ enum Ask {
     Join(JoinId, bool, JoinRequest),
     Session,
     Leave,
+    Decline,
     End,
 }
 
@@ -384,6 +391,7 @@ impl World {
                 StayAction::AskSession => Ask::Session,
                 StayAction::TellOfLeaving => Ask::Leave,
                 StayAction::EndForBoth => Ask::End,
+                StayAction::Decline => Ask::Decline,
                 _ => continue,
             };
             self.asked.push((self.now, at, entry, ask));
@@ -424,6 +432,10 @@ impl World {
                 Ask::Leave => {
                     changed |= self.service.apply(Input::LeaveOn(PARTIES[at], devices()[at]), now);
                     None
+                }
+                Ask::Decline => {
+                    changed |= self.service.apply(Input::Decline, now);
+                    Some(StayInput::Declined)
                 }
                 Ask::End => {
                     changed |= self.service.apply(Input::End, now);
@@ -498,6 +510,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
     let press = prop_oneof![
         3 => Just(StayInput::Ready(CHECK)),
         3 => Just(StayInput::Join),
+        1 => Just(StayInput::Decline),
         1 => Just(StayInput::Leave),
         1 => Just(StayInput::End),
     ];
@@ -615,7 +628,7 @@ fn it_connects_while_it_rings_and_shows_nobody_before_join() {
     let (mut service, mut stay, actions) = called_in(ConsultationMode::Video);
     let now = Duration::from_secs(1);
     let [(id, request)] = asks(&actions).try_into().unwrap();
-    assert!(request.prepare && request.ready);
+    assert!(request.prepare && !request.ready, "that they are ready was said already");
     let answer = service.join(Party::Patient, false, &request, now).unwrap();
     let actions = stay.handle(StayInput::Joined(id, Box::new(answer)), now);
     assert!(matches!(
@@ -705,9 +718,11 @@ fn a_visit_in_writing_has_no_call() {
 
 #[test]
 fn a_doctor_is_told_when_nobody_comes() {
-    for (input, code) in
-        [(Input::Tick, UiCode::NoAnswer), (Input::Leave(Party::Patient), UiCode::PatientGone)]
-    {
+    for (input, code) in [
+        (Input::Tick, UiCode::NoAnswer),
+        (Input::Decline, UiCode::Declined),
+        (Input::Leave(Party::Patient), UiCode::PatientGone),
+    ] {
         let mut service = Service::new(ConsultationMode::Video);
         let now = Duration::ZERO;
         service.apply(Input::Enter { ready: true, device_check: None }, now);
@@ -733,62 +748,4 @@ fn both_are_told_five_minutes_before_the_visit_ends_by_itself() {
     assert_eq!((at(40 * 60), at(44 * 60), at(44 * 60 + 1)), (Some(5), Some(1), Some(1)));
     assert_eq!(at(46 * 60), Some(0));
     assert_eq!(stay.elapsed_seconds(Duration::from_secs(90)), 90);
-}
-
-/// A doctor, and a patient on two devices, both of which ring.
-fn ringing_on_two() -> World {
-    let mut world = World::new(ConsultationMode::Video);
-    for at in [1, 2] {
-        world.enter(at).unwrap();
-        world.input(at, StayInput::Ready(CHECK)).unwrap();
-        world.calm().unwrap();
-    }
-    world.enter(0).unwrap();
-    world.calm().unwrap();
-    assert_eq!([1, 2].map(|at| world.screen(at)), [Some(Screen::CalledIn); 2]);
-    let calls = [1, 2].map(|at| world.ends[at].as_ref().unwrap().1.call);
-    assert_eq!(calls, [false, true], "one of them prepares: the last that was pressed on");
-    world
-}
-
-fn rings(world: &World, at: usize) -> usize {
-    world.ends[at].as_ref().unwrap().1.rings
-}
-
-#[test]
-fn answered_on_one_device_the_other_stops_ringing() {
-    let mut world = ringing_on_two();
-    world.input(1, StayInput::Join).unwrap();
-    world.calm().unwrap();
-    assert_eq!([1, 2].map(|at| world.screen(at)), [Some(Screen::Call), Some(Screen::Elsewhere)]);
-    let before = rings(&world, 2);
-    world.calm().unwrap();
-    assert_eq!(rings(&world, 2), before);
-    // Going away there changes nothing here.
-    world.input(2, StayInput::Leave).unwrap();
-    world.calm().unwrap();
-    assert!(world.screen(2).is_none());
-    assert!(world.service.consultation.patient_joined && world.ends[1].as_ref().unwrap().1.call);
-}
-
-#[test]
-fn the_call_goes_where_it_was_last_taken_and_stays_there() {
-    let mut world = ringing_on_two();
-    world.input(1, StayInput::Join).unwrap();
-    world.calm().unwrap();
-    // "Take it back", on the other: its app enters anew.
-    world.ends[2] = None;
-    world.enter(2).unwrap();
-    world.calm().unwrap();
-    assert_eq!([1, 2].map(|at| world.screen(at)), [Some(Screen::Elsewhere), Some(Screen::Call)]);
-    let calls = [1, 2].map(|at| world.ends[at].as_ref().unwrap().1.call);
-    assert_eq!(calls, [false, true]);
-    // Whatever links do from then on, nobody takes it back without a press.
-    let changes = world.service.history.len();
-    for at in [1, 2, 1] {
-        world.input(at, StayInput::LinkUp).unwrap();
-        world.calm().unwrap();
-        assert_eq!([1, 2].map(|at| world.screen(at)), [Some(Screen::Elsewhere), Some(Screen::Call)]);
-    }
-    assert_eq!(world.service.history.len(), changes);
 }
