@@ -33,5 +33,5 @@ pub use local_video::{LocalVideo, SentVideo};
 pub use mos::mos;
 pub use remote_audio::RemoteAudio;
 pub use remote_video::RemoteVideo;
-pub use share::{MOST_CAMERA, Share, Uses, share, wanted_audio};
+pub use share::{MOST_CAMERA, MOST_SCREEN, Share, Uses, share, wanted_audio};
 pub use track_encoder::EncodedVideo;

@@ -63,7 +63,7 @@ impl LocalScreen {
 
     /// What there is a use for: little while nothing changes.
     pub fn wanted(&self, now: Instant) -> Bitrate {
-        if self.sharpens(now) { MOST_SCREEN } else { LEAST_SCREEN }
+        if self.sent_at.is_none() || self.sharpens(now) { MOST_SCREEN } else { LEAST_SCREEN }
     }
 
     /// How long the last frame took to encode.
@@ -77,7 +77,7 @@ impl LocalScreen {
     }
 
     /// Takes what the screen shows at `at`, and whether that is something else than before. Gives the
-    /// frame to send, if there is one. `rate` is its share.
+    /// frame to send, if there is one. `rate` is what it could have of the line.
     pub fn encode(
         &mut self,
         picture: &I420,
@@ -88,7 +88,8 @@ impl LocalScreen {
     ) -> Result<Option<EncodedVideo>, MediaError> {
         let interval = (Duration::from_secs(1) / FPS).max(self.encoder.encoding * ENCODING_SHARE);
         self.next_frame = (self.next_frame + interval).max(at);
-        if has_changed {
+        // What was shown before there was anybody to see it is new to them.
+        if has_changed || self.sent_at.is_none() {
             self.changed_at = Some(at);
         }
         let is_silent = self.sent_at.is_none_or(|sent| at >= sent + AT_LEAST_EVERY);
@@ -128,12 +129,15 @@ mod tests {
         LinkStatus::unknown(Config { start, min: Bitrate::ZERO, max: Bitrate::MAX })
     }
 
+    const WIDTH: usize = 1_920;
+    const HEIGHT: usize = 1_080;
+
     /// A page of lines as wide as letters are.
     fn page(number: usize) -> I420 {
-        let mut picture = I420::black(1_280, 720);
+        let mut picture = I420::black(WIDTH, HEIGHT);
         let (luma, _, _) = picture.planes_mut();
         for (at, value) in luma.iter_mut().enumerate() {
-            let (x, y) = (at % 1_280, at / 1_280);
+            let (x, y) = (at % WIDTH, at / WIDTH);
             *value = if (x / 2 * (7 + number) + y / 9 * 13) % 11 < 3 && y % 18 < 10 { 40 } else { 220 };
         }
         picture
@@ -178,6 +182,8 @@ mod tests {
         let sizes: Vec<usize> = still.iter().map(|frame| frame.data.len()).collect();
         let is_cheap = still.iter().all(|frame| frame.data.len() < 4_000 && !frame.is_key);
         assert!(is_cheap, "{sizes:?}");
+        let keys = frames.iter().filter(|frame| frame.is_key).count();
+        assert_eq!(keys, 1, "and it stays as large as it is");
     }
 
     #[test]
@@ -189,7 +195,8 @@ mod tests {
         let page = page(2);
         let differs = shown.last().unwrap().planes().0.iter().zip(page.planes().0);
         let error: u64 = differs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        assert!(error / (1_280 * 720) < 6, "letters can be read: off by {} a pixel", error / (1_280 * 720));
+        let error = error / (WIDTH * HEIGHT) as u64;
+        assert!(error < 6, "letters can be read: off by {error} a pixel");
     }
 
     #[test]

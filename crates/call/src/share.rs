@@ -18,7 +18,7 @@ pub const MOST_CAMERA: Bitrate = STEPS[STEPS.len() - 1].enough;
 /// A page of text that comes within seconds.
 pub(crate) const LEAST_SCREEN: Bitrate = Bitrate::kbps(100);
 /// A page of 1080p that is sharp within a second.
-pub(crate) const MOST_SCREEN: Bitrate = Bitrate::kbps(1_500);
+pub const MOST_SCREEN: Bitrate = Bitrate::kbps(1_500);
 
 /// What is sent beside the audio.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bedside_call::FreezeMeter;
-use bedside_media::{AssembledFrame, I420, vp8::key_frame_size};
+use bedside_media::{AssembledFrame, I420, VideoCodec};
 
 /// Takes a message for the page; false when the page is gone.
 pub type FrameSink = Box<dyn Fn(Vec<u8>) -> bool + Send + Sync>;
@@ -104,7 +104,7 @@ impl Feed {
 
     /// Gives an encoded picture, to be drawn in `wait`.
     pub(crate) fn encoded(&self, frame: &AssembledFrame, wait: Duration) {
-        if let Some((width, height)) = key_frame_size(&frame.data) {
+        if let Some((width, height)) = VideoCodec::default().key_frame_size(&frame.data) {
             self.size.store(u64::from(width) << 32 | u64::from(height), Ordering::Relaxed);
         }
         if self.on_the_way() >= MAX_ENCODED {

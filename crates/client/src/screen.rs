@@ -8,7 +8,7 @@ use std::{
 };
 
 use bedside_bwe::{Bitrate, LinkStatus};
-use bedside_call::{LocalScreen, Uses, share};
+use bedside_call::{LocalScreen, MOST_SCREEN, Uses, share};
 use bedside_devices::{ScreenCapture, Trouble, open_screen};
 use bedside_media::{TrackSource, VideoSource};
 
@@ -135,7 +135,8 @@ impl Engine {
 
     fn share(&mut self, id: String) {
         self.stop_sharing();
-        match (self.open)(&id) {
+        let opened = catch_unwind(AssertUnwindSafe(|| (self.open)(&id)));
+        match opened.unwrap_or_else(|_| Err(fault())) {
             Ok(capture) => {
                 let now = Instant::now();
                 self.shared = Some(Shared { id: id.clone(), capture, local: new_local(), due: now });
@@ -153,7 +154,10 @@ impl Engine {
     }
 
     fn set_call(&mut self, call: Option<Arc<dyn Outgoing>>) {
-        self.call = call;
+        // On hold the connection lives on, and the camera is to have all of it afterwards.
+        if let Some(before) = std::mem::replace(&mut self.call, call) {
+            before.set_wanted(SCREEN, Bitrate::ZERO);
+        }
         if let Some(shared) = &mut self.shared {
             (shared.local, shared.due) = (new_local(), Instant::now());
         }
@@ -167,13 +171,17 @@ impl Engine {
         let trouble = match looked {
             Ok(Ok(())) => return,
             Ok(Err(trouble)) => trouble,
-            Err(_) => Trouble::Other("the screen's thread met a fault".to_owned()),
+            Err(_) => fault(),
         };
         tracing::info!(%trouble, "the screen is not shared any more");
         let id = shared.id.clone();
         self.stop_sharing();
         (self.tell)(ScreenEvent::Failed(id, trouble));
     }
+}
+
+fn fault() -> Trouble {
+    Trouble::Other("the screen's thread met a fault".to_owned())
 }
 
 fn new_local() -> LocalScreen {
@@ -196,16 +204,16 @@ fn look(
         local.request_key_frame();
     }
     let link = LinkStatus { is_congested: call.is_congested(VideoSource::Screen), ..call.link() };
-    let wanted = local.wanted(at);
-    call.set_wanted(SCREEN, wanted);
     let least_camera = Some(call.wanted(TrackSource::Video(VideoSource::Camera)))
         .filter(|camera| *camera > Bitrate::ZERO)
         .map(|_| bedside_bwe::ladder::STEPS[0].needs);
-    let rate = share(&link, Uses { least_camera, screen: wanted }).screen;
+    // What it could have, changed or not: its size goes by the line.
+    let rate = share(&link, Uses { least_camera, screen: MOST_SCREEN }).screen;
     let encoded = local
         .encode(shown.picture, shown.has_changed, &link, rate, at)
         .map_err(|error| Trouble::Other(error.to_string()))?;
     local.note_encoding(at.elapsed());
+    call.set_wanted(SCREEN, local.wanted(at));
     *due = local.next_frame();
     if let Some(encoded) = encoded
         && !call.video(VideoSource::Screen, encoded)
@@ -247,6 +255,7 @@ mod tests {
             "short" => 5,
             "faulty" => 1_003,
             "long" => u32::MAX,
+            "faulty at once" => panic!("a fault, for a test"),
             _ => return Err(Trouble::Denied),
         };
         Ok(Box::new(Blinking { picture: I420::black(64, 48), left }))
@@ -309,17 +318,16 @@ mod tests {
         let started = Started::new();
         let call = Arc::new(Call::default());
         started.sharing.set_call(Some(call.clone()));
-        for (id, trouble) in [
-            ("short", Trouble::Missing),
-            ("faulty", Trouble::Other("the screen's thread met a fault".to_owned())),
-        ] {
+        for (id, trouble) in [("short", Trouble::Missing), ("faulty", fault())] {
             started.sharing.share(id.to_owned());
             assert_eq!(started.next(), ScreenEvent::Shared(id.to_owned()));
             assert_eq!(started.next(), ScreenEvent::Failed(id.to_owned(), trouble));
             assert_eq!(*call.wanted.lock().unwrap(), Bitrate::ZERO);
         }
-        started.sharing.share("none".to_owned());
-        assert_eq!(started.next(), ScreenEvent::Failed("none".to_owned(), Trouble::Denied));
+        for (id, trouble) in [("none", Trouble::Denied), ("faulty at once", fault())] {
+            started.sharing.share(id.to_owned());
+            assert_eq!(started.next(), ScreenEvent::Failed(id.to_owned(), trouble));
+        }
         assert!(!call.frames.lock().unwrap().is_empty());
         started.sharing.stop();
     }
@@ -338,6 +346,11 @@ mod tests {
                 std::thread::yield_now();
             }
             started.sharing.set_call(None);
+            let is_wanted = || *call.wanted.lock().unwrap() > Bitrate::ZERO;
+            while is_wanted() {
+                assert!(began.elapsed() < Duration::from_secs(5), "on hold nothing is wanted");
+                std::thread::yield_now();
+            }
             assert!(call.frames.lock().unwrap()[0]);
         }
         started.sharing.stop_sharing();

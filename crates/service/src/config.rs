@@ -54,7 +54,7 @@ pub struct OwnRelay {
     /// Where it is: `stun:`, `turn:` and `turns:` addresses, in the order in which they are tried.
     pub urls: Vec<String>,
     /// The file with the secret that it makes passwords with (coturn: `static-auth-secret`).
-    pub secret_file: PathBuf,
+    pub secret_file: Option<PathBuf>,
 }
 
 /// The relay over TLS.
@@ -156,8 +156,12 @@ impl FileConfig {
             public_ip,
             allow_private: self.relay_allow_private.unwrap_or(false),
         };
-        let own_relay = self.relay_urls.zip(self.relay_secret_file);
-        let own_relay = own_relay.map(|(urls, secret_file)| OwnRelay { urls, secret_file });
+        let has_own = !self.no_relay.unwrap_or(false)
+            && (self.relay_urls.is_some() || self.relay_secret_file.is_some());
+        let own_relay = has_own.then(|| OwnRelay {
+            urls: self.relay_urls.unwrap_or_default(),
+            secret_file: self.relay_secret_file,
+        });
         let limits = Limits::default();
         let minutes = |d: SignedDuration| u32::try_from(d.as_mins()).unwrap_or(0);
         Config {
@@ -191,6 +195,12 @@ impl Config {
     /// What hands out credentials for the clinic's own relay, if there is one.
     pub fn own_relay_credentials(&self) -> Result<Option<RelayCredentials>, ServiceError> {
         let Some(OwnRelay { urls, secret_file }) = &self.own_relay else { return Ok(None) };
+        let missing =
+            |what: &str| ServiceError::Config(format!("for a relay of one's own {what} is missing"));
+        let secret_file = secret_file.as_ref().ok_or_else(|| missing("relay-secret-file"))?;
+        if urls.is_empty() {
+            return Err(missing("relay-urls"));
+        }
         let is_known = |url: &&String| ["stun:", "turn:", "turns:"].iter().any(|kind| url.starts_with(kind));
         if let Some(url) = urls.iter().find(|url| !is_known(url)) {
             return Err(ServiceError::Config(format!("{url} is no address of a relay: turn:NAME:PORT")));
@@ -257,6 +267,10 @@ mod tests {
         std::fs::write(&secret_file, "north\n").unwrap();
         assert!(own.own_relay_credentials().unwrap().is_some());
         assert!(config("'https://turn.example'").own_relay_credentials().is_err());
+        assert!(config("").own_relay_credentials().is_err(), "none is no relay");
+        let half = FileConfig { relay_urls: Some(vec!["turn:turn.example".into()]), ..FileConfig::default() };
+        let half = half.complete();
+        assert!(half.relay.is_none() && half.own_relay_credentials().is_err(), "nor half of one");
         assert!(FileConfig::default().complete().own_relay_credentials().unwrap().is_none());
     }
 

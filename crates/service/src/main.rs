@@ -68,14 +68,7 @@ struct Settings {
     relay_tls_key: Option<PathBuf>,
     /// Addresses of a relay of the clinic's own, such as coturn, in place of the embedded one, with
     /// commas between them: stun:NAME:PORT, then turn:, then turns:.
-    #[arg(
-        long,
-        env = "BEDSIDE_RELAY_URLS",
-        global = true,
-        value_name = "URL",
-        value_delimiter = ',',
-        requires = "relay_secret_file"
-    )]
+    #[arg(long, env = "BEDSIDE_RELAY_URLS", global = true, value_name = "URL", value_delimiter = ',')]
     relay_urls: Option<Vec<String>>,
     /// File with the secret that it makes passwords with (coturn: static-auth-secret).
     #[arg(long, env = "BEDSIDE_RELAY_SECRET_FILE", global = true, value_name = "FILE")]

@@ -29,9 +29,9 @@ const NEGOTIATE_WITHIN: Duration = Duration::from_secs(8);
 const RESTART_AFTER: Duration = Duration::from_millis(500);
 /// How often a hello is repeated while nobody answers.
 const HELLO_EVERY: Duration = Duration::from_secs(2);
-/// Ends that are new to us are met no more often than this: each costs a connection, and a hello is
 /// How many ends that were replaced are remembered: signals are seconds late, not minutes.
 const MOST_REPLACED: usize = 16;
+/// Ends that are new to us are met no more often than this: each costs a connection, and a hello is
 /// repeated anyway.
 const MEET_EVERY: Duration = Duration::from_secs(1);
 /// ICE restarts before the connection is made from nothing.

@@ -150,8 +150,6 @@ pub struct Stay {
     wants_call: bool,
     /// They pressed *I'm ready*, and what their devices could do then.
     ready: bool,
-    /// And the service has not confirmed that yet.
-    says_ready: bool,
     /// They said *Not now*, and the service has not confirmed that yet: it rings for nobody.
     declines: bool,
     device_check: Option<DeviceCheck>,
@@ -217,7 +215,6 @@ impl Stay {
             screen: Screen::Check,
             wants_call: false,
             ready: false,
-            says_ready: false,
             was_ready: false,
             declines: false,
             device_check: None,
@@ -291,7 +288,7 @@ impl Stay {
     }
 
     fn on_ready(&mut self, check: DeviceCheck) -> Vec<StayAction> {
-        (self.ready, self.says_ready, self.declines) = (true, true, false);
+        (self.ready, self.declines) = (true, false);
         (self.device_check, self.on_purpose) = (Some(check), true);
         vec![self.show(Screen::Waiting), self.ask_to_join()]
     }
@@ -310,7 +307,7 @@ impl Stay {
     }
 
     fn on_decline(&mut self) -> Vec<StayAction> {
-        (self.ready, self.says_ready, self.declines) = (false, false, true);
+        (self.ready, self.declines) = (false, true);
         let mut actions = self.wait_on();
         // An answer that is still under way opens no call.
         self.joining = Joining::default();
@@ -331,7 +328,7 @@ impl Stay {
         let on_purpose = std::mem::take(&mut self.on_purpose);
         self.is_unsettled |= on_purpose;
         let request = JoinRequest {
-            ready: self.says_ready,
+            ready: self.ready,
             device_check: self.device_check,
             // While it rings the two connect; the person has not entered yet.
             prepare: !self.wants_call,
@@ -350,7 +347,7 @@ impl Stay {
             return vec![]; // Overtaken by a newer one.
         }
         self.joining = Joining { id: Some(id), ..Joining::default() };
-        (self.admits, self.is_unsettled, self.says_ready) = (false, false, false);
+        (self.admits, self.is_unsettled) = (false, false);
         // What was heard over the realtime link meanwhile may be newer than this answer.
         let is_old = response.session.revision < self.session.revision;
         let admitted = if is_old { self.session.admitted } else { response.admitted };
@@ -454,10 +451,11 @@ impl Stay {
             self.other_presence = other.status;
         }
         let (status, admitted) = (self.session.status, self.session.admitted);
-        let waits = status == SessionStatus::Waiting;
-        if self.party == Party::Patient && waits && before.patient_ready && !self.session.patient_ready {
-            // Said *Not now*, on this device or another.
-            self.ready = self.says_ready;
+        // Said *Not now* on another device; what is being asked from here is newer.
+        let is_asking = self.joining.under_way || self.joining.again_at.is_some();
+        let waits = status == SessionStatus::Waiting && self.screen == Screen::Waiting;
+        if self.party == Party::Patient && waits && before.patient_ready && !is_asking {
+            self.ready &= self.session.patient_ready;
         }
         if status.is_final() {
             // Somebody who left may still see how it ended.
@@ -496,7 +494,6 @@ impl Stay {
                 // A leaving of before was heard of late: this person waits.
                 let is_out = status == SessionStatus::Scheduled && self.screen == Screen::Waiting;
                 if is_out && !self.joining.under_way {
-                    self.says_ready = self.ready;
                     actions.push(self.ask_to_join());
                 }
                 actions

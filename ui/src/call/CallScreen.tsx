@@ -156,8 +156,9 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
             </p>
           )}
           {shared && (
-            <p className="shares" role="status">
-              <MonitorUp aria-hidden size={20} /> {t("share.shares", { name: other.name })}
+            <div className="shares">
+              <MonitorUp aria-hidden size={20} />
+              <span role="status">{t("share.shares", { name: other.name })}</span>
               <Button
                 className="button"
                 data-do="stop-sharing"
@@ -167,7 +168,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
               >
                 {t("share.stop")}
               </Button>
-            </p>
+            </div>
           )}
           {visit.screen.trouble && !chooses && (
             <p role="status">
@@ -180,6 +181,7 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
             devices.camera.works &&
             !held &&
             visit.call?.status === "connected" &&
+            !shared &&
             sendsOnlySound(visit.call) && (
               <p role="status">
                 <VideoOff aria-hidden size={20} /> {t("call.soundOnly", { name: other.name })}

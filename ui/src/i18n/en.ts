@@ -81,7 +81,7 @@ export const en = {
     nobodyLead: "Arrivals announce themselves here, with a sound.",
     since: "waiting since {{time}}",
     ready: "Ready",
-    checking: "Still checking their devices",
+    checking: "Not ready yet",
     number: "Number {{number}}",
     todays: "Today",
     laters: "On other days",
@@ -186,7 +186,7 @@ export const en = {
     stay: "You can leave this window open and do something else. It rings when it is your turn.",
     ready: "I’m ready",
     notReady:
-      "{{name}} knows that you need a moment. Press “I’m ready” when you can come in. Your place is kept.",
+      "{{name}} is told that you need a moment. Press “I’m ready” when you can come in. Your place is kept.",
     leave: "Leave the waiting room",
     own: "This is how you look",
     write: "Write to the practice",

@@ -89,7 +89,7 @@ impl App {
             Command::TestNetwork => self.test_network(),
             Command::ChooseScreen => self.choose_screen(),
             Command::LeaveScreenChoice => self.leave_choice(),
-            Command::ShareScreen { id } => self.share_screen(id),
+            Command::ShareScreen { id } => self.share_screen(&id),
             Command::StopSharing => self.stop_sharing().await,
             Command::Recall { session } => self.recall(session),
             Command::LookUp { service } => self.look_up(service),
@@ -126,9 +126,10 @@ impl App {
             }
             Event::Left(session) => self.on_left(&session),
             Event::Declined(id, outcome) if self.visit_mut(id).is_some() => {
-                // Ended meanwhile: that is told by itself.
-                if let Ok(session) = outcome {
-                    self.stay(StayInput::Session(Box::new(session))).await;
+                match outcome {
+                    Ok(session) => self.stay(StayInput::Session(Box::new(session))).await,
+                    // Ended meanwhile, as a rule: how it stands is asked next.
+                    Err(error) => tracing::info!(%error, "not declined"),
                 }
                 self.stay(StayInput::Declined).await;
             }

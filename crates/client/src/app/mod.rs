@@ -131,6 +131,8 @@ pub(crate) struct App {
     signed_out: CancellationToken,
     /// Ends the telling that they have left a visit.
     leaving: HashMap<SessionId, CancellationToken>,
+    /// Ends the telling that the patient does not come in now.
+    declining: CancellationToken,
     /// Visits entered so far.
     entries: u64,
     tasks: TaskTracker,
@@ -210,6 +212,7 @@ impl App {
             account: 0,
             signed_out: CancellationToken::new(),
             leaving: HashMap::new(),
+            declining: CancellationToken::new(),
             entries: 0,
             tasks: TaskTracker::new(),
             started: Instant::now(),

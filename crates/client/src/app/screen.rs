@@ -13,8 +13,9 @@ pub(super) struct Sharing {
     /// The how manieth list was asked for last: an answer to an earlier one is recognised.
     asked: u64,
     looks: bool,
-    choices: Option<Vec<Screen>>,
-    opening: Option<String>,
+    choices: Option<Vec<ScreenChoice>>,
+    /// What was chosen, until it is known whether it can be shared.
+    opening: Option<ScreenChoice>,
     /// What is shared.
     shared: Option<ScreenChoice>,
     trouble: Option<ScreenTrouble>,
@@ -24,7 +25,7 @@ impl Sharing {
     pub(super) fn view(&self) -> SharedScreen {
         SharedScreen {
             looks: self.looks,
-            choices: self.choices.as_ref().map(|screens| screens.iter().map(with_preview).collect()),
+            choices: self.choices.clone(),
             opening: self.opening.is_some(),
             shared: self.shared.clone(),
             trouble: self.trouble,
@@ -36,19 +37,14 @@ impl Sharing {
     }
 }
 
-fn with_preview(screen: &Screen) -> ScreenChoice {
+fn choice(screen: Screen) -> ScreenChoice {
     let base64 = base64::engine::general_purpose::STANDARD;
-    let preview = screen.preview.as_ref();
-    let preview = preview.map(|jpeg| format!("data:image/jpeg;base64,{}", base64.encode(jpeg)));
-    ScreenChoice { preview, ..choice(screen) }
-}
-
-fn choice(screen: &Screen) -> ScreenChoice {
+    let preview = screen.preview.map(|jpeg| format!("data:image/jpeg;base64,{}", base64.encode(jpeg)));
     let kind = match screen.kind {
         ScreenKind::Display => ScreenChoiceKind::Display,
         ScreenKind::Window => ScreenChoiceKind::Window,
     };
-    ScreenChoice { id: screen.id.clone(), kind, name: screen.name.clone(), preview: None }
+    ScreenChoice { id: screen.id, kind, name: screen.name, preview }
 }
 
 fn trouble(trouble: &Trouble) -> ScreenTrouble {
@@ -74,9 +70,11 @@ impl App {
         let asked = self.sharing.asked;
         (self.sharing.looks, self.sharing.trouble) = (true, None);
         let events = self.events.clone();
-        self.tasks.spawn_blocking(move || {
+        self.tasks.spawn(async move {
+            let found = tokio::task::spawn_blocking(screens).await;
+            let found = found.unwrap_or_else(|fault| Err(Trouble::Other(fault.to_string())));
             // Closed while it was looked for.
-            let _ = events.blocking_send((None, Event::Screens(asked, screens())));
+            let _ = events.send((None, Event::Screens(asked, found))).await;
         });
     }
 
@@ -86,7 +84,7 @@ impl App {
         }
         self.sharing.looks = false;
         match found {
-            Ok(screens) => self.sharing.choices = Some(screens),
+            Ok(screens) => self.sharing.choices = Some(screens.into_iter().map(choice).collect()),
             Err(why) => {
                 tracing::info!(%why, "no screen to share");
                 self.sharing.trouble = Some(trouble(&why));
@@ -94,15 +92,20 @@ impl App {
         }
     }
 
-    /// Nothing is chosen.
+    /// Nothing is chosen; what was, and is being opened, is not shared.
     pub(super) fn leave_choice(&mut self) {
+        if self.sharing.opening.take().is_some() {
+            self.threads.screen.stop_sharing();
+        }
         (self.sharing.looks, self.sharing.choices, self.sharing.trouble) = (false, None, None);
     }
 
-    pub(super) fn share_screen(&mut self, id: String) {
+    pub(super) fn share_screen(&mut self, id: &str) {
+        let choices = self.sharing.choices.iter().flatten();
+        let Some(chosen) = choices.clone().find(|choice| choice.id == *id).cloned() else { return };
         if self.may_share() {
-            self.threads.screen.share(id.clone());
-            (self.sharing.opening, self.sharing.trouble) = (Some(id), None);
+            self.threads.screen.share(chosen.id.clone());
+            (self.sharing.opening, self.sharing.trouble) = (Some(chosen), None);
         }
     }
 
@@ -116,23 +119,29 @@ impl App {
     }
 
     pub(super) async fn on_screen(&mut self, event: ScreenEvent) {
+        let is = |known: &Option<ScreenChoice>, id: &str| known.as_ref().is_some_and(|known| known.id == id);
         match event {
-            // Another was chosen meanwhile, or none.
-            ScreenEvent::Shared(id) if self.sharing.opening.as_ref() == Some(&id) => {
-                self.sharing.opening = None;
-                let choices = self.sharing.choices.take().unwrap_or_default();
-                self.sharing.shared = choices.iter().find(|screen| screen.id == id).map(choice);
+            ScreenEvent::Shared(id) if is(&self.sharing.opening, &id) => {
+                self.sharing.shared =
+                    self.sharing.opening.take().map(|chosen| ScreenChoice { preview: None, ..chosen });
+                self.sharing.choices = None;
             }
-            ScreenEvent::Failed(id, why) => {
-                let is_this = |known: &String| *known == id;
-                let is_shared = self.sharing.shared.as_ref().is_some_and(|shared| shared.id == id);
-                if !is_shared && !self.sharing.opening.as_ref().is_some_and(is_this) {
-                    return;
-                }
-                (self.sharing.shared, self.sharing.opening) = (None, None);
+            // Left or stopped meanwhile: nobody may see what nobody is told of.
+            ScreenEvent::Shared(_) if self.sharing.opening.is_none() => {
+                self.threads.screen.stop_sharing();
+                self.sharing.shared = None;
+            }
+            // Another was chosen meanwhile: it comes next.
+            ScreenEvent::Shared(_) => return,
+            ScreenEvent::Failed(id, why) if is(&self.sharing.opening, &id) => {
+                self.sharing.opening = None;
                 self.sharing.trouble = Some(trouble(&why));
             }
-            ScreenEvent::Shared(_) => return,
+            ScreenEvent::Failed(id, why) if is(&self.sharing.shared, &id) => {
+                self.sharing.shared = None;
+                self.sharing.trouble = Some(trouble(&why));
+            }
+            ScreenEvent::Failed(..) => return,
         }
         self.tell_media().await;
     }

@@ -70,6 +70,7 @@ impl App {
         if let Some(leaving) = self.leaving.remove(&id) {
             leaving.cancel();
         }
+        self.declining.cancel();
         self.entries += 1;
         let mode = session.consultation_mode;
         let check = self.devices.check();
@@ -100,16 +101,21 @@ impl App {
         for action in actions {
             match action {
                 StayAction::Show(screen) => self.screen = screen,
-                StayAction::AskToJoin { id: join, admit, request } => self.ask(|api| async move {
-                    if admit && let Err(error) = api.act(id, SessionAction::Admit).await {
-                        return Event::Joined(id, join, Err(error));
+                StayAction::AskToJoin { id: join, admit, request } => {
+                    if request.ready {
+                        self.declining.cancel();
                     }
-                    let mut answer = api.join(id, &request).await;
-                    if let Ok(answer) = &mut answer {
-                        answer.ice_servers = resolved(std::mem::take(&mut answer.ice_servers)).await;
-                    }
-                    Event::Joined(id, join, answer)
-                }),
+                    self.ask(|api| async move {
+                        if admit && let Err(error) = api.act(id, SessionAction::Admit).await {
+                            return Event::Joined(id, join, Err(error));
+                        }
+                        let mut answer = api.join(id, &request).await;
+                        if let Ok(answer) = &mut answer {
+                            answer.ice_servers = resolved(std::mem::take(&mut answer.ice_servers)).await;
+                        }
+                        Event::Joined(id, join, answer)
+                    });
+                }
                 StayAction::AskSession => {
                     self.insist(move |api| async move { api.session(id).await }, Event::Session);
                 }
@@ -135,10 +141,15 @@ impl App {
                 }
                 StayAction::TellOfLeaving => self.tell_of_leaving(id),
                 StayAction::EndForBoth => self.act(SessionAction::End),
-                StayAction::Decline => self.insist(
-                    move |api| async move { api.act(id, SessionAction::Decline).await },
-                    move |outcome| Event::Declined(id, outcome),
-                ),
+                StayAction::Decline => {
+                    // Given up once they are ready, or go.
+                    self.declining = self.signed_out.child_token();
+                    self.insist_until(
+                        self.declining.clone(),
+                        move |api| async move { api.act(id, SessionAction::Decline).await },
+                        move |outcome| Event::Declined(id, outcome),
+                    );
+                }
                 StayAction::FetchSummary => self.insist(
                     move |api| async move { api.summary(id).await },
                     move |summary| Event::Summary(id, summary),
@@ -233,6 +244,7 @@ impl App {
     }
 
     fn tell_of_leaving(&mut self, id: SessionId) {
+        self.declining.cancel();
         // Given up when they come back.
         let leaving: CancellationToken = self.signed_out.child_token();
         if let Some(before) = self.leaving.insert(id, leaving.clone()) {

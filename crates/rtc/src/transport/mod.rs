@@ -63,8 +63,8 @@ const REPAIRS_OVER: Duration = Duration::from_secs(1);
 const MOST_REPAIRS: usize = 400;
 /// Packets that one request may ask for: a whole second of the best picture.
 const MOST_ASKED: usize = 300;
-/// Sender reports remembered for the round trip: ten seconds of both streams.
-const MOST_REPORTS: usize = 20;
+/// Sender reports remembered for the round trip: ten seconds of three streams.
+const MOST_REPORTS: usize = 30;
 
 /// What the interceptor shares with the rest.
 #[derive(Debug)]

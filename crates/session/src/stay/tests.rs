@@ -628,7 +628,7 @@ fn it_connects_while_it_rings_and_shows_nobody_before_join() {
     let (mut service, mut stay, actions) = called_in(ConsultationMode::Video);
     let now = Duration::from_secs(1);
     let [(id, request)] = asks(&actions).try_into().unwrap();
-    assert!(request.prepare && !request.ready, "that they are ready was said already");
+    assert!(request.prepare && request.ready);
     let answer = service.join(Party::Patient, false, &request, now).unwrap();
     let actions = stay.handle(StayInput::Joined(id, Box::new(answer)), now);
     assert!(matches!(

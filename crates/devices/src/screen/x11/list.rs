@@ -84,11 +84,14 @@ fn title_if_offered(server: &Server, window: Window) -> Result<Option<String>, T
         return Ok(None);
     }
     let utf8 = connection.intern_atom(false, b"UTF8_STRING")?.reply()?.atom;
-    let mut title = property(server, window, b"_NET_WM_NAME", utf8, LONGEST_TITLE)?;
+    let title = property(server, window, b"_NET_WM_NAME", utf8, LONGEST_TITLE)?;
+    let mut title = String::from_utf8_lossy(&title).into_owned();
     if title.is_empty() {
-        title = property(server, window, b"WM_NAME", AtomEnum::STRING.into(), LONGEST_TITLE)?;
+        // Latin-1 (ICCCM §2.7.1).
+        let old = property(server, window, b"WM_NAME", AtomEnum::STRING.into(), LONGEST_TITLE)?;
+        title = old.into_iter().map(char::from).collect();
     }
-    Ok((!title.is_empty()).then(|| String::from_utf8_lossy(&title).into_owned()))
+    Ok((!title.is_empty()).then_some(title))
 }
 
 fn property(server: &Server, window: Window, name: &[u8], kind: u32, most: u32) -> Result<Vec<u8>, Trouble> {

@@ -14,9 +14,10 @@ use x11rb::{
     connection::Connection,
     errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError},
     protocol::{
+        Event,
         composite::{ConnectionExt as _, Redirect},
         xfixes::ConnectionExt as _,
-        xproto::{ConnectionExt as _, MapState, Pixmap, Window},
+        xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask, MapState, Pixmap, Window},
     },
     rust_connection::RustConnection,
 };
@@ -86,6 +87,7 @@ pub(super) fn open(id: &str) -> Result<Box<dyn ScreenCapture>, Trouble> {
         frame: Frame::new(&server),
         what,
         rect: Rect { x: 0, y: 0, width: 0, height: 0 },
+        is_stale: false,
         pixels: vec![],
         before: vec![],
         picture: I420::black(2, 2),
@@ -140,13 +142,16 @@ struct RedirectedWindow {
 impl RedirectedWindow {
     fn new(server: &Server, window: Window) -> Result<Self, Trouble> {
         let connection = server.connection.clone();
+        // Each time it is shown or changes its size it is drawn on another pixmap.
+        let told = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        connection.change_window_attributes(window, &told)?.check()?;
         connection.composite_redirect_window(window, Redirect::AUTOMATIC)?.check()?;
         let pixmap = connection.generate_id()?;
         connection.composite_name_window_pixmap(window, pixmap)?.check()?;
         Ok(Self { connection, root: server.root, window, pixmap })
     }
 
-    /// A window of another size is drawn on another pixmap.
+    /// It is drawn on another pixmap from now on.
     fn renew(&mut self) -> Result<(), Trouble> {
         let pixmap = self.connection.generate_id()?;
         self.connection.composite_name_window_pixmap(self.window, pixmap)?.check()?;
@@ -162,12 +167,16 @@ impl RedirectedWindow {
             return None;
         }
         let geometry = self.connection.get_geometry(self.window).ok()?.reply().ok()?;
-        let border = geometry.border_width * 2;
+        let border = geometry.border_width.saturating_mul(2);
         let corner =
             self.connection.translate_coordinates(self.window, self.root, 0, 0).ok()?.reply().ok()?;
-        let (width, height) = (geometry.width + border, geometry.height + border);
-        let inset = geometry.border_width as i16;
-        Some(Rect { x: corner.dst_x - inset, y: corner.dst_y - inset, width, height })
+        let inset = i16::try_from(geometry.border_width).unwrap_or_default();
+        Some(Rect {
+            x: corner.dst_x.saturating_sub(inset),
+            y: corner.dst_y.saturating_sub(inset),
+            width: geometry.width.saturating_add(border),
+            height: geometry.height.saturating_add(border),
+        })
     }
 
     fn is_there(&self) -> bool {
@@ -199,6 +208,8 @@ struct Capture {
     frame: Frame,
     what: What,
     rect: Rect,
+    /// A window is drawn on another pixmap than the one that is known.
+    is_stale: bool,
     /// What it shows, with the pointer, and what it showed before.
     pixels: Vec<u8>,
     before: Vec<u8>,
@@ -219,11 +230,50 @@ impl Capture {
                     return if window.is_there() { Ok(None) } else { Err(Trouble::Missing) };
                 };
                 let has_other_size = (rect.width, rect.height) != (self.rect.width, self.rect.height);
-                if has_other_size {
+                if has_other_size || std::mem::take(&mut self.is_stale) {
                     window.renew()?;
                 }
                 Ok(Some(rect))
             }
+        }
+    }
+
+    /// Takes what it shows now; whether that is something else.
+    fn look(&mut self) -> Result<bool, Trouble> {
+        // What the server tells of otherwise is looked up anew each time.
+        while let Some(event) = self.server.connection.poll_for_event()? {
+            self.is_stale |= matches!(event, Event::MapNotify(_) | Event::ConfigureNotify(_));
+        }
+        let Some(rect) = self.locate()? else {
+            self.is_stale = true;
+            self.frame.hide()?;
+            return Ok(false);
+        };
+        self.rect = rect;
+        let grabbed = match &self.what {
+            What::Display { .. } => self.grabber.grab(self.server.root, rect)?,
+            What::Window(window) => self.grabber.grab(window.pixmap, Rect { x: 0, y: 0, ..rect })?,
+        };
+        self.pixels.clear();
+        self.pixels.extend_from_slice(grabbed);
+        self.draw_pointer()?;
+        let is_around = matches!(self.what, What::Window(_));
+        self.frame.show(rect, is_around)?;
+        let has_changed = self.pixels != self.before;
+        if has_changed {
+            let (width, height) = (rect.width.into(), rect.height.into());
+            self.picture = I420::from_bgra(width, height, &self.pixels)
+                .map_err(|error| Trouble::Other(error.to_string()))?;
+            std::mem::swap(&mut self.pixels, &mut self.before);
+        }
+        Ok(has_changed)
+    }
+
+    fn is_there(&self) -> bool {
+        match &self.what {
+            What::Display { name } => list::monitors(&self.server)
+                .is_ok_and(|monitors| monitors.iter().any(|monitor| monitor.name == *name)),
+            What::Window(window) => window.is_there(),
         }
     }
 
@@ -245,29 +295,14 @@ impl Capture {
 
 impl ScreenCapture for Capture {
     fn capture(&mut self) -> Result<Shown<'_>, Trouble> {
-        // What the server tells of meanwhile is looked up anew each time.
-        while self.server.connection.poll_for_event()?.is_some() {}
-        let Some(rect) = self.locate()? else {
-            self.frame.hide()?;
-            return Ok(Shown { picture: &self.picture, has_changed: false });
+        let has_changed = match self.look() {
+            // It changed its size between two questions: it is looked at again the next time.
+            Err(Trouble::Missing) if self.is_there() => {
+                self.is_stale = true;
+                false
+            }
+            looked => looked?,
         };
-        self.rect = rect;
-        let grabbed = match &self.what {
-            What::Display { .. } => self.grabber.grab(self.server.root, rect)?,
-            What::Window(window) => self.grabber.grab(window.pixmap, Rect { x: 0, y: 0, ..rect })?,
-        };
-        self.pixels.clear();
-        self.pixels.extend_from_slice(grabbed);
-        self.draw_pointer()?;
-        let is_around = matches!(self.what, What::Window(_));
-        self.frame.show(rect, is_around)?;
-        let has_changed = self.pixels != self.before;
-        if has_changed {
-            let (width, height) = (rect.width.into(), rect.height.into());
-            self.picture = I420::from_bgra(width, height, &self.pixels)
-                .map_err(|error| Trouble::Other(error.to_string()))?;
-            std::mem::swap(&mut self.pixels, &mut self.before);
-        }
         Ok(Shown { picture: &self.picture, has_changed })
     }
 }
