@@ -18,15 +18,25 @@ const INTERNET: &str = "203.0.113";
 /// The same for IPv6 (RFC 3849).
 const INTERNET_6: &str = "2001:db8::";
 
-/// Whether networks can be made here. Says why not.
+/// Whether networks with bridges and NAT can be made here: by root, with iproute2 and iptables, where the
+/// kernel has what these ask for. Says so where not.
 pub(crate) fn can_be_made() -> bool {
     let probe = format!("b{}-probe", std::process::id());
-    let netns = |what: &str| Command::new("ip").args(["netns", what, &probe]).output();
-    let can = netns("add").is_ok_and(|done| done.status.success());
-    if can {
-        succeed(netns("del"), "ip netns del");
-    } else {
-        println!("skipped: hosts of their own can be made by root alone, with iproute2");
+    let works = |words: &str| {
+        let args = words.split(' ').map(|word| if word == "PROBE" { probe.as_str() } else { word });
+        Command::new("ip").args(args).output().is_ok_and(|done| done.status.success())
+    };
+    let has_namespaces = works("netns add PROBE");
+    let can = has_namespaces
+        && works("-n PROBE link add br0 type bridge")
+        && works("-n PROBE link add a0 type veth peer name b0")
+        && works("netns exec PROBE iptables -t nat -A POSTROUTING -o a0 -j MASQUERADE")
+        && works("netns exec PROBE iptables -A INPUT -m conntrack --ctstate NEW -j DROP");
+    if has_namespaces {
+        assert!(works("netns del PROBE"), "what was made to try is left");
+    }
+    if !can {
+        println!("skipped: hosts of their own need root, iproute2 and iptables");
     }
     can
 }
