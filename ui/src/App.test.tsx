@@ -1,6 +1,6 @@
 import "./i18n";
 
-import { render, screen } from "@testing-library/react";
+import { act, render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it } from "vitest";
 
@@ -10,18 +10,23 @@ import type { Snapshot } from "./api/bindings";
 import { expectNoAxeViolations } from "./test/axe";
 import { fakeBackend, session, snapshot, visit } from "./test/fake";
 
-function showWithFiles(says: Snapshot) {
-  const { backend, asked, files } = fakeBackend(says);
+function open(says: Snapshot) {
+  const { backend, asked, files, changes } = fakeBackend(says);
   render(
     <BackendProvider backend={backend}>
       <App />
     </BackendProvider>,
   );
-  return { asked, files };
+  const change = (to: Snapshot) => {
+    act(() => {
+      changes(to);
+    });
+  };
+  return { asked, files, change };
 }
 
 function show(says: Snapshot) {
-  return showWithFiles(says).asked;
+  return open(says).asked;
 }
 
 const signedOut: Snapshot = {
@@ -117,7 +122,7 @@ describe("the chat", () => {
   });
 
   it("says at once that a file is too large", async () => {
-    const { files } = showWithFiles(snapshot);
+    const { files } = open(snapshot);
     await userEvent.keyboard("c");
     const large = new File([new Uint8Array(10 * 1024 * 1024 + 1)], "scan.png", {
       type: "image/png",
@@ -237,6 +242,15 @@ describe("sharing one's screen", () => {
     await userEvent.keyboard("m");
     await userEvent.click(screen.getByRole("button", { name: "Share" }));
     expect(asked).toEqual([{ ask: "shareScreen", id: "window:7" }]);
+  });
+
+  it("shares nothing that was not chosen, nor anything else when that is gone", async () => {
+    const page = open(sharingWith({ choices: [...choices] }));
+    expect(screen.getByRole("button", { name: "Share" })).toBeDisabled();
+    await userEvent.click(screen.getByRole("option", { name: "Blood results" }));
+    expect(screen.getByRole("button", { name: "Share" })).toBeEnabled();
+    page.change(sharingWith({ choices: [choices[0]] }));
+    expect(screen.getByRole("button", { name: "Share" })).toBeDisabled();
   });
 
   it("shares nothing when it is left", async () => {

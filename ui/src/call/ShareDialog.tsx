@@ -25,7 +25,8 @@ export function ShareDialog({ screen, name }: { screen: SharedScreen; name: stri
   const { choices } = screen;
   const displays = (choices ?? []).filter(({ kind }) => kind === "display");
   const windows = (choices ?? []).filter(({ kind }) => kind === "window");
-  const id = choices?.some((choice) => choice.id === chosen) ? chosen : (choices?.[0]?.id ?? null);
+  // What was chosen and is gone gives way to nothing: never to something else, which would be seen.
+  const id = choices?.some((choice) => choice.id === chosen) ? chosen : null;
   const close = () => {
     ask({ ask: "leaveScreenChoice" });
   };

@@ -100,15 +100,17 @@ export const snapshot: Snapshot = {
   problem: null,
 };
 
-/** A core that says one thing and remembers what it is asked. */
-export function fakeBackend(says: Snapshot): { backend: Backend; asked: Ask[]; files: string[] } {
+/** A core that says one thing, then what it is given to say, and remembers what it is asked. */
+export function fakeBackend(says: Snapshot) {
   const asked: Ask[] = [];
   const files: string[] = [];
+  let tell: (says: Snapshot) => void = () => undefined;
   const backend: Backend = {
     ask: (ask) => {
       asked.push(ask);
     },
     watch: (onSnapshot) => {
+      tell = onSnapshot;
       onSnapshot(says);
     },
     pictures: () => undefined,
@@ -119,5 +121,8 @@ export function fakeBackend(says: Snapshot): { backend: Backend; asked: Ask[]; f
     },
     fetchFile: () => Promise.resolve(new ArrayBuffer(0)),
   };
-  return { backend, asked, files };
+  const changes = (to: Snapshot) => {
+    tell(to);
+  };
+  return { backend, asked, files, changes };
 }

@@ -270,12 +270,13 @@ impl World {
 
     /// Opens a picture in a window of another program.
     pub(crate) fn open_window(&self, title: &str, picture: &Path) -> Result<Window> {
+        let log = fs::File::options().append(true).open(&self.log)?;
         let program = Command::new("display")
             .args(["-title", title, "-geometry", "+900+560"])
             .arg(picture)
             .env("DISPLAY", &self.display)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .context("ImageMagick's display can't be started")?;
         Ok(Window(program))

@@ -349,6 +349,7 @@ impl App {
         self.tend_devices();
         self.tend_reach();
         self.tend_network_test();
+        self.tend_choice(Instant::now());
     }
 
     /// Whether a session that changed is a patient who has just come into this doctor's waiting room.

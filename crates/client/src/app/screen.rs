@@ -1,11 +1,19 @@
 //! Sharing one's screen: what there is to choose from, what is shared, and when that ends.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use bedside_devices::{Screen, ScreenKind, Trouble, screens};
 use bedside_session::snapshot::{ScreenChoice, ScreenChoiceKind, ScreenTrouble, SharedScreen};
 
 use super::{App, Event};
 use crate::{call::ActiveCall, screen::ScreenEvent};
+
+/// How long after a list the next is made, while somebody chooses: a window that they open for it is
+/// there when they look back.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long it is said why nothing is shared any more: long enough to be read by whoever looks away.
+const TROUBLE_SAID: Duration = Duration::from_secs(20);
 
 /// What a person shares, or chooses from.
 #[derive(Default)]
@@ -14,14 +22,22 @@ pub(super) struct Sharing {
     asked: u64,
     looks: bool,
     choices: Option<Vec<ScreenChoice>>,
+    /// When to look again.
+    again_at: Option<Instant>,
     /// What was chosen, until it is known whether it can be shared.
     opening: Option<ScreenChoice>,
     /// What is shared.
     shared: Option<ScreenChoice>,
     trouble: Option<ScreenTrouble>,
+    /// Since when it is said.
+    trouble_at: Option<Instant>,
 }
 
 impl Sharing {
+    fn fail(&mut self, why: &Trouble) {
+        (self.trouble, self.trouble_at) = (Some(trouble(why)), Some(Instant::now()));
+    }
+
     pub(super) fn view(&self) -> SharedScreen {
         SharedScreen {
             looks: self.looks,
@@ -66,9 +82,14 @@ impl App {
         if !self.may_share() {
             return;
         }
+        self.sharing.trouble = None;
+        self.look();
+    }
+
+    fn look(&mut self) {
         self.sharing.asked += 1;
         let asked = self.sharing.asked;
-        (self.sharing.looks, self.sharing.trouble) = (true, None);
+        (self.sharing.looks, self.sharing.again_at) = (true, None);
         let events = self.events.clone();
         self.tasks.spawn(async move {
             let found = tokio::task::spawn_blocking(screens).await;
@@ -84,12 +105,31 @@ impl App {
         }
         self.sharing.looks = false;
         match found {
-            Ok(screens) => self.sharing.choices = Some(screens.into_iter().map(choice).collect()),
+            Ok(screens) => {
+                self.sharing.choices = Some(screens.into_iter().map(choice).collect());
+                self.sharing.again_at = Some(Instant::now() + LOOK_AGAIN);
+            }
             Err(why) => {
                 tracing::info!(%why, "no screen to share");
-                self.sharing.trouble = Some(trouble(&why));
+                self.sharing.fail(&why);
             }
         }
+    }
+
+    /// Keeps the list of what there is fresh, and ends what was said.
+    pub(super) fn tend_choice(&mut self, now: Instant) {
+        let is_due = self.sharing.again_at.is_some_and(|at| now >= at);
+        if is_due && self.sharing.opening.is_none() {
+            self.look();
+        }
+        let is_open = self.sharing.looks || self.sharing.choices.is_some();
+        if !is_open && self.sharing.trouble_at.is_some_and(|at| now >= at + TROUBLE_SAID) {
+            (self.sharing.trouble, self.sharing.trouble_at) = (None, None);
+        }
+    }
+
+    fn close_choice(&mut self) {
+        (self.sharing.looks, self.sharing.choices, self.sharing.again_at) = (false, None, None);
     }
 
     /// Nothing is chosen; what was, and is being opened, is not shared.
@@ -97,7 +137,8 @@ impl App {
         if self.sharing.opening.take().is_some() {
             self.threads.screen.stop_sharing();
         }
-        (self.sharing.looks, self.sharing.choices, self.sharing.trouble) = (false, None, None);
+        self.close_choice();
+        self.sharing.trouble = None;
     }
 
     pub(super) fn share_screen(&mut self, id: &str) {
@@ -124,7 +165,7 @@ impl App {
             ScreenEvent::Shared(id) if is(&self.sharing.opening, &id) => {
                 self.sharing.shared =
                     self.sharing.opening.take().map(|chosen| ScreenChoice { preview: None, ..chosen });
-                self.sharing.choices = None;
+                self.close_choice();
             }
             // Left or stopped meanwhile: nobody may see what nobody is told of.
             ScreenEvent::Shared(_) if self.sharing.opening.is_none() => {
@@ -135,11 +176,11 @@ impl App {
             ScreenEvent::Shared(_) => return,
             ScreenEvent::Failed(id, why) if is(&self.sharing.opening, &id) => {
                 self.sharing.opening = None;
-                self.sharing.trouble = Some(trouble(&why));
+                self.sharing.fail(&why);
             }
             ScreenEvent::Failed(id, why) if is(&self.sharing.shared, &id) => {
                 self.sharing.shared = None;
-                self.sharing.trouble = Some(trouble(&why));
+                self.sharing.fail(&why);
             }
             ScreenEvent::Failed(..) => return,
         }
