@@ -181,19 +181,30 @@ impl PlayoutSource for Playing {
     }
 }
 
+/// Why there is no audio thread.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AudioError {
+    /// No codec.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// The system gives no thread: nothing else will work either.
+    #[error("there is no thread for the sound: {0}")]
+    Thread(std::io::Error),
+}
+
 impl Audio {
     /// Starts the thread, with no devices and no call.
-    pub(crate) fn start() -> Result<Self, MediaError> {
+    pub(crate) fn start() -> Result<Self, AudioError> {
         Self::start_with(Arc::default())
     }
 
     /// The same in place of one that has ended.
-    pub(crate) fn start_again(&self) -> Result<Self, MediaError> {
+    pub(crate) fn start_again(&self) -> Result<Self, AudioError> {
         self.shared.restarts.fetch_add(1, Ordering::Relaxed);
         Self::start_with(self.shared.clone())
     }
 
-    fn start_with(shared: Arc<Shared>) -> Result<Self, MediaError> {
+    fn start_with(shared: Arc<Shared>) -> Result<Self, AudioError> {
         let (orders, queue) = mpsc::channel();
         let mut engine = Engine {
             shared: shared.clone(),
@@ -210,8 +221,7 @@ impl Audio {
         };
         let thread =
             std::thread::Builder::new().name("audio".into()).spawn(move || engine.keep_running(&queue));
-        // No thread at all: nothing else will work either.
-        let thread = thread.map_err(|_| MediaError::Incomplete)?;
+        let thread = thread.map_err(AudioError::Thread)?;
         Ok(Self { shared, orders, thread: Some(thread) })
     }
 

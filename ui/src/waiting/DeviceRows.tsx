@@ -196,6 +196,9 @@ function Row({
             ? t("devices.opening")
             : children}
       </p>
+      {state.systemWords && (
+        <p className="quiet">{t("devices.systemSays", { words: state.systemWords })}</p>
+      )}
       {extra}
       {state.choices.length > 1 && (
         <Select

@@ -83,13 +83,25 @@ impl DevicesState {
     }
 }
 
-fn trouble(trouble: &Trouble) -> DeviceTrouble {
-    match trouble {
+/// Takes what opening a device came to: what is wrong is shown, and written down for support.
+fn note_opened(state: &mut DeviceState, kind: DeviceKind, opened: Result<(), &Trouble>) {
+    let trouble = opened.err().map(|why| match why {
         Trouble::Missing => DeviceTrouble::Missing,
         Trouble::Busy => DeviceTrouble::Busy,
         Trouble::Denied => DeviceTrouble::Denied,
         Trouble::Unsupported | Trouble::Other(_) => DeviceTrouble::Failed,
+    });
+    if let Err(why) = opened
+        && (state.trouble != trouble || state.works)
+    {
+        // Once: it is tried again every second.
+        tracing::warn!(?kind, %why, "a device does not work");
     }
+    state.system_words = match opened {
+        Err(Trouble::Other(words)) => Some(words.clone()),
+        _ => None,
+    };
+    (state.opening, state.works, state.trouble) = (false, opened.is_ok(), trouble);
 }
 
 fn choices(devices: Vec<Device>) -> Vec<DeviceChoice> {
@@ -215,7 +227,9 @@ impl App {
         self.devices.camera.on = on;
         let on = on && self.devices.wants_camera;
         if self.config.without_devices {
-            self.devices.camera.trouble = on.then_some(DeviceTrouble::Missing);
+            let opened = if on { Err(&Trouble::Missing) } else { Ok(()) };
+            note_opened(&mut self.devices.camera, DeviceKind::Camera, opened);
+            self.devices.camera.works = false;
             return;
         }
         (self.devices.camera.opening, self.devices.camera.works) = (on, false);
@@ -262,9 +276,7 @@ impl App {
                     return self.let_go(opened.ok()); // Another was chosen meanwhile.
                 }
                 let state = &mut self.devices.microphone;
-                state.opening = false;
-                state.trouble = opened.as_ref().err().map(trouble);
-                state.works = opened.is_ok();
+                note_opened(state, DeviceKind::Microphone, opened.as_ref().map(drop));
                 self.devices.microphone_stream = opened.ok();
                 self.tell_media().await;
             }
@@ -273,9 +285,7 @@ impl App {
                     return self.let_go(opened.ok());
                 }
                 let state = &mut self.devices.speaker;
-                state.opening = false;
-                state.trouble = opened.as_ref().err().map(trouble);
-                state.works = opened.is_ok();
+                note_opened(state, DeviceKind::Speaker, opened.as_ref().map(drop));
                 self.devices.speaker_stream = opened.ok();
                 self.devices.looked_at = Instant::now();
             }
@@ -291,11 +301,12 @@ impl App {
         let state = &mut self.devices.camera;
         match event {
             CameraEvent::Works => {
-                (state.opening, state.works, state.trouble) = (false, self.devices.wanted, None);
+                note_opened(state, DeviceKind::Camera, Ok(()));
+                state.works = self.devices.wanted;
             }
             CameraEvent::Off => (state.opening, state.works) = (false, false),
             CameraEvent::Trouble(why) => {
-                (state.opening, state.works, state.trouble) = (false, false, Some(trouble(&why)));
+                note_opened(state, DeviceKind::Camera, Err(&why));
             }
             CameraEvent::Restarted => {
                 self.problem = Some(UiProblem { code: UiCode::PictureRestarted, message: String::new() });
@@ -365,14 +376,12 @@ impl App {
         if self.devices.microphone_stream.as_ref().is_some_and(SoundStream::has_failed) {
             let old = self.devices.microphone_stream.take();
             self.let_go(old);
-            self.devices.microphone.works = false;
-            self.devices.microphone.trouble = Some(DeviceTrouble::Missing);
+            note_opened(&mut self.devices.microphone, DeviceKind::Microphone, Err(&Trouble::Missing));
         }
         if self.devices.speaker_stream.as_ref().is_some_and(SoundStream::has_failed) {
             let old = self.devices.speaker_stream.take();
             self.let_go(old);
-            self.devices.speaker.works = false;
-            self.devices.speaker.trouble = Some(DeviceTrouble::Missing);
+            note_opened(&mut self.devices.speaker, DeviceKind::Speaker, Err(&Trouble::Missing));
         }
         // A chosen device that is gone gives way to the system's choice once the list says so.
         let missing = |state: &DeviceState| state.on && !state.works && !state.opening;
@@ -391,5 +400,23 @@ impl App {
         if wants_camera {
             self.set_camera(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_words_are_kept_for_whoever_helps_until_the_device_works() {
+        let mut state = DeviceState { opening: true, ..DeviceState::default() };
+        let words = Trouble::Other("snd_pcm_open: -77".to_owned());
+        note_opened(&mut state, DeviceKind::Microphone, Err(&words));
+        assert_eq!(state.trouble, Some(DeviceTrouble::Failed));
+        assert_eq!(state.system_words.as_deref(), Some("snd_pcm_open: -77"));
+        note_opened(&mut state, DeviceKind::Microphone, Err(&Trouble::Busy));
+        assert_eq!((state.trouble, &state.system_words), (Some(DeviceTrouble::Busy), &None));
+        note_opened(&mut state, DeviceKind::Microphone, Ok(()));
+        assert_eq!((state.works, state.opening, state.trouble), (true, false, None));
     }
 }
