@@ -11,7 +11,10 @@ use tauri::{
 use tokio::sync::oneshot;
 use ts_rs::TS;
 
-use crate::running::Running;
+use crate::{
+    running::Running,
+    told::{Change, Known, News},
+};
 
 /// How often loudness is sent while it changes: as smooth as a meter needs.
 const LEVELS_EVERY: std::time::Duration = std::time::Duration::from_millis(66);
@@ -22,6 +25,8 @@ const LEVELS_EVERY: std::time::Duration = std::time::Duration::from_millis(66);
 pub enum Told {
     /// The whole state.
     Snapshot(Box<Snapshot>),
+    /// What of it has changed since.
+    Change(Change),
     /// Loudness of microphone and speaker, 0 to 1.
     Levels {
         /// The microphone's.
@@ -57,7 +62,7 @@ pub fn act(ask: Command, running: State<'_, Running>) {
     running.with(|client| client.command(ask));
 }
 
-/// Tells the page of every state, and of loudness, until it is gone.
+/// Tells the page of the state and of what changes in it, and of loudness, until it is gone.
 #[tauri::command]
 pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::AppHandle) {
     let Some(mut snapshots) = running.with(Client::snapshots) else { return };
@@ -65,10 +70,19 @@ pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::Ap
     tauri::async_runtime::spawn(async move {
         let mut tick = tokio::time::interval(LEVELS_EVERY);
         let mut last = (0.0, 0.0);
+        let mut known = Known::default();
         loop {
             let told = tokio::select! {
                 changed = snapshots.changed() => match changed {
-                    Ok(()) => Told::Snapshot(Box::new(snapshots.borrow_and_update().clone())),
+                    Ok(()) => {
+                        let now = snapshots.borrow_and_update().clone();
+                        match known.learn(&now) {
+                            Ok(News::Some(change)) => Told::Change(change),
+                            Ok(News::None) => continue,
+                            // What can't be taken apart is told whole.
+                            Ok(News::All) | Err(_) => Told::Snapshot(Box::new(now)),
+                        }
+                    }
                     Err(_) => return,
                 },
                 _ = tick.tick() => {
@@ -99,10 +113,10 @@ pub fn pictures(
     running.with(|client| feed(client, which).connect(Box::new(sink), raw));
 }
 
-/// The page has taken every picture up to `sequence`.
+/// The page has taken every picture up to `sequence`; so many of them came too late to be drawn.
 #[tauri::command]
-pub fn acknowledge(which: Pictures, sequence: u32, running: State<'_, Running>) {
-    running.with(|client| feed(client, which).acknowledge(sequence));
+pub fn acknowledge(which: Pictures, sequence: u32, late: u32, running: State<'_, Running>) {
+    running.with(|client| feed(client, which).acknowledge(sequence, late));
 }
 
 /// The page's decoder lost its way and needs a key frame.

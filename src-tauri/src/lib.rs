@@ -4,5 +4,6 @@
 pub mod commands;
 mod running;
 mod shell;
+pub mod told;
 
 pub use shell::run;

@@ -1,7 +1,8 @@
 import { Channel, invoke } from "@tauri-apps/api/core";
 
 import type { Backend } from "./backend";
-import type { Told } from "./bindings";
+import type { Snapshot, Told } from "./bindings";
+import { withChange } from "./change";
 
 /** A call whose failure means that the core is gone, and the window with it. */
 function call(command: string, args: Record<string, unknown>): void {
@@ -16,9 +17,16 @@ export function tauriBackend(): Backend {
     },
     watch: (onSnapshot, onLevels) => {
       const channel = new Channel<Told>();
+      let known: Snapshot | null = null;
       channel.onmessage = (told) => {
-        if (told.kind === "snapshot") onSnapshot(told.value);
-        else onLevels(told.value);
+        if (told.kind === "levels") {
+          onLevels(told.value);
+          return;
+        }
+        // A change without a state that it is of can't come.
+        if (told.kind === "snapshot") known = told.value;
+        else if (known) known = withChange(known, told.value);
+        if (known) onSnapshot(known);
       };
       call("watch", { channel });
     },
@@ -30,8 +38,8 @@ export function tauriBackend(): Backend {
       };
       call("pictures", { which, raw, channel });
     },
-    acknowledge: (which, sequence) => {
-      call("acknowledge", { which, sequence });
+    acknowledge: (which, sequence, late) => {
+      call("acknowledge", { which, sequence, late });
     },
     decoderLost: (which) => {
       call("decoder_lost", { which });
