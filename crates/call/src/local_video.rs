@@ -30,6 +30,8 @@ pub struct SentVideo {
 pub struct LocalVideo {
     encoder: TrackEncoder,
     ladder: Ladder,
+    /// The most that the other end can draw.
+    limit: Bitrate,
     step: Option<Step>,
     chosen_at: Option<Instant>,
     next_frame: Instant,
@@ -41,6 +43,7 @@ impl LocalVideo {
         Self {
             encoder: TrackEncoder::new(ContentHint::Motion, first, epoch),
             ladder: Ladder::default(),
+            limit: Bitrate::MAX,
             step: None,
             chosen_at: None,
             next_frame: epoch,
@@ -50,6 +53,11 @@ impl LocalVideo {
     /// The other end, or a frame that was not sent, asks for a key frame.
     pub fn request_key_frame(&mut self) {
         self.encoder.key_frames.request();
+    }
+
+    /// The other end can draw no more than this; [`Bitrate::MAX`] where it said nothing of it.
+    pub fn set_limit(&mut self, most: Bitrate) {
+        self.limit = most;
     }
 
     /// What is sent; none while only audio is affordable, or nothing was chosen yet.
@@ -97,8 +105,11 @@ impl LocalVideo {
         }
         self.chosen_at = Some(now);
         let share = share(link, Uses { least_camera: Some(self.ladder.least()), screen });
-        let means =
-            Means { rate: share.camera, proven: share.proven_camera, encoding: self.encoder.encoding };
+        let means = Means {
+            rate: share.camera.min(self.limit),
+            proven: share.proven_camera,
+            encoding: self.encoder.encoding,
+        };
         let choice = self.ladder.choose(&means, now);
         if choice.step != self.step {
             self.step = choice.step;
@@ -154,5 +165,22 @@ mod tests {
         assert!(sent(&link(60), 1, |_| false).is_empty());
         let frames = sent(&link(400), 2, |_| false).len();
         assert!((46..=50).contains(&frames), "24 a second: {frames}");
+    }
+
+    #[test]
+    fn no_more_is_sent_than_the_other_end_can_draw() {
+        let began = Instant::now();
+        let mut video = LocalVideo::new(7, began);
+        let height = |video: &mut LocalVideo, seconds: std::ops::Range<u64>| {
+            for tick in seconds.start * 4..seconds.end * 4 {
+                video.wants(&link(3_000), Bitrate::ZERO, began + Duration::from_millis(tick * 250)).unwrap();
+            }
+            video.sent().map(|sent| sent.height)
+        };
+        assert_eq!(height(&mut video, 0..30), Some(720));
+        video.set_limit(Bitrate::kbps(400));
+        assert_eq!(height(&mut video, 30..31), Some(360), "at once");
+        video.set_limit(Bitrate::MAX);
+        assert_eq!(height(&mut video, 31..90), Some(720), "and back");
     }
 }

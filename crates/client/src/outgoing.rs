@@ -13,6 +13,8 @@ pub(crate) trait Outgoing: Send + Sync {
     fn link(&self) -> LinkStatus;
     /// Whether so much of a video waits already that the next frame is better left out.
     fn is_congested(&self, source: VideoSource) -> bool;
+    /// The most that the other end takes of a video.
+    fn most(&self, source: VideoSource) -> Bitrate;
     /// Says what a track has a use for: more is not tried.
     fn set_wanted(&self, source: TrackSource, wanted: Bitrate);
     /// What a track has a use for.
@@ -34,6 +36,10 @@ impl Outgoing for MediaSender {
 
     fn is_congested(&self, source: VideoSource) -> bool {
         Self::is_congested(self, source)
+    }
+
+    fn most(&self, source: VideoSource) -> Bitrate {
+        Self::most(self, source)
     }
 
     fn set_wanted(&self, source: TrackSource, wanted: Bitrate) {

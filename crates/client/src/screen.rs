@@ -279,6 +279,9 @@ mod tests {
         fn is_congested(&self, _: VideoSource) -> bool {
             false
         }
+        fn most(&self, _: VideoSource) -> Bitrate {
+            Bitrate::MAX
+        }
         fn set_wanted(&self, source: TrackSource, wanted: Bitrate) {
             assert_eq!(source, SCREEN);
             *self.wanted.lock().unwrap() = wanted;

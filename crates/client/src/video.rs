@@ -261,7 +261,9 @@ impl Engine {
         let Some(local) = &mut self.local else { return Ok(()) };
         let link = LinkStatus { is_congested: call.is_congested(VideoSource::Camera), ..call.link() };
         let screen = call.wanted(TrackSource::Video(VideoSource::Screen));
-        call.set_wanted(CAMERA, MOST_CAMERA);
+        let most = call.most(VideoSource::Camera);
+        local.set_limit(most);
+        call.set_wanted(CAMERA, MOST_CAMERA.min(most));
         if self.key_frame.take() {
             local.request_key_frame();
         }

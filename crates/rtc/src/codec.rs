@@ -46,6 +46,7 @@ pub(crate) fn video(codec: VideoCodec) -> RTCRtpCodecParameters {
             sdp_fmtp_line: String::new(),
             // No RTX: with it the stack asks for every repaired packet again and again (0.21.1).
             rtcp_feedback: vec![
+                feedback("goog-remb", ""),
                 feedback("ccm", "fir"),
                 feedback("nack", ""),
                 feedback("nack", "pli"),

@@ -182,6 +182,7 @@ pub struct Peer {
     readers: TaskTracker,
     runtime: Arc<dyn Runtime>,
     carrier: Option<Carrier>,
+    remote_tracks: Arc<RemoteTracks>,
 }
 
 impl fmt::Debug for Peer {
@@ -361,7 +362,7 @@ impl Peer {
         }
 
         let (media, sending) =
-            sender::sender(shared.clone(), tracks.clone(), runtime.clone(), remote, remote_tracks);
+            sender::sender(shared.clone(), tracks.clone(), runtime.clone(), remote, remote_tracks.clone());
         let stop = CancellationToken::new();
         let sending = tokio::spawn(watched(tokio::spawn(sending.run(stop.clone())), events));
         let peer = Self {
@@ -380,6 +381,7 @@ impl Peer {
             readers,
             runtime,
             carrier,
+            remote_tracks,
         };
         Ok((peer, receiver))
     }
@@ -387,6 +389,12 @@ impl Peer {
     /// What sends media over this peer.
     pub fn media(&self) -> MediaSender {
         self.media.clone()
+    }
+
+    /// Says to the other end the most that this one can take of a video. It holds for a few seconds: to be
+    /// said again every second.
+    pub async fn limit(&self, source: VideoSource, most: Bitrate) {
+        self.remote_tracks.limit(source, most).await;
     }
 
     /// Says that media can flow, or can't, as the last [`PeerEvent::State`] had it.

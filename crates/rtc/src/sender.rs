@@ -117,6 +117,11 @@ impl MediaSender {
         self.shared.link.status()
     }
 
+    /// The most that the other end takes of a video, as it says; [`Bitrate::MAX`] where it says nothing.
+    pub fn most(&self, source: VideoSource) -> Bitrate {
+        self.shared.link.most(source)
+    }
+
     /// Whether so much waits already that the next frame is better left out.
     pub fn is_congested(&self, source: VideoSource) -> bool {
         self.link().is_congested || self.queue(source).capacity() == 0

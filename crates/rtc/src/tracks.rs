@@ -8,10 +8,14 @@ use std::{
     },
 };
 
+use bedside_bwe::Bitrate;
 use bedside_media::{TrackSource, VideoSource};
 use rtc::{
     media_stream::MediaStreamTrack,
-    rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
+    rtcp::payload_feedbacks::{
+        picture_loss_indication::PictureLossIndication,
+        receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate,
+    },
     rtp::{Header, Packet},
     rtp_transceiver::rtp_sender::{
         RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
@@ -144,12 +148,25 @@ impl RemoteTracks {
 
     /// Asks for a key frame (RFC 4585 §6.3.1), where there is such a track.
     pub(crate) async fn request_key_frame(&self, source: VideoSource) {
+        self.tell(source, |media_ssrc| Box::new(PictureLossIndication { sender_ssrc: 0, media_ssrc })).await;
+    }
+
+    /// Says the most that this end can take of a video (draft-alvestrand-rmcat-remb), where there is such a
+    /// track.
+    pub(crate) async fn limit(&self, source: VideoSource, most: Bitrate) {
+        self.tell(source, |ssrc| {
+            let bitrate = most.as_f64() as f32;
+            Box::new(ReceiverEstimatedMaximumBitrate { sender_ssrc: 0, bitrate, ssrcs: vec![ssrc] })
+        })
+        .await;
+    }
+
+    async fn tell(&self, source: VideoSource, packet: impl FnOnce(u32) -> Box<dyn rtc::rtcp::Packet> + Send) {
         let video = self.known().videos.get(&source).cloned();
         let Some(RemoteVideoTrack { track, ssrc }) = video else { return };
-        let request = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
-        // Closed: there is nothing to ask for any more.
-        if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
-            tracing::debug!(%error, "a key frame could not be asked for");
+        // Closed: there is nothing to say any more.
+        if let Err(error) = track.write_rtcp(vec![packet(ssrc)]).await {
+            tracing::debug!(%error, "the other end could not be told");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bedside_bwe::Bitrate;
 use bedside_media::{
     AssembledFrame, FrameAssembler, I420, OpusPacket, SenderClock, VideoCodec, VideoPacket, VideoSource,
     codec::{ContentHint, EncoderConfig},
@@ -198,9 +199,22 @@ async fn a_call_from_beginning_to_end() {
     })
     .await
     .expect("the request arrives");
+
+    let most = || a.peer.media().most(VideoSource::Camera);
+    assert_eq!(most(), Bitrate::MAX);
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while most() != Bitrate::kbps(400) {
+            b.peer.limit(VideoSource::Camera, Bitrate::kbps(400)).await;
+            talk(&a, &b).await;
+        }
+    })
+    .await
+    .expect("what the other end can take is heard of");
+    assert_eq!(a.peer.media().most(VideoSource::Screen), Bitrate::MAX);
+
     let stats = a.peer.stats().await;
     assert_eq!(stats.relayed, Some(false));
-    assert!(stats.bytes_sent > 0 && stats.available > bedside_bwe::Bitrate::ZERO, "{stats:?}");
+    assert!(stats.bytes_sent > 0 && stats.available > Bitrate::ZERO, "{stats:?}");
 
     // What reports say of both clocks is when things were captured, not when they were sent.
     let clocks = tokio::time::timeout(Duration::from_secs(10), async {

@@ -3,6 +3,7 @@
 //! of one another (0.21.1).
 
 mod history;
+mod limits;
 mod stream;
 
 use std::{
@@ -20,6 +21,7 @@ use rtc::{
     rtcp::{
         payload_feedbacks::{
             full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
+            receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate,
         },
         receiver_report::ReceiverReport,
         reception_report::ReceptionReport,
@@ -33,13 +35,14 @@ use rtc::{
     shared::{TransportContext, error::Error, marshal::MarshalSize},
 };
 
-use bedside_media::{SenderClock, TrackSource};
+use bedside_media::{SenderClock, TrackSource, VideoSource};
 
 use crate::{
     RemoteMedia, ReportBlock, SendFeedback,
     tracks::{LocalTrack, RemoteTracks},
 };
 use history::History;
+use limits::Limits;
 use stream::Stream;
 
 /// Where the estimate begins, and its bounds: 360p and audio, as libwebrtc does (with 500 a line of 300
@@ -71,6 +74,9 @@ const MOST_REPORTS: usize = 30;
 pub(crate) struct Shared {
     status: Mutex<LinkStatus>,
     wanted: AtomicU64,
+    /// The most that the other end takes of the camera, and of the screen.
+    most_camera: AtomicU64,
+    most_screen: AtomicU64,
     /// By stream, what was captured last. There are as many as tracks.
     captured: Mutex<HashMap<u32, Captured>>,
 }
@@ -87,6 +93,8 @@ impl Shared {
         Self {
             status: Mutex::new(LinkStatus::unknown(config)),
             wanted: AtomicU64::new(config.max.as_bps()),
+            most_camera: AtomicU64::new(u64::MAX),
+            most_screen: AtomicU64::new(u64::MAX),
             captured: Mutex::default(),
         }
     }
@@ -103,6 +111,18 @@ impl Shared {
 
     fn captured(&self, ssrc: u32) -> Option<Captured> {
         self.captured.lock().unwrap_or_else(PoisonError::into_inner).get(&ssrc).copied()
+    }
+
+    const fn limit(&self, source: VideoSource) -> &AtomicU64 {
+        match source {
+            VideoSource::Camera => &self.most_camera,
+            VideoSource::Screen => &self.most_screen,
+        }
+    }
+
+    /// The most that the other end takes of a video.
+    pub(crate) fn most(&self, source: VideoSource) -> Bitrate {
+        Bitrate::bps(self.limit(source).load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_wanted(&self, wanted: Bitrate) {
@@ -129,6 +149,7 @@ pub(crate) struct Transport {
     pacer: Pacer<Outgoing>,
     streams: HashMap<u32, Stream>,
     history: History,
+    limits: Limits,
     read: VecDeque<TaggedPacket>,
     written: VecDeque<TaggedPacket>,
     /// What was sent again in the last second.
@@ -158,6 +179,7 @@ impl Transport {
             pacer: Pacer::new(config.start),
             streams: HashMap::new(),
             history: History::default(),
+            limits: Limits::default(),
             read: VecDeque::new(),
             written: VecDeque::new(),
             repairs: VecDeque::new(),
@@ -179,6 +201,12 @@ impl Transport {
                 self.on_key_frame_request(request.media_ssrc);
             } else if let Some(request) = packet.downcast_ref::<FullIntraRequest>() {
                 request.fir.iter().for_each(|entry| self.on_key_frame_request(entry.ssrc));
+            } else if let Some(said) = packet.downcast_ref::<ReceiverEstimatedMaximumBitrate>() {
+                for ssrc in &said.ssrcs {
+                    if let Some(TrackSource::Video(source)) = self.sent.get(ssrc) {
+                        self.limits.on_said(said, *source, now);
+                    }
+                }
             } else if let Some(report) = packet.downcast_ref::<ReceiverReport>() {
                 self.on_report_blocks(&report.reports, now);
             } else if let Some(report) = packet.downcast_ref::<SenderReport>() {
@@ -302,6 +330,10 @@ impl Transport {
         let is_old = |(at, _): &(Instant, DataSize)| now.saturating_duration_since(*at) > REPAIRS_OVER;
         while self.repairs.front().is_some_and(is_old) || self.repairs.len() > MOST_REPAIRS {
             self.repairs.pop_front();
+        }
+        for source in VideoSource::ALL {
+            let most = self.limits.most(source, now);
+            self.shared.limit(source).store(most.as_bps(), Ordering::Relaxed);
         }
         let repair: DataSize = self.repairs.iter().map(|(_, size)| *size).sum();
         *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner) = LinkStatus {

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bedside_bwe::Bitrate;
 use bedside_media::{
     FrameAssembler, I420, OpusPacket, SenderClock, VideoCodec, VideoPacket, VideoSource,
     codec::{ContentHint, EncoderConfig, VideoDecoder},
@@ -211,6 +212,21 @@ impl Call {
         );
     }
 
+    /// Says that this end can take no more than so much, until the browser sends no more.
+    async fn limit(&mut self, most: Bitrate) {
+        let sends_more = |target: &Value| target.as_f64() > Some(most.as_f64());
+        let talks = async {
+            while !sends_more(&self.page.run("target", json!(null)).await) {
+                self.talk().await;
+            }
+            while sends_more(&self.page.run("target", json!(null)).await) {
+                self.peer.limit(VideoSource::Camera, most).await;
+                self.talk().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), talks).await.expect("the browser heeds it");
+    }
+
     async fn close(self) {
         tokio::time::timeout(Duration::from_secs(5), self.peer.close()).await.expect("the peer ends");
     }
@@ -257,6 +273,7 @@ async fn the_browser_offers() {
     let mut call = Call::open().await;
     call.be_offered().await;
     call.talk().await;
+    call.limit(Bitrate::kbps(200)).await;
     call.close().await;
 }
 

@@ -368,7 +368,9 @@ impl Running {
             self.local_video.request_key_frame();
         }
         let link = media.link();
-        media.set_wanted(TrackSource::Video(VideoSource::Camera), MOST_CAMERA);
+        let most = media.most(VideoSource::Camera);
+        self.local_video.set_limit(most);
+        media.set_wanted(TrackSource::Video(VideoSource::Camera), MOST_CAMERA.min(most));
         self.local_video.note_encoding(ENCODING);
         let Some(step) = self.local_video.wants(&link, Bitrate::ZERO, at).unwrap() else { return };
         let number = {
