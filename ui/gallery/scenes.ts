@@ -365,6 +365,10 @@ export const scenes: Record<string, Scene> = {
     callWith({ quality: { ...inCall.quality, frozenPercent: 18, lostTherePercent: 12 } }),
     { problem: { code: "soundRestarted", message: "" } },
   ),
+  "call-old": call(
+    callWith({ quality: { ...inCall.quality, fps: 0, frozenPercent: 60, pictureAgeMs: 7_200 } }),
+  ),
+  "call-statistics": call(talks, {}, ["[data-do=statistics]"]),
   "call-no-camera": call(callWith({ participants: sending("microphone") })),
   "call-audio": call({ ...talks, session: { ...session, consultationMode: "AUDIO" } }),
   "call-only-sound": call(callWith({ quality: { ...inCall.quality, sending: null } })),

@@ -189,6 +189,30 @@ describe("the call", () => {
     expect(screen.getByText(/Is it muted on the headset/)).toBeInTheDocument();
   });
 
+  it("tells whoever helps what was measured of each track", async () => {
+    show(snapshot);
+    await userEvent.click(screen.getByRole("button", { name: "Details of the connection" }));
+    const details = await screen.findByRole("dialog", { name: "Details of the connection" });
+    expect(details).toHaveTextContent("Direct, 20 ms there and back");
+    expect(details).toHaveTextContent(
+      "640×360, 30 pictures a second, 568 kbit/s, 1 % lost, 7 ms jitter",
+    );
+    expect(details).toHaveTextContent("32 kbit/s, 0 % lost, 4 ms jitter, 0 % made up");
+    await expectNoAxeViolations(document.body);
+  });
+
+  it("greys a picture that stands still, and says how old it is", () => {
+    const call = visit.call;
+    if (!call) throw new Error("there is a call");
+    const quality = { ...call.quality, fps: 0, frozenPercent: 60, pictureAgeMs: 5_200 };
+    show({ ...snapshot, visit: { ...visit, call: { ...call, quality } } });
+    expect(screen.getByText(/It is 5 seconds old/)).toBeInTheDocument();
+    expect(screen.queryByText(/0 pictures a second/)).toBeNull();
+    const picture = screen.getByLabelText(visit.session.doctor.name, { selector: "canvas" });
+    expect(picture).toHaveClass("old");
+    expect(screen.getByText("Weak connection")).toBeInTheDocument();
+  });
+
   it("offers to rejoin when the connection is lost", async () => {
     const call = visit.call;
     if (!call) throw new Error("there is a call");
@@ -356,6 +380,21 @@ describe("the network test", () => {
     show({ ...narrow, connection: { ...connection, test: { ...connection.test, runs: true } } });
     expect(screen.getByText(/Trying your connection/)).toBeInTheDocument();
     expect(screen.queryByText(/too narrow/)).not.toBeInTheDocument();
+  });
+});
+
+describe("a device that does not work", () => {
+  it("is explained, with the computer's own words for whoever helps", () => {
+    const { devices } = snapshot;
+    const microphone = {
+      ...devices.microphone,
+      works: false,
+      trouble: "failed",
+      systemWords: "error -77",
+    } as const;
+    show({ ...snapshot, screen: "check", devices: { ...devices, microphone } });
+    expect(screen.getByText(/Unplug it and plug it in again/)).toBeInTheDocument();
+    expect(screen.getByText(/the computer says: error -77/)).toBeInTheDocument();
   });
 });
 

@@ -1,21 +1,24 @@
-//! What arrives of a stream of audio, before the jitter buffer mends it.
+//! What arrives of a stream, before anything mends it.
 
 use std::time::Instant;
 
-use bedside_media::SAMPLE_RATE;
+use bedside_media::{SAMPLE_RATE, VIDEO_CLOCK_RATE};
 
-/// A jump of more packets than this is a stream begun anew, not a loss: a minute of audio.
+/// A jump of more packets than this is a stream begun anew, not a loss: a minute of audio, ten seconds of
+/// the best picture.
 const MOST_MISSED: u16 = 3_000;
 /// The share that one packet has in the jitter (RFC 3550 §6.4.1).
 const WEIGHT: f64 = 1.0 / 16.0;
 
 /// Counts packets, and measures how unevenly they come (RFC 3550 §6.4.1 and Appendix A).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Arrivals {
+    /// Of the stream's RTP clock, hertz.
+    clock_rate: f64,
     last: Option<Last>,
     received: u64,
     expected: u64,
-    /// In samples.
+    /// In units of that clock.
     jitter: f64,
 }
 
@@ -28,6 +31,20 @@ struct Last {
 }
 
 impl Arrivals {
+    /// Nothing came yet of a stream of audio.
+    pub fn audio() -> Self {
+        Self::new(f64::from(SAMPLE_RATE))
+    }
+
+    /// Nothing came yet of a stream of video.
+    pub fn video() -> Self {
+        Self::new(f64::from(VIDEO_CLOCK_RATE))
+    }
+
+    const fn new(clock_rate: f64) -> Self {
+        Self { clock_rate, last: None, received: 0, expected: 0, jitter: 0.0 }
+    }
+
     /// A packet came.
     pub fn push(&mut self, ssrc: u32, sequence: u16, timestamp: u32, now: Instant) {
         self.received += 1;
@@ -41,11 +58,11 @@ impl Arrivals {
             return; // Late, or twice: expected before.
         }
         self.expected += if ahead > MOST_MISSED { 1 } else { u64::from(ahead) };
-        let passed = now.saturating_duration_since(last.at).as_secs_f64() * f64::from(SAMPLE_RATE);
+        let passed = now.saturating_duration_since(last.at).as_secs_f64() * self.clock_rate;
         let meant = f64::from(timestamp.wrapping_sub(last.timestamp) as i32);
         let unevenness = (passed - meant).abs();
         // Silence that is not sent makes no jitter.
-        if ahead == 1 && unevenness < f64::from(SAMPLE_RATE) {
+        if ahead == 1 && unevenness < self.clock_rate {
             self.jitter += (unevenness - self.jitter) * WEIGHT;
         }
         self.last = Some(newest);
@@ -63,7 +80,7 @@ impl Arrivals {
 
     /// Interarrival jitter, milliseconds.
     pub fn jitter_ms(&self) -> f64 {
-        self.jitter * 1e3 / f64::from(SAMPLE_RATE)
+        self.jitter * 1e3 / self.clock_rate
     }
 }
 
@@ -74,7 +91,7 @@ mod tests {
     use super::*;
 
     fn after(packets: &[(u16, u64)]) -> Arrivals {
-        let (mut arrivals, began) = (Arrivals::default(), Instant::now());
+        let (mut arrivals, began) = (Arrivals::audio(), Instant::now());
         for &(sequence, ms) in packets {
             let timestamp = u32::from(sequence).wrapping_mul(960);
             arrivals.push(7, sequence, timestamp, began + Duration::from_millis(ms));

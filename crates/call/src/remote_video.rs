@@ -4,15 +4,18 @@ use std::time::{Duration, Instant};
 
 use bedside_media::{AssembledFrame, FrameAssembler, VideoPacket};
 
+use crate::Arrivals;
+
 /// Puts frames together, and asks for a key frame where nothing else helps.
 pub struct RemoteVideo {
     assembler: FrameAssembler,
+    arrivals: Arrivals,
     bytes: u64,
 }
 
 impl Default for RemoteVideo {
     fn default() -> Self {
-        Self { assembler: FrameAssembler::new(), bytes: 0 }
+        Self { assembler: FrameAssembler::new(), arrivals: Arrivals::video(), bytes: 0 }
     }
 }
 
@@ -20,6 +23,7 @@ impl RemoteVideo {
     /// A packet arrived; gives the frames that it completed, in order.
     pub fn push(&mut self, packet: VideoPacket, now: Instant) -> Vec<AssembledFrame> {
         self.bytes += packet.data.len() as u64;
+        self.arrivals.push(packet.ssrc, packet.sequence, packet.timestamp, now);
         self.assembler.push(packet, now)
     }
 
@@ -36,6 +40,11 @@ impl RemoteVideo {
     /// Whether a key frame is to be asked for now.
     pub fn poll_key_request(&mut self, now: Instant) -> bool {
         self.assembler.poll_key_request(now)
+    }
+
+    /// What arrived.
+    pub const fn arrivals(&self) -> Arrivals {
+        self.arrivals
     }
 
     /// Bytes that arrived.

@@ -6,20 +6,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_media::MediaError;
+use bedside_media::{MediaError, VideoSource};
 use bedside_protocol::{IceServer, QualityReport, Signal, Token};
 use bedside_redact::Secret;
 use bedside_rtc::{Candidate, Peer, PeerConfig, PeerEvent, PeerState, PeerStats, RtcError};
 use bedside_session::{
     CallAction, CallInput, CallPhase, Signalling,
-    snapshot::{CallState, CallStatus, Quality, SentPicture},
+    snapshot::{CallState, CallStatus, Quality, SentPicture, TrackStats},
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     audio::{Audio, CallAudio},
-    quality::{self, MACHINES, QualityLog},
+    measuring::{Measuring, Second},
+    quality::QualityLog,
     remote::{Feeds, KeyFrameRequests, Reception, Remote},
     screen::ScreenSharing,
     video::Video,
@@ -40,9 +41,6 @@ impl Threads {
         self.screen.stop();
     }
 }
-
-/// How often what comes in is measured.
-const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a connection can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +64,7 @@ pub(crate) struct ActiveCall {
     quality: Quality,
     log: QualityLog,
     pub(crate) sending: Option<SentPicture>,
-    measured: Measured,
+    received: Vec<TrackStats>,
     /// The other end described something that this one has nothing in common with; told once.
     incompatible: Incompatible,
 }
@@ -85,25 +83,7 @@ struct OpenPeer {
     events: mpsc::Receiver<PeerEvent>,
     remote: Arc<Remote>,
     reception: Arc<Reception>,
-}
-
-/// Where the counters stood when they were last looked at.
-struct Measured {
-    at: Instant,
-    frames: u64,
-    bytes: u64,
-    played: u64,
-    concealed: u64,
-    /// Audio packets, and how many of them there should have been.
-    received: u64,
-    expected: u64,
-}
-
-impl Measured {
-    /// A connection of which nothing has come yet, after so many frames.
-    const fn nothing(at: Instant, frames: u64) -> Self {
-        Self { at, frames, bytes: 0, played: 0, concealed: 0, received: 0, expected: 0 }
-    }
+    measuring: Measuring,
 }
 
 impl ActiveCall {
@@ -125,8 +105,8 @@ impl ActiveCall {
             quality: Quality::default(),
             log: QualityLog::default(),
             sending: None,
+            received: vec![],
             incompatible: Incompatible::No,
-            measured: Measured::nothing(Instant::now(), 0),
         }
     }
 
@@ -282,11 +262,10 @@ impl ActiveCall {
         let remote = Arc::new(Remote::new(self.feeds.clone())?);
         let reception = Arc::new(Reception::new(self.key_frames.clone()));
         let (peer, events) = Peer::open(&self.config, remote.clone(), reception.clone()).await?;
-        self.open = Some(OpenPeer { peer, events, remote, reception });
         self.feeds.camera.begin();
         self.feeds.screen.begin();
-        let frames = self.feeds.camera.progress().0;
-        self.measured = Measured::nothing(Instant::now(), frames);
+        let measuring = Measuring::new(&self.feeds, Instant::now());
+        self.open = Some(OpenPeer { peer, events, remote, reception, measuring });
         self.log.restart();
         self.connect_media(threads);
         Ok(())
@@ -315,65 +294,20 @@ impl ActiveCall {
 
     /// Measures once a second; gives what the service is to be told, every ten.
     pub(crate) async fn tend(&mut self, audio: &Audio) -> Option<QualityReport> {
-        let OpenPeer { peer, remote, reception, .. } = self.open.as_ref()?;
+        let OpenPeer { peer, remote, reception, measuring, .. } = self.open.as_mut()?;
         let now = Instant::now();
-        let passed = now.duration_since(self.measured.at);
-        if passed < MEASURE_EVERY {
+        if !measuring.is_due(now) {
             return None;
         }
-        let (jitter, arrivals) = (remote.audio_stats(), remote.arrivals());
-        let (frames, width, height) = self.feeds.camera.progress();
-        if self.machine.remote().is_some_and(|remote| !remote.camera) {
-            self.feeds.camera.pause();
+        let (sends, stats): (_, PeerStats) = (self.machine.remote(), peer.stats().await);
+        let Second { quality, tracks, most } =
+            measuring.measure(remote, &self.feeds, &stats, reception, sends, now);
+        if let Some(most) = most {
+            peer.limit(VideoSource::Camera, most).await;
         }
-        let freezes = self.feeds.camera.freezes(now);
-        let stats: PeerStats = peer.stats().await;
-        let per_second = |new: u64, old: u64| (new.saturating_sub(old) as f64 / passed.as_secs_f64()).round();
-        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f32 * 100.0 / whole as f32 };
-        let Measured { frames: frames_before, bytes, played, concealed, received, expected, .. } =
-            self.measured;
-        let link = peer.media().link();
-        let rtt = reception.rtt().or(stats.round_trip);
-        // Begun anew after a fault, they count from nothing.
-        let concealed_percent =
-            share(jitter.concealed.saturating_sub(concealed), jitter.played.saturating_sub(played))
-                .min(100.0);
-        let packets = arrivals.expected() - expected;
-        let missed = packets.saturating_sub(arrivals.received() - received);
-        let mouth_to_ear = rtt.unwrap_or_default() / 2 + jitter.level + MACHINES;
-        self.quality = Quality {
-            fps: per_second(frames, frames_before) as u32,
-            width,
-            height,
-            round_trip_ms: rtt.map(|rtt| rtt.as_millis() as u32),
-            concealed_percent,
-            frozen_percent: freezes.as_secs_f32() * 10.0,
-            lost_there_percent: reception.audio_loss().max(reception.video_loss()) * 100.0,
-            bits_per_second: per_second(remote.bytes() * 8, bytes * 8) as u64,
-            relayed: stats.relayed.unwrap_or(false),
-            sending: self.sending,
-            packet_loss_percent: share(missed, packets),
-            jitter_ms: arrivals.jitter_ms().round() as u32,
-            mos: if packets == 0 && self.machine.remote().is_some_and(|remote| remote.microphone) {
-                // They speak, and nothing comes.
-                1.0
-            } else {
-                bedside_call::mos(mouth_to_ear, f64::from(concealed_percent) / 100.0) as f32
-            },
-            path: stats.path.map(quality::path),
-            transport: stats.transport.map(quality::transport),
-        };
-        let late = audio.shared.late();
-        tracing::debug!(?self.quality, ?jitter, ?link, ?late, "call");
-        self.measured = Measured {
-            at: now,
-            frames,
-            bytes: remote.bytes(),
-            played: jitter.played,
-            concealed: jitter.concealed,
-            received: arrivals.received(),
-            expected: arrivals.expected(),
-        };
+        (self.quality, self.received) = (Quality { sending: self.sending, ..quality }, tracks);
+        let (link, late) = (peer.media().link(), audio.shared.late());
+        tracing::debug!(?link, ?late, sending = ?self.sending, "call");
         let talks = self.gate_open && self.machine.phase() == CallPhase::Connected;
         talks.then(|| self.log.push(self.quality, audio.shared.levels().speaker))?
     }
@@ -389,7 +323,13 @@ impl ActiveCall {
             }
             CallPhase::Lost | CallPhase::Closed => (CallStatus::Lost, None),
         };
-        CallState { status, seconds_left, participants: self.machine.participants(), quality: self.quality }
+        CallState {
+            status,
+            seconds_left,
+            participants: self.machine.participants(),
+            quality: self.quality,
+            received: self.received.clone(),
+        }
     }
 }
 

@@ -5,8 +5,9 @@
 //! (u32: milliseconds since 1970, the lower half; 0 for at once); little-endian.
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -34,10 +35,34 @@ pub struct Feed {
     /// The page has as many as it may and takes none.
     is_behind: AtomicBool,
     wants_key: AtomicBool,
-    /// That the page has taken, whether it could draw them or not.
-    pictures: AtomicU64,
     size: AtomicU64,
-    freezes: Mutex<FreezeMeter>,
+    shown: Mutex<Shown>,
+}
+
+/// What the page has made of what it was given.
+#[derive(Default)]
+struct Shown {
+    /// Pictures drawn.
+    drawn: u64,
+    /// Pictures that came too late to be drawn.
+    late: u64,
+    freezes: FreezeMeter,
+    /// When those on the way are to be drawn, by their number.
+    due: VecDeque<(u32, Instant)>,
+    /// When the newest that was drawn should have been.
+    newest: Option<Instant>,
+}
+
+/// How far a stream of pictures has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Progress {
+    /// Pictures drawn so far.
+    pub(crate) drawn: u64,
+    /// Pictures so far that came too late to be drawn: the page was busy.
+    pub(crate) late: u64,
+    /// Width and height of the last.
+    pub(crate) width: u32,
+    pub(crate) height: u32,
 }
 
 impl Feed {
@@ -47,36 +72,60 @@ impl Feed {
         self.raw.store(raw, Ordering::Relaxed);
         self.sent.store(0, Ordering::Relaxed);
         self.acknowledged.store(0, Ordering::Relaxed);
+        self.shown().due.clear();
         self.restart();
     }
 
-    /// The page has taken everything up to `sequence`.
-    pub fn acknowledge(&self, sequence: u32) {
-        let before = self.acknowledged.fetch_max(sequence, Ordering::Relaxed);
-        let drawn = sequence.saturating_sub(before);
-        if drawn > 0 {
-            self.pictures.fetch_add(u64::from(drawn), Ordering::Relaxed);
-            self.meter().shown(Instant::now());
+    /// The page has taken everything up to `sequence`; `late` of it came too late to be drawn.
+    pub fn acknowledge(&self, sequence: u32, late: u32) {
+        let taken = sequence.saturating_sub(self.acknowledged.fetch_max(sequence, Ordering::Relaxed));
+        if taken == 0 {
+            return;
+        }
+        let mut shown = self.shown();
+        let late = late.min(taken - 1);
+        shown.drawn += u64::from(taken - late);
+        shown.late += u64::from(late);
+        shown.freezes.shown(Instant::now());
+        while shown.due.front().is_some_and(|(number, _)| *number <= sequence) {
+            shown.newest = shown.due.pop_front().map(|(_, due)| due);
         }
     }
 
-    fn meter(&self) -> std::sync::MutexGuard<'_, FreezeMeter> {
-        self.freezes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How much of the last ten seconds the picture stood still.
     pub(crate) fn freezes(&self, now: Instant) -> Duration {
-        self.meter().frozen_lately(now)
+        self.shown().freezes.frozen_lately(now)
+    }
+
+    /// How long ago the picture that is seen should have been: what the page holds up, and what does not
+    /// come, counted. None where none is meant to be seen.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        self.shown().newest.map(|due| now.saturating_duration_since(due))
+    }
+
+    /// How long the picture has been due that the page has had for longest.
+    pub(crate) fn behind(&self, now: Instant) -> Duration {
+        let oldest = self.shown().due.front().map(|(_, due)| *due);
+        oldest.map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
     }
 
     /// The other side sends no picture now.
     pub(crate) fn pause(&self) {
-        self.meter().pause();
+        let mut shown = self.shown();
+        shown.freezes.pause();
+        shown.newest = None;
     }
 
     /// Another connection's pictures come from now on.
     pub(crate) fn begin(&self) {
-        self.meter().restart();
+        let mut shown = self.shown();
+        shown.freezes.restart();
+        shown.newest = None;
+        drop(shown);
         self.size.store(0, Ordering::Relaxed);
     }
 
@@ -96,10 +145,11 @@ impl Feed {
         self.raw.load(Ordering::Relaxed)
     }
 
-    /// Pictures drawn so far, and the size of the last.
-    pub(crate) fn progress(&self) -> (u64, u32, u32) {
+    /// How far it has come.
+    pub(crate) fn progress(&self) -> Progress {
         let size = self.size.load(Ordering::Relaxed);
-        (self.pictures.load(Ordering::Relaxed), (size >> 32) as u32, size as u32)
+        let shown = self.shown();
+        Progress { drawn: shown.drawn, late: shown.late, width: (size >> 32) as u32, height: size as u32 }
     }
 
     /// Gives an encoded picture, to be drawn in `wait`.
@@ -119,9 +169,9 @@ impl Feed {
         if self.waits_for_key.load(Ordering::Relaxed) && !frame.key {
             return;
         }
-        let (_, width, height) = self.progress();
+        let Progress { width, height, .. } = self.progress();
         let header = Header { key: frame.key, draw_at: draw_at(wait), ..Header::of(0, width, height) };
-        if self.send(header, &frame.data) {
+        if self.send(header, &frame.data, wait) {
             self.waits_for_key.store(false, Ordering::Relaxed);
         }
     }
@@ -131,7 +181,7 @@ impl Feed {
         self.size.store((picture.width() as u64) << 32 | picture.height() as u64, Ordering::Relaxed);
         if self.on_the_way() < MAX_RAW {
             let (width, height) = (picture.width() as u32, picture.height() as u32);
-            self.send(Header::of(1, width, height), picture.data());
+            self.send(Header::of(1, width, height), picture.data(), Duration::ZERO);
         }
     }
 
@@ -139,7 +189,7 @@ impl Feed {
         self.sent.load(Ordering::Relaxed).saturating_sub(self.acknowledged.load(Ordering::Relaxed))
     }
 
-    fn send(&self, header: Header, data: &[u8]) -> bool {
+    fn send(&self, header: Header, data: &[u8], wait: Duration) -> bool {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(send) = sink.as_ref() else { return false };
         let sequence = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
@@ -151,6 +201,8 @@ impl Feed {
         message.extend(sequence.to_le_bytes());
         message.extend(header.draw_at.to_le_bytes());
         message.extend(data);
+        // Before the page can have taken it.
+        self.shown().due.push_back((sequence, Instant::now() + wait));
         if !send(message) {
             *sink = None;
             return false;
@@ -232,11 +284,34 @@ mod tests {
         }
         assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize, "key frames least of all");
         assert!(!feed.take_key_request(), "nor are more of them asked for");
-        feed.acknowledge(MAX_ENCODED);
+        feed.acknowledge(MAX_ENCODED, 0);
         feed.encoded(&frame(false), Duration::ZERO);
         assert!(feed.take_key_request());
         assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize, "not without a key frame");
         feed.encoded(&frame(true), Duration::ZERO);
         assert_eq!(got.lock().unwrap().len(), MAX_ENCODED as usize + 1);
+    }
+
+    #[test]
+    fn what_came_too_late_is_not_drawn_and_what_is_seen_grows_old() {
+        let (feed, _) = feed();
+        let began = Instant::now();
+        assert_eq!(feed.age(began), None, "nothing is seen");
+        feed.encoded(&frame(true), Duration::ZERO);
+        for _ in 0..3 {
+            feed.encoded(&frame(false), Duration::from_millis(200));
+        }
+        feed.acknowledge(1, 0);
+        assert_eq!((feed.progress().drawn, feed.progress().late), (1, 0));
+        let later = Instant::now() + Duration::from_secs(3);
+        let age = feed.age(later).unwrap();
+        assert!(age >= Duration::from_secs(3) && age < later - began, "{age:?}");
+        feed.acknowledge(4, 2);
+        assert_eq!((feed.progress().drawn, feed.progress().late), (2, 2));
+        assert!(feed.age(later).unwrap() < Duration::from_millis(2_900), "it was to be drawn later");
+        feed.acknowledge(4, 9);
+        assert_eq!(feed.progress().late, 2, "said twice");
+        feed.pause();
+        assert_eq!(feed.age(later), None, "their camera is off");
     }
 }

@@ -9,7 +9,10 @@ use std::{
 use bedside_call::RemoteVideo;
 use bedside_media::{AssembledFrame, VideoCodec, VideoPacket};
 
-use crate::{feed::Feed, remote::lock};
+use crate::{
+    feed::Feed,
+    remote::{Arrived, lock},
+};
 
 /// Frames that wait to be decoded where the page can't; when it is full the newest is dropped.
 const DECODE_QUEUE: usize = 4;
@@ -57,8 +60,10 @@ impl Incoming {
         video.poll_key_request(now)
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        lock(&self.video).bytes()
+    /// What arrived.
+    pub(crate) fn arrived(&self) -> Arrived {
+        let video = lock(&self.video);
+        Arrived::of(video.arrivals(), video.bytes())
     }
 
     /// Ends the decoding thread, where there is one.
@@ -155,9 +160,9 @@ mod tests {
             assert_eq!(message[..2], [1, 1], "I420, which needs none before it");
             assert_eq!(message[2..6], [64, 1, 180, 0], "320 by 180");
             assert_eq!(message.len(), 16 + I420::bytes(320, 180));
-            feed.acknowledge(u32::from(number) + 1);
+            feed.acknowledge(u32::from(number) + 1, 0);
         }
-        assert_eq!(feed.progress().1, 320);
+        assert_eq!(feed.progress().width, 320);
         incoming.close();
     }
 

@@ -12,11 +12,13 @@ mod command;
 mod echo;
 mod feed;
 mod incoming;
+mod measuring;
 mod outgoing;
 mod quality;
 mod remote;
 mod screen;
 mod settings;
+mod track_meter;
 mod vault;
 mod video;
 

@@ -15,7 +15,7 @@ use bedside_media::{
 };
 use bedside_rtc::{RemoteMedia, ReportBlock, SendFeedback};
 
-use crate::{feed::Feed, incoming::Incoming, video::KeyFrameRequest};
+use crate::{feed::Feed, incoming::Incoming, track_meter::Received, video::KeyFrameRequest};
 
 /// The ways of the other side's pictures to the page.
 #[derive(Clone, Default)]
@@ -31,6 +31,20 @@ pub(crate) struct Remote {
     camera: Incoming,
     screen: Incoming,
     sync: Mutex<LipSync>,
+}
+
+/// What arrived of a track.
+pub(crate) struct Arrived {
+    pub(crate) received: Received,
+    /// Interarrival jitter.
+    pub(crate) jitter_ms: u32,
+}
+
+impl Arrived {
+    pub(crate) fn of(arrivals: Arrivals, bytes: u64) -> Self {
+        let received = Received { bytes, packets: arrivals.received(), expected: arrivals.expected() };
+        Self { received, jitter_ms: arrivals.jitter_ms().round() as u32 }
+    }
 }
 
 /// Asks one's own encoders for key frames.
@@ -113,7 +127,7 @@ impl Remote {
     pub(crate) fn new(feeds: Feeds) -> Result<Self, MediaError> {
         Ok(Self {
             audio: Mutex::new(RemoteAudio::new()?),
-            arrivals: Mutex::default(),
+            arrivals: Mutex::new(Arrivals::audio()),
             camera: Incoming::new(feeds.camera),
             screen: Incoming::new(feeds.screen),
             sync: Mutex::new(LipSync::new(Instant::now())),
@@ -139,19 +153,24 @@ impl Remote {
         Ok(())
     }
 
-    /// What arrived of the audio.
-    pub(crate) fn arrivals(&self) -> Arrivals {
-        *lock(&self.arrivals)
+    /// What arrived of the voice.
+    pub(crate) fn microphone(&self) -> Arrived {
+        Arrived::of(*lock(&self.arrivals), lock(&self.audio).bytes())
+    }
+
+    /// What arrived of the camera's picture.
+    pub(crate) fn camera(&self) -> Arrived {
+        self.camera.arrived()
+    }
+
+    /// What arrived of the screen's.
+    pub(crate) fn screen(&self) -> Arrived {
+        self.screen.arrived()
     }
 
     /// What became of the audio that arrived.
     pub(crate) fn audio_stats(&self) -> JitterStats {
         lock(&self.audio).stats()
-    }
-
-    /// Bytes of media received.
-    pub(crate) fn bytes(&self) -> u64 {
-        lock(&self.audio).bytes() + self.camera.bytes() + self.screen.bytes()
     }
 
     /// Ends its threads.

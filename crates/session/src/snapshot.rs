@@ -300,6 +300,41 @@ pub struct CallState {
     pub participants: Vec<Participant>,
     /// How the picture and sound come in.
     pub quality: Quality,
+    /// The same of each track that they send, over the last second.
+    pub received: Vec<TrackStats>,
+}
+
+/// What came in of one track over the last second.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackStats {
+    /// Which.
+    pub track: Track,
+    /// Bits a second received.
+    #[ts(type = "number")]
+    pub bits_per_second: u64,
+    /// Share of the packets that did not arrive, not even repaired, percent.
+    pub packet_loss_percent: f32,
+    /// Interarrival jitter, milliseconds (RFC 3550 §6.4.1).
+    pub jitter_ms: u32,
+    /// Of a voice: share of the sound that had to be made up, percent.
+    pub concealed_percent: Option<f32>,
+    /// Of a picture: what was drawn.
+    pub picture: Option<PictureStats>,
+}
+
+/// What was drawn of one track over the last second.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct PictureStats {
+    /// Pictures a second.
+    pub fps: u32,
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+    /// Share of the last ten seconds in which it stood still, percent.
+    pub frozen_percent: f32,
 }
 
 /// Somebody else in the call.
@@ -399,6 +434,9 @@ pub struct Quality {
     pub concealed_percent: f32,
     /// Share of the last ten seconds in which the picture stood still, percent.
     pub frozen_percent: f32,
+    /// How long ago the picture that is seen should have been, milliseconds: it stands still, or comes late.
+    /// None where none is meant to be seen.
+    pub picture_age_ms: Option<u32>,
     /// Share of what one sends that is lost on the way, percent.
     pub lost_there_percent: f32,
     /// Bits a second received, picture and sound.
@@ -483,6 +521,8 @@ pub struct DeviceState {
     pub works: bool,
     /// Why not.
     pub trouble: Option<DeviceTrouble>,
+    /// The system's own words for it, for whoever helps; only where the reason says too little.
+    pub system_words: Option<String>,
 }
 
 /// A device to choose.

@@ -14,8 +14,8 @@ export interface Backend {
   watch(onSnapshot: (snapshot: Snapshot) => void, onLevels: (levels: Levels) => void): void;
   /** Gives pictures: `raw` where this page can't decode. */
   pictures(which: Pictures, raw: boolean, onMessage: (message: ArrayBuffer) => void): void;
-  /** Every picture up to `sequence` was taken. */
-  acknowledge(which: Pictures, sequence: number): void;
+  /** Every picture up to `sequence` was taken; so many of them came too late to be drawn. */
+  acknowledge(which: Pictures, sequence: number, late: number): void;
   /** The decoder lost its way. */
   decoderLost(which: Pictures): void;
   /** Sends a file to the chat. */

@@ -136,9 +136,15 @@ participants: Array<Participant>,
 /**
  * How the picture and sound come in.
  */
-quality: Quality, };
+quality: Quality, 
+/**
+ * The same of each track that they send, over the last second.
+ */
+received: Array<TrackStats>, };
 
 export type CallStatus = "calling" | "connecting" | "connected" | "reconnecting" | "lost";
+
+export type Change = Omit<Partial<Snapshot>, "visit"> & { visit?: Partial<Visit> | null };
 
 export type Chat = { 
 /**
@@ -282,7 +288,11 @@ works: boolean,
 /**
  * Why not.
  */
-trouble: DeviceTrouble | null, };
+trouble: DeviceTrouble | null, 
+/**
+ * The system's own words for it, for whoever helps; only where the reason says too little.
+ */
+systemWords: string | null, };
 
 export type DeviceTrouble = "missing" | "busy" | "denied" | "failed";
 
@@ -470,6 +480,24 @@ content: string,
  */
 refused: string | null, };
 
+export type PictureStats = { 
+/**
+ * Pictures a second.
+ */
+fps: number, 
+/**
+ * Width.
+ */
+width: number, 
+/**
+ * Height.
+ */
+height: number, 
+/**
+ * Share of the last ten seconds in which it stood still, percent.
+ */
+frozenPercent: number, };
+
 export type Pictures = "remote" | "screen" | "own";
 
 export type Presence = { 
@@ -513,6 +541,11 @@ concealedPercent: number,
  * Share of the last ten seconds in which the picture stood still, percent.
  */
 frozenPercent: number, 
+/**
+ * How long ago the picture that is seen should have been, milliseconds: it stands still, or comes late.
+ * None where none is meant to be seen.
+ */
+pictureAgeMs: number | null, 
 /**
  * Share of what one sends that is lost on the way, percent.
  */
@@ -849,7 +882,7 @@ amountCharged?: number,
  */
 currency?: string, };
 
-export type Told = { "kind": "snapshot", "value": Snapshot } | { "kind": "levels", "value": { 
+export type Told = { "kind": "snapshot", "value": Snapshot } | { "kind": "change", "value": Change } | { "kind": "levels", "value": { 
 /**
  * The microphone's.
  */
@@ -860,6 +893,32 @@ microphone: number,
 speaker: number, } };
 
 export type Track = "microphone" | "camera" | "screen";
+
+export type TrackStats = { 
+/**
+ * Which.
+ */
+track: Track, 
+/**
+ * Bits a second received.
+ */
+bitsPerSecond: number, 
+/**
+ * Share of the packets that did not arrive, not even repaired, percent.
+ */
+packetLossPercent: number, 
+/**
+ * Interarrival jitter, milliseconds (RFC 3550 §6.4.1).
+ */
+jitterMs: number, 
+/**
+ * Of a voice: share of the sound that had to be made up, percent.
+ */
+concealedPercent: number | null, 
+/**
+ * Of a picture: what was drawn.
+ */
+picture: PictureStats | null, };
 
 export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "declined" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "incompatible" | "soundRestarted" | "pictureRestarted" | "other";
 

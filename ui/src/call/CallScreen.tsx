@@ -28,6 +28,7 @@ import { Problem } from "../parts/Problem";
 import { ConfirmDialog, SettingsDialog } from "./dialogs";
 import { Stage, StageNotes } from "./Stage";
 import { ShareDialog } from "./ShareDialog";
+import { Statistics } from "./Statistics";
 import { isWeak, sendsOnlySound } from "./quality";
 
 type Open = "settings" | "end" | "leave" | null;
@@ -345,6 +346,7 @@ function CallQuality({ visit }: { visit: Visit }) {
           })}
         </span>
       )}
+      <Statistics call={call} />
     </span>
   );
 }

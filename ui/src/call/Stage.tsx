@@ -7,7 +7,7 @@ import { useAsk, useLevels } from "../api/context";
 import type { User, Visit } from "../api/bindings";
 import { Initials } from "../parts/Initials";
 import { Picture } from "../parts/Picture";
-import { hasSoundGaps, isFrozen, isLostThere, isSlow, sends } from "./quality";
+import { hasSoundGaps, isFrozen, isLostThere, isSlow, secondsOld, sends } from "./quality";
 
 /** The other person, or in words why they can't be seen now. */
 export function Stage({
@@ -46,6 +46,8 @@ export function Stage({
   const showsPicture =
     hasPicture && !held && (!connected || (call !== null && sends(call, "camera")));
   const showsScreen = connected && !held && call !== null && sends(call, "screen");
+  const isOld = connected && call !== null && secondsOld(call) !== null;
+  const look = rings ? "unshown" : showsScreen ? "beside" : "";
   return (
     <section
       className={`stage ${connected && !held ? "" : "dimmed"} ${showsScreen ? "presents" : ""}`}
@@ -59,7 +61,7 @@ export function Stage({
         <Picture
           which="remote"
           label={other.name}
-          className={rings ? "remote unshown" : showsScreen ? "remote beside" : "remote"}
+          className={`remote ${look} ${isOld ? "old" : ""}`}
         />
       )}
       {connected && !held && !showsPicture && !showsScreen && (
@@ -99,6 +101,7 @@ export function StageNotes({
   const { t } = useTranslation();
   const { call } = visit;
   const talks = call?.status === "connected" && !held && visit.session.status !== "WAITING";
+  const seconds = talks ? secondsOld(call) : null;
   return (
     <div className="stage-notes">
       {children}
@@ -112,8 +115,18 @@ export function StageNotes({
           {t("share.otherShares", { name: other.name })}
         </p>
       )}
-      {talks && isSlow(call) && <p role="status">{t("call.slow", { fps: call.quality.fps })}</p>}
-      {talks && !isSlow(call) && isFrozen(call) && <p role="status">{t("call.frozen")}</p>}
+      {seconds !== null && (
+        <p>
+          <span role="status">{t("call.old")}</span>{" "}
+          <span aria-hidden>{t("call.oldBy", { count: seconds })}</span>
+        </p>
+      )}
+      {talks && seconds === null && isSlow(call) && (
+        <p role="status">{t("call.slow", { fps: call.quality.fps })}</p>
+      )}
+      {talks && seconds === null && !isSlow(call) && isFrozen(call) && (
+        <p role="status">{t("call.frozen")}</p>
+      )}
       {talks && isLostThere(call) && (
         <p role="status">{t("call.lostThere", { name: other.name })}</p>
       )}

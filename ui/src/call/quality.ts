@@ -4,6 +4,8 @@ import type { CallState, Track } from "../api/bindings";
 export const FEW_PICTURES = 15;
 /** Share of ten seconds in which the picture may stand still before it is said, percent. */
 const FROZEN = 5;
+/** From when on a picture is greyed, and said to be old, milliseconds. */
+const OLD = 2_000;
 /** Share of what one sends that may be lost on the way before it is said, percent. */
 const LOST_THERE = 8;
 /** Share of made-up sound from which words are lost, percent. */
@@ -26,6 +28,12 @@ export function isFrozen(call: CallState): boolean {
   return sends(call, "camera") && quality.width > 0 && quality.frozenPercent > FROZEN;
 }
 
+/** The picture that is seen is from some time ago: how many seconds; none where it is not. */
+export function secondsOld(call: CallState): number | null {
+  const age = call.quality.pictureAgeMs;
+  return sends(call, "camera") && age !== null && age >= OLD ? Math.round(age / 1_000) : null;
+}
+
 /** The other side may miss words: much of what one sends does not arrive. */
 export function isLostThere({ quality }: CallState): boolean {
   return quality.lostTherePercent > LOST_THERE;
@@ -43,5 +51,11 @@ export function sendsOnlySound({ quality }: CallState): boolean {
 
 /** Whether the quality is worth a sentence. */
 export function isWeak(call: CallState): boolean {
-  return isSlow(call) || isFrozen(call) || hasSoundGaps(call) || isLostThere(call);
+  return (
+    isSlow(call) ||
+    isFrozen(call) ||
+    secondsOld(call) !== null ||
+    hasSoundGaps(call) ||
+    isLostThere(call)
+  );
 }

@@ -2,12 +2,17 @@ import type { Backend } from "../api/backend";
 import type { Pictures } from "../api/bindings";
 
 const HEADER = 16;
-/** Encoded frames drawn after which the core hears of it: each word to it costs as much as a frame. */
+/** Encoded frames taken after which the core hears of it: each word to it costs as much as a frame. */
 const ACKNOWLEDGE_EVERY = 2;
 /** Frames waiting to be decoded from which the next key frame is waited for. */
 const BEHIND = 8;
 /** A picture is held no longer than this until its words are heard, in milliseconds. */
 const LONGEST_WAIT = 1000;
+/**
+ * A picture is drawn this much before its time, in milliseconds: half of what a screen of 60 Hz takes
+ * until it shows the next, so that on the average it is seen when it is due.
+ */
+const EARLY = 8;
 
 interface Message {
   encoded: boolean;
@@ -68,6 +73,27 @@ export function waitUntil(drawAt: number, now: number): number {
   return wait > LONGEST_WAIT ? 0 : Math.max(wait, 0);
 }
 
+/** A decoded picture, and when it is to be drawn: milliseconds since 1970. */
+export interface Held<Picture> {
+  picture: Picture;
+  drawAt: number;
+}
+
+/**
+ * Takes what is due from the front of what is held: the newest of it is to be drawn, the others are
+ * late, and nobody would see them.
+ */
+export function takeDue<Picture>(
+  held: Held<Picture>[],
+  now: number,
+): { newest: Picture; late: Picture[] } | null {
+  // Those before one that is due are due as well.
+  const count = held.findLastIndex(({ drawAt }) => drawAt <= now) + 1;
+  const late = held.splice(0, count).map(({ picture }) => picture);
+  const newest = late.pop();
+  return newest === undefined ? null : { newest, late };
+}
+
 /** One stream of pictures onto one canvas. */
 export class PictureStream {
   private readonly backend: Backend;
@@ -78,10 +104,14 @@ export class PictureStream {
   private waitsForKey = true;
   private closed = false;
   private acknowledged = 0;
+  /** Pictures that were decoded and not drawn, since the core was told last. */
+  private late = 0;
   /** When the frames that are being decoded are to be drawn, by their number. */
   private readonly drawAt = new Map<number, number>();
   /** Decoded, and held until then. */
-  private readonly held: VideoFrame[] = [];
+  private readonly held: Held<VideoFrame>[] = [];
+  /** Ends the wait for the next to be due. */
+  private cancelWait: (() => void) | null = null;
   /** Of the stream's last key frame: WebKit's frames keep saying the size of its first. */
   private size = { width: 0, height: 0 };
 
@@ -90,6 +120,7 @@ export class PictureStream {
     this.which = which;
     this.canvas = canvas;
     this.context = canvas.getContext("2d", { alpha: false });
+    document.addEventListener("visibilitychange", this.wait);
     void decodes().then((can) => {
       if (this.closed) return;
       backend.pictures(which, !can, (message) => {
@@ -100,7 +131,9 @@ export class PictureStream {
 
   close(): void {
     this.closed = true;
-    for (const frame of this.held.splice(0)) frame.close();
+    document.removeEventListener("visibilitychange", this.wait);
+    this.cancelWait?.();
+    for (const { picture } of this.held.splice(0)) picture.close();
     if (this.decoder?.state !== "closed") this.decoder?.close();
   }
 
@@ -112,7 +145,7 @@ export class PictureStream {
     } else {
       this.size = { width: message.width, height: message.height };
       this.draw(rawFrame(message));
-      this.backend.acknowledge(this.which, message.sequence);
+      this.backend.acknowledge(this.which, message.sequence, 0);
     }
   }
 
@@ -120,7 +153,8 @@ export class PictureStream {
   private done(sequence: number): void {
     if (sequence - this.acknowledged >= ACKNOWLEDGE_EVERY) {
       this.acknowledged = sequence;
-      this.backend.acknowledge(this.which, sequence);
+      this.backend.acknowledge(this.which, sequence, this.late);
+      this.late = 0;
     }
   }
 
@@ -154,27 +188,61 @@ export class PictureStream {
     );
   }
 
-  /** Draws a frame when what was said with it is heard: after those before it. */
+  /** Keeps a frame until what was said with it is heard. */
   private hold(frame: VideoFrame): void {
     const drawAt = this.drawAt.get(frame.timestamp) ?? 0;
     // What came before and gave no frame is not waited for.
     for (const sequence of this.drawAt.keys()) {
       if (sequence <= frame.timestamp) this.drawAt.delete(sequence);
     }
-    const wait = waitUntil(drawAt, Date.now());
-    this.held.push(frame);
-    const draw = () => {
-      // Those before it are due as well.
-      while (this.held.includes(frame)) {
-        const next = this.held.shift();
-        if (!next) return;
-        const sequence = next.timestamp;
-        this.draw(next);
-        this.done(sequence);
-      }
+    const now = Date.now();
+    this.held.push({ picture: frame, drawAt: now + waitUntil(drawAt, now) });
+    this.wait();
+  }
+
+  /** Draws the next picture with the screen's own beat: a page that is late draws fewer, not later ones. */
+  private readonly wait = (): void => {
+    this.cancelWait?.();
+    this.cancelWait = null;
+    const next = this.held[0];
+    if (!next) return;
+    // Out of sight there is no beat, and timers are slow: the newest is kept for when it is seen again.
+    if (document.visibilityState === "hidden") {
+      this.skip(this.held.splice(0, this.held.length - 1).map(({ picture }) => picture));
+      this.done(this.held[0]?.picture.timestamp ?? 0);
+      return;
+    }
+    const atBeat = () => {
+      const beat = requestAnimationFrame(this.show);
+      this.cancelWait = () => {
+        cancelAnimationFrame(beat);
+      };
     };
-    if (wait > 0) setTimeout(draw, wait);
-    else draw();
+    const wait = next.drawAt - EARLY - Date.now();
+    if (wait <= 0) {
+      atBeat();
+      return;
+    }
+    const timer = setTimeout(atBeat, wait);
+    this.cancelWait = () => {
+      clearTimeout(timer);
+    };
+  };
+
+  private readonly show = (): void => {
+    const due = takeDue(this.held, Date.now() + EARLY);
+    if (due) {
+      this.late += due.late.length;
+      this.skip(due.late);
+      const sequence = due.newest.timestamp;
+      this.draw(due.newest);
+      this.done(sequence);
+    }
+    this.wait();
+  };
+
+  private skip(frames: VideoFrame[]): void {
+    for (const frame of frames) frame.close();
   }
 
   private lost(): void {

@@ -31,7 +31,15 @@ export const session: Session = {
   ],
 };
 
-const device = { choices: [], chosen: null, on: true, opening: false, works: true, trouble: null };
+const device = {
+  choices: [],
+  chosen: null,
+  on: true,
+  opening: false,
+  works: true,
+  trouble: null,
+  systemWords: null,
+};
 
 /** The patient in a call. */
 export const visit: Visit = {
@@ -51,6 +59,7 @@ export const visit: Visit = {
       roundTripMs: 20,
       concealedPercent: 0,
       frozenPercent: 0,
+      pictureAgeMs: 40,
       lostTherePercent: 0,
       bitsPerSecond: 600_000,
       relayed: false,
@@ -61,6 +70,24 @@ export const visit: Visit = {
       transport: "udp",
       sending: { width: 640, height: 360, fps: 30 },
     },
+    received: [
+      {
+        track: "microphone",
+        bitsPerSecond: 32_000,
+        packetLossPercent: 0,
+        jitterMs: 4,
+        concealedPercent: 0,
+        picture: null,
+      },
+      {
+        track: "camera",
+        bitsPerSecond: 568_000,
+        packetLossPercent: 1,
+        jitterMs: 7,
+        concealedPercent: null,
+        picture: { fps: 30, width: 640, height: 360, frozenPercent: 0 },
+      },
+    ],
   },
   elapsedSeconds: 65,
   clockRuns: true,
