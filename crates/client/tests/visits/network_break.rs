@@ -2,14 +2,12 @@
 //! that stopping the service cuts every way between the two. What the window allows comes back
 //! without a click; after it both can rejoin.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Visit, is_connected, status, until};
 use bedside_client::Command;
 use bedside_protocol::{ConsultationMode, PresenceStatus};
 use bedside_session::{Snapshot, snapshot::CallStatus};
-use support::{Visit, is_connected, status, until};
 
 fn words(snapshot: &Snapshot) -> Vec<String> {
     let chat = snapshot.visit.as_ref().map(|visit| &visit.chat.messages);

@@ -1,10 +1,8 @@
 //! Two who can reach one another do not go through the relay, which would take the call with it
 //! when the service restarts. Five times over: what once went wrong did so in four of ten.
 
-mod support;
-
+use crate::support::{Visit, until};
 use bedside_session::Snapshot;
-use support::{Visit, until};
 
 /// Whether media is relayed; none before it was measured.
 fn relayed(snapshot: &Snapshot) -> Option<bool> {

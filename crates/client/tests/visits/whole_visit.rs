@@ -1,21 +1,19 @@
 //! A whole visit of two clients and a service, from sign-in to feedback, on machines without
 //! devices; and what its log at trace level gives away: nothing.
 
-mod support;
-
 use std::{
     io::Write,
     sync::{Arc, Mutex},
 };
 
-use bedside_client::Command;
-use bedside_protocol::{FeedbackRequest, FeedbackTag};
-use bedside_session::{Snapshot, snapshot::Screen};
-use support::{
+use crate::support::{
     Visit,
     common::{DOMAIN, PASSWORD, SURNAME},
     until,
 };
+use bedside_client::Command;
+use bedside_protocol::{FeedbackRequest, FeedbackTag};
+use bedside_session::{Snapshot, snapshot::Screen};
 
 const MESSAGE: &str = "planted words about a rash";
 const FILE: &str = "planted-scan.png";

@@ -1,10 +1,8 @@
 //! What bad input gets: a clear error with its code, and nothing changed.
 
-mod common;
-
+use crate::common::{PASSWORD, clinic, email};
 use bedside_protocol::{Attachment, AttachmentId};
 use bedside_service::App;
-use common::{PASSWORD, clinic, email};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,8 +1,6 @@
 //! How a visit was seen and heard: told while it runs, read by its two sides.
 
-mod common;
-
-use common::{clinic, quality_report};
+use crate::common::{clinic, quality_report};
 use reqwest::Method;
 use serde_json::{Value, json};
 

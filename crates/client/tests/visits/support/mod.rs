@@ -1,7 +1,7 @@
 //! Two clients and a service in one process, without devices.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
-#[path = "../../../service/tests/common/mod.rs"]
+#[path = "../../../../service/tests/common/mod.rs"]
 pub mod common;
 
 use std::time::Duration;

@@ -1,12 +1,10 @@
 //! However a call ends, its tasks and threads end with it.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Visit, is_connected, until};
 use bedside_client::Command;
 use bedside_session::snapshot::Screen;
-use support::{Visit, is_connected, until};
 
 /// Asks until it is so: nothing tells when a task or thread is gone.
 async fn eventually(what: &str, is_so: impl Fn() -> bool) {
@@ -24,7 +22,7 @@ fn tasks() -> usize {
 
 #[cfg(target_os = "linux")]
 fn threads() -> Vec<String> {
-    support::media_threads()
+    crate::support::media_threads()
 }
 #[cfg(not(target_os = "linux"))]
 fn threads() -> Vec<String> {

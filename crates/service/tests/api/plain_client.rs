@@ -1,11 +1,9 @@
 //! What a client does that knows the documents and not ours: registers, joins without a body,
 //! pages through the chat, and finds its tokens ended when their time has come.
 
-mod common;
-
+use crate::common::{PASSWORD, clinic};
 use bedside_protocol::{MessageType, OutgoingMessage, Token};
 use bedside_service::{App, accounts::ACCESS_LASTS, store::NewTokens};
-use common::{PASSWORD, clinic};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};

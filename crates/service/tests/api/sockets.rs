@@ -1,11 +1,9 @@
 //! What the realtime link does with what no client of ours sends, and how it ends.
 
-mod common;
-
 use std::{net::SocketAddr, time::Duration};
 
+use crate::common::{Clinic, Person, clinic, email};
 use bedside_protocol::{MAX_BODY_BYTES, stomp::Frame, topic};
-use common::{Clinic, Person, clinic, email};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -234,7 +232,7 @@ async fn the_service_beats_and_says_that_it_stops() {
 
 #[tokio::test]
 async fn a_visit_that_both_have_dropped_out_of_fails() {
-    let clinic = common::clinic_with(|settings| settings.absent_minutes = Some(0)).await;
+    let clinic = crate::common::clinic_with(|settings| settings.absent_minutes = Some(0)).await;
     let mut both = vec![];
     for person in [&clinic.doctor, &clinic.patient] {
         let mut socket = Socket::signed_in(&clinic, &person.token).await;

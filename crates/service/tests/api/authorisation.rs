@@ -1,8 +1,6 @@
 //! Every route by role and by relation: who may, who may not, and that a refusal changes nothing.
 
-mod common;
-
-use common::{Clinic, Person, clinic, quality_report};
+use crate::common::{Clinic, Person, clinic, quality_report};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,14 +1,12 @@
 //! A visit lasts longer than the tokens it began with.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Visit, is_connected, until};
 use bedside_client::Command;
 use bedside_service::App;
 use bedside_session::{Snapshot, snapshot::Link};
 use jiff::Timestamp;
-use support::{Visit, is_connected, until};
 
 /// Beyond an access token's 15 minutes.
 const ACCESS_ENDS: Duration = Duration::from_secs(20 * 60);

@@ -1,11 +1,9 @@
 //! A client that is closed leaves no thread behind, whatever it was doing.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::until;
 use bedside_client::{Client, ClientConfig, Command};
-use support::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_is_closed_at_once_leaves_nothing() {
@@ -26,5 +24,5 @@ async fn a_client_that_is_closed_at_once_leaves_nothing() {
     until(&client, "the problem", |s| s.problem.is_some()).await;
     tokio::time::timeout(Duration::from_secs(20), client.close()).await.expect("it ends");
     #[cfg(target_os = "linux")]
-    assert_eq!(support::media_threads(), [""; 0], "threads are left");
+    assert_eq!(crate::support::media_threads(), [""; 0], "threads are left");
 }

@@ -1,7 +1,6 @@
 //! What is measured reaches the service: the network before a visit, the call during one.
 
-mod support;
-
+use crate::support::{Visit, until};
 use bedside_client::Command;
 use bedside_protocol::ConsultationMode;
 use bedside_session::{
@@ -10,7 +9,6 @@ use bedside_session::{
 };
 use reqwest::Method;
 use serde_json::Value;
-use support::{Visit, until};
 
 async fn read(visit: &Visit, path: &str) -> Value {
     let doctor = Some(visit.clinic.doctor.token.as_str());

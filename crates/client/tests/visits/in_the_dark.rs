@@ -1,10 +1,13 @@
 //! What is done while the service is away is done when it is back, and what happened meanwhile
 //! is seen.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{
+    Visit,
+    common::{PASSWORD, email},
+    until,
+};
 use bedside_client::{Client, ClientConfig, Command};
 use bedside_consult::Input;
 use bedside_service::App;
@@ -13,11 +16,6 @@ use bedside_session::{
     snapshot::{Link, Screen, UiCode},
 };
 use jiff::Timestamp;
-use support::{
-    Visit,
-    common::{PASSWORD, email},
-    until,
-};
 
 const TEXT: &[u8] = b"blood pressure: 120 over 80";
 
@@ -74,7 +72,7 @@ async fn a_visit_that_ended_meanwhile_has_ended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_in_that_nobody_answered_goes_through_once_somebody_does() {
-    let mut clinic = support::common::clinic().await;
+    let mut clinic = crate::support::common::clinic().await;
     clinic.service.stop().await;
     let folder = tempfile::tempdir().unwrap();
     let client = Client::start(ClientConfig {

@@ -1,15 +1,13 @@
 //! Between the doctor's *Call in* and the patient's *Join*: it rings, the two connect, and yet
 //! nobody has entered. Whatever either does then, neither is left waiting for nobody.
 
-mod support;
-
+use crate::support::{Visit, is_connected, until};
 use bedside_client::Command;
 use bedside_protocol::{ConsultationMode, SessionStatus};
 use bedside_session::{
     Snapshot,
     snapshot::{Screen, UiCode},
 };
-use support::{Visit, is_connected, until};
 
 /// The patient is ready and called in; it rings.
 async fn ringing(visit: &Visit) {

@@ -1,11 +1,9 @@
 //! A visit by sound only lights no camera, and is a call like any other.
 
-mod support;
-
+use crate::support::{Visit, until};
 use bedside_client::{Command, DeviceKind};
 use bedside_protocol::ConsultationMode;
 use bedside_session::{Snapshot, snapshot::Screen};
-use support::{Visit, until};
 
 /// Whether the camera was so much as tried: here there is none, which trying would have shown.
 fn camera_was_tried(snapshot: &Snapshot) -> bool {

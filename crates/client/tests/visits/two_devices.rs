@@ -1,13 +1,11 @@
 //! A patient signed in on two devices: both ring, one has the call, and it goes where it was last taken.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Visit, is_connected, signed_in, until};
 use bedside_client::{Client, Command};
 use bedside_protocol::SessionStatus;
 use bedside_session::{Snapshot, snapshot::Screen};
-use support::{Visit, is_connected, signed_in, until};
 
 async fn wait_in(client: &Client, visit: &Visit) {
     let id = visit.clinic.session;

@@ -1,8 +1,6 @@
 //! A person's device check: kept under a code, read by the practice.
 
-mod common;
-
-use common::{Clinic, Person, clinic};
+use crate::common::{Clinic, Person, clinic};
 use reqwest::Method;
 use serde_json::{Value, json};
 

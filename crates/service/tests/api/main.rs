@@ -1,0 +1,12 @@
+//! The service as its clients meet it, a behaviour to each file. One program: each of its own would be built and
+//! linked with the whole service.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod authorisation;
+mod bad_input;
+mod device_checks;
+mod plain_client;
+mod quality;
+mod sockets;
