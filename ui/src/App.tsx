@@ -1,4 +1,4 @@
-import { useEffect } from "react";
+import { useEffect, useRef } from "react";
 import { Button } from "react-aria-components";
 import { useTranslation } from "react-i18next";
 
@@ -49,16 +49,43 @@ export function App() {
   return <div className={isDoctor(snapshot) ? "doctor shell" : "shell"}>{screen(snapshot)}</div>;
 }
 
-/** A new screen is read out from its heading, and the next Tab goes to what is in it. */
+/**
+ * A new screen is read out from its heading, and the next Tab goes to what is in it. So it is where what
+ * was pressed goes with what it did, and would take the focus with it.
+ */
 function useFocusOnHeading(screen: Snapshot["screen"] | undefined) {
+  const focused = useRef<Element | null>(null);
+  useEffect(() => {
+    const note = ({ target }: FocusEvent) => {
+      // Dialogs lie outside, and give the focus back to it by themselves.
+      if (target instanceof Element && target.closest("main")) focused.current = target;
+    };
+    const leave = ({ target }: PointerEvent) => {
+      const takesFocus = "button, a, input, textarea, select, [tabindex]";
+      if (target instanceof Element && !target.closest(takesFocus)) focused.current = null;
+    };
+    document.addEventListener("focusin", note);
+    document.addEventListener("pointerdown", leave);
+    return () => {
+      document.removeEventListener("focusin", note);
+      document.removeEventListener("pointerdown", leave);
+    };
+  }, []);
   useEffect(() => {
     // Sign-in has its first field.
-    if (screen === undefined || screen === "starting" || screen === "signIn") return;
-    const heading = document.querySelector<HTMLElement>("main h1");
-    if (!heading) return;
-    heading.tabIndex = -1;
-    heading.focus({ preventScroll: true });
+    if (screen !== undefined && screen !== "starting" && screen !== "signIn") focusHeading();
   }, [screen]);
+  useEffect(() => {
+    const isGone = focused.current?.isConnected === false;
+    if (isGone && document.activeElement === document.body) focusHeading();
+  });
+}
+
+function focusHeading() {
+  const heading = document.querySelector<HTMLElement>("main h1");
+  if (!heading) return;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
 }
 
 function isDoctor(snapshot: Snapshot): boolean {

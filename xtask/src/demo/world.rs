@@ -272,7 +272,7 @@ impl World {
     pub(crate) fn open_window(&self, title: &str, picture: &Path) -> Result<Window> {
         let log = fs::File::options().append(true).open(&self.log)?;
         let program = Command::new("display")
-            .args(["-title", title, "-geometry", "+900+560"])
+            .args(["-title", title, "-geometry", "+0+690"])
             .arg(picture)
             .env("DISPLAY", &self.display)
             .stdout(Stdio::null())
