@@ -230,14 +230,14 @@ describe("not now", () => {
   });
 
   it("lets one say when one is ready", async () => {
-    const asked = show({
-      ...snapshot,
-      screen: "waiting",
-      visit: { ...visit, session: waiting, ready: false },
-    });
+    const notNow = { ...visit, session: waiting, ready: false };
+    const page = open({ ...snapshot, screen: "waiting", visit: notNow });
     expect(screen.getByText(/Your place is kept/)).toBeInTheDocument();
     await userEvent.click(screen.getByRole("button", { name: "I’m ready" }));
-    expect(asked).toContainEqual({ ask: "ready" });
+    expect(page.asked).toContainEqual({ ask: "ready" });
+    // The button goes, and the focus with it.
+    page.change({ ...snapshot, screen: "waiting", visit: { ...notNow, ready: true } });
+    expect(screen.getByRole("heading", { level: 1 })).toHaveFocus();
   });
 });
 
@@ -274,6 +274,12 @@ describe("sharing one's screen", () => {
     await userEvent.click(screen.getByRole("option", { name: "Blood results" }));
     expect(screen.getByRole("button", { name: "Share" })).toBeEnabled();
     page.change(sharingWith({ choices: [choices[0]] }));
+    expect(screen.getByRole("button", { name: "Share" })).toBeDisabled();
+    page.change(sharingWith({ choices: [...choices] }));
+    expect(screen.getByRole("button", { name: "Share" })).toBeDisabled();
+    await userEvent.click(screen.getByRole("option", { name: "Blood results" }));
+    page.change(sharingWith({ choices: null }));
+    page.change(sharingWith({ choices: [...choices] }));
     expect(screen.getByRole("button", { name: "Share" })).toBeDisabled();
   });
 

@@ -17,8 +17,8 @@ const DOWN: f64 = 0.7;
 const SETTLES_IN: Duration = Duration::from_secs(3);
 /// Never less: the smallest picture that faces can be told by.
 const LEAST: Bitrate = Bitrate::kbps(150);
-/// How long all must have been drawn in time before more is tried; twice as long each time that it was
-/// too much.
+/// How long all must have been drawn in time before more is tried; twice as long each time that it then
+/// was too much.
 const UP_AFTER: Duration = Duration::from_secs(30);
 const LONGEST_REST: Duration = Duration::from_secs(240);
 const UP: f64 = 1.5;
@@ -42,6 +42,9 @@ pub struct Drawing {
 
 impl Drawing {
     fn is_behind(&self) -> bool {
+        if self.received == Bitrate::ZERO {
+            return false; // Nothing comes: there is nothing to ask less of.
+        }
         let all = self.drawn + self.late;
         self.behind > BEHIND || (all > 0 && self.late as f64 / all as f64 > LATE)
     }
@@ -54,6 +57,8 @@ pub struct ReceiverLimit {
     behind_since: Option<Instant>,
     well_since: Option<Instant>,
     changed_at: Option<Instant>,
+    /// The last change was for more.
+    was_raised: bool,
     rest: Duration,
     /// How many times it is still said that the limit was lifted.
     lifts: u32,
@@ -61,7 +66,15 @@ pub struct ReceiverLimit {
 
 impl Default for ReceiverLimit {
     fn default() -> Self {
-        Self { limit: None, behind_since: None, well_since: None, changed_at: None, rest: UP_AFTER, lifts: 0 }
+        Self {
+            limit: None,
+            behind_since: None,
+            well_since: None,
+            changed_at: None,
+            was_raised: false,
+            rest: UP_AFTER,
+            lifts: 0,
+        }
     }
 }
 
@@ -88,7 +101,7 @@ impl ReceiverLimit {
     }
 
     fn lower(&mut self, received: Bitrate, now: Instant) {
-        if self.limit.is_some() {
+        if std::mem::take(&mut self.was_raised) {
             self.rest = (self.rest * 2).min(LONGEST_REST);
         }
         let before = received.min(self.limit.unwrap_or(Bitrate::MAX));
@@ -99,8 +112,10 @@ impl ReceiverLimit {
     fn raise(&mut self, now: Instant) {
         let more = self.limit.map(|limit| limit.scaled(UP));
         self.limit = more.filter(|limit| *limit < crate::MOST_CAMERA);
+        self.was_raised = true;
         if self.limit.is_none() {
             self.lifts = LIFTED_TIMES + 1;
+            self.rest = UP_AFTER;
         }
         (self.changed_at, self.well_since) = (Some(now), Some(now));
     }
@@ -168,6 +183,29 @@ mod tests {
             told = limit.on_drawn(&drawing, now);
         }
         assert_eq!(told, Some(LEAST));
+    }
+
+    #[test]
+    fn a_moment_of_trouble_is_over_in_minutes() {
+        let mut page = Page::new();
+        for _ in 0..12 {
+            page.second(2_500, 0);
+        }
+        let asked = page.asked.unwrap();
+        assert!(asked < Bitrate::kbps(1_000), "{asked}");
+        let seconds = (0..).find(|_| page.second(2_500, 5_000) == Some(UNLIMITED)).unwrap();
+        assert!(seconds < 180, "{seconds} s");
+    }
+
+    #[test]
+    fn nothing_is_asked_while_nothing_comes() {
+        let (mut limit, mut now) = (ReceiverLimit::default(), Instant::now());
+        for _ in 0..10 {
+            now += Duration::from_secs(1);
+            let behind = Duration::from_secs(9);
+            let drawing = Drawing { drawn: 0, late: 0, behind, received: Bitrate::ZERO };
+            assert_eq!(limit.on_drawn(&drawing, now), None);
+        }
     }
 
     #[test]

@@ -44,13 +44,22 @@ pub struct Feed {
 struct Shown {
     /// Pictures drawn.
     drawn: u64,
-    /// Pictures that came too late to be drawn.
+    /// Pictures that the page was too busy to draw.
     late: u64,
     freezes: FreezeMeter,
-    /// When those on the way are to be drawn, by their number.
-    due: VecDeque<(u32, Instant)>,
+    /// Those on the way, in order.
+    on_the_way: VecDeque<OnTheWay>,
     /// When the newest that was drawn should have been.
     newest: Option<Instant>,
+}
+
+/// A picture that the page has and has not told of yet.
+struct OnTheWay {
+    number: u32,
+    /// When it is to be drawn.
+    due: Instant,
+    /// It was due when it came: several of those come at once after a repair, and are no page's fault.
+    was_due: bool,
 }
 
 /// How far a stream of pictures has come.
@@ -58,7 +67,7 @@ struct Shown {
 pub(crate) struct Progress {
     /// Pictures drawn so far.
     pub(crate) drawn: u64,
-    /// Pictures so far that came too late to be drawn: the page was busy.
+    /// Pictures so far that the page was too busy to draw.
     pub(crate) late: u64,
     /// Width and height of the last.
     pub(crate) width: u32,
@@ -72,24 +81,34 @@ impl Feed {
         self.raw.store(raw, Ordering::Relaxed);
         self.sent.store(0, Ordering::Relaxed);
         self.acknowledged.store(0, Ordering::Relaxed);
-        self.shown().due.clear();
+        self.shown().on_the_way.clear();
         self.restart();
     }
 
-    /// The page has taken everything up to `sequence`; `late` of it came too late to be drawn.
+    /// The page has taken everything up to `sequence`; `late` of it was not drawn.
     pub fn acknowledge(&self, sequence: u32, late: u32) {
         let taken = sequence.saturating_sub(self.acknowledged.fetch_max(sequence, Ordering::Relaxed));
         if taken == 0 {
             return;
         }
         let mut shown = self.shown();
-        let late = late.min(taken - 1);
+        let late = late.min(taken);
         shown.drawn += u64::from(taken - late);
-        shown.late += u64::from(late);
-        shown.freezes.shown(Instant::now());
-        while shown.due.front().is_some_and(|(number, _)| *number <= sequence) {
-            shown.newest = shown.due.pop_front().map(|(_, due)| due);
+        let (mut newest, mut were_due) = (None, 0);
+        while let Some(picture) = shown.on_the_way.pop_front_if(|picture| picture.number <= sequence) {
+            newest = Some(picture.due);
+            were_due += u32::from(picture.was_due);
         }
+        shown.late += u64::from(late.saturating_sub(were_due));
+        if late < taken {
+            shown.freezes.shown(Instant::now());
+            shown.newest = newest.or(shown.newest);
+        }
+    }
+
+    /// A picture was left out before the page had it, as it, or who decodes for it, is behind.
+    pub(crate) fn note_left_out(&self) {
+        self.shown().late += 1;
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
@@ -107,10 +126,12 @@ impl Feed {
         self.shown().newest.map(|due| now.saturating_duration_since(due))
     }
 
-    /// How long the picture has been due that the page has had for longest.
+    /// How long the picture has been due that the page has had for longest; but for the very last, which it
+    /// tells of only with the next.
     pub(crate) fn behind(&self, now: Instant) -> Duration {
-        let oldest = self.shown().due.front().map(|(_, due)| *due);
-        oldest.map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
+        let shown = self.shown();
+        let oldest = shown.on_the_way.front().filter(|_| shown.on_the_way.len() > 1);
+        oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest.due))
     }
 
     /// The other side sends no picture now.
@@ -118,6 +139,7 @@ impl Feed {
         let mut shown = self.shown();
         shown.freezes.pause();
         shown.newest = None;
+        shown.on_the_way.clear();
     }
 
     /// Another connection's pictures come from now on.
@@ -125,6 +147,7 @@ impl Feed {
         let mut shown = self.shown();
         shown.freezes.restart();
         shown.newest = None;
+        shown.on_the_way.clear();
         drop(shown);
         self.size.store(0, Ordering::Relaxed);
     }
@@ -161,6 +184,7 @@ impl Feed {
             // Nothing more until the page has caught up; the key frame is asked for then.
             self.waits_for_key.store(true, Ordering::Relaxed);
             self.is_behind.store(true, Ordering::Relaxed);
+            self.note_left_out();
             return;
         }
         if self.is_behind.swap(false, Ordering::Relaxed) {
@@ -179,10 +203,11 @@ impl Feed {
     /// Gives a raw picture, or drops it when the page is behind.
     pub(crate) fn picture(&self, picture: &I420) {
         self.size.store((picture.width() as u64) << 32 | picture.height() as u64, Ordering::Relaxed);
-        if self.on_the_way() < MAX_RAW {
-            let (width, height) = (picture.width() as u32, picture.height() as u32);
-            self.send(Header::of(1, width, height), picture.data(), Duration::ZERO);
+        if self.on_the_way() >= MAX_RAW {
+            return self.note_left_out();
         }
+        let (width, height) = (picture.width() as u32, picture.height() as u32);
+        self.send(Header::of(1, width, height), picture.data(), Duration::ZERO);
     }
 
     fn on_the_way(&self) -> u32 {
@@ -202,7 +227,8 @@ impl Feed {
         message.extend(header.draw_at.to_le_bytes());
         message.extend(data);
         // Before the page can have taken it.
-        self.shown().due.push_back((sequence, Instant::now() + wait));
+        let (due, was_due) = (Instant::now() + wait, wait.is_zero());
+        self.shown().on_the_way.push_back(OnTheWay { number: sequence, due, was_due });
         if !send(message) {
             *sink = None;
             return false;
@@ -311,7 +337,39 @@ mod tests {
         assert!(feed.age(later).unwrap() < Duration::from_millis(2_900), "it was to be drawn later");
         feed.acknowledge(4, 9);
         assert_eq!(feed.progress().late, 2, "said twice");
+        for _ in 0..3 {
+            feed.encoded(&frame(false), Duration::ZERO);
+        }
+        feed.acknowledge(7, 2);
+        assert_eq!(
+            (feed.progress().drawn, feed.progress().late),
+            (3, 2),
+            "what came at once is nobody's fault"
+        );
         feed.pause();
         assert_eq!(feed.age(later), None, "their camera is off");
+    }
+
+    #[test]
+    fn a_stream_that_stops_is_no_page_that_is_behind() {
+        let (feed, _) = feed();
+        feed.encoded(&frame(true), Duration::ZERO);
+        let later = Instant::now() + Duration::from_secs(5);
+        assert_eq!(feed.behind(later), Duration::ZERO, "the last is told of with the next");
+        feed.encoded(&frame(false), Duration::ZERO);
+        assert!(feed.behind(later) > Duration::from_secs(4));
+        feed.pause();
+        assert_eq!(feed.behind(later), Duration::ZERO, "their camera is off");
+    }
+
+    #[test]
+    fn pictures_that_a_slow_page_is_not_even_given_count_as_well() {
+        let (feed, _) = feed();
+        for _ in 0..5 {
+            feed.picture(&I420::black(320, 180));
+        }
+        assert_eq!(feed.progress().late, u64::from(5 - MAX_RAW));
+        feed.acknowledge(2, 2);
+        assert_eq!((feed.progress().drawn, feed.age(Instant::now())), (0, None), "none of them was drawn");
     }
 }

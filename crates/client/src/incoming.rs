@@ -101,6 +101,7 @@ impl Incoming {
         if let Some(decoding) = decode.as_ref()
             && decoding.queue.try_send(frame).is_err()
         {
+            self.feed.note_left_out();
             self.feed.restart();
         }
     }

@@ -104,14 +104,16 @@ impl Measuring {
         let most = self.limit.on_drawn(&drawing, now);
         let rtt = reception.rtt().or(stats.round_trip);
         let mouth_to_ear = rtt.unwrap_or_default() / 2 + jitter.level + MACHINES;
-        let picture = |before: Progress, now_at: Progress, frozen: Duration| PictureStats {
+        let picture = |before: Progress, now_at: Progress, frozen: Option<Duration>| PictureStats {
             fps: ((now_at.drawn - before.drawn) as f64 / passed.as_secs_f64()).round() as u32,
             width: now_at.width,
             height: now_at.height,
-            frozen_percent: frozen.as_secs_f32() * 10.0,
+            frozen_percent: frozen.map(|frozen| frozen.as_secs_f32() * 10.0),
         };
-        let camera_picture = picture(camera_before, camera_now, feeds.camera.freezes(now));
-        let screen_picture = picture(screen_before, screen_now, Duration::ZERO);
+        let frozen = feeds.camera.freezes(now);
+        let camera_picture = picture(camera_before, camera_now, Some(frozen));
+        // A screen may well stand still.
+        let screen_picture = picture(screen_before, screen_now, None);
         let track = |track, rates: Rates, jitter_ms| TrackStats {
             track,
             bits_per_second: rates.bitrate.as_bps(),
@@ -143,7 +145,7 @@ impl Measuring {
             height: camera_picture.height,
             round_trip_ms: rtt.map(|rtt| rtt.as_millis() as u32),
             concealed_percent,
-            frozen_percent: camera_picture.frozen_percent,
+            frozen_percent: frozen.as_secs_f32() * 10.0,
             picture_age_ms: feeds.camera.age(now).map(|age| age.as_millis() as u32),
             lost_there_percent: reception.audio_loss().max(reception.video_loss()) * 100.0,
             bits_per_second: (audio_rates.bitrate + camera_rates.bitrate + screen_rates.bitrate).as_bps(),

@@ -333,8 +333,8 @@ pub struct PictureStats {
     pub width: u32,
     /// Height.
     pub height: u32,
-    /// Share of the last ten seconds in which it stood still, percent.
-    pub frozen_percent: f32,
+    /// Share of the last ten seconds in which it stood still, percent; none of a screen, which may.
+    pub frozen_percent: Option<f32>,
 }
 
 /// Somebody else in the call.

@@ -494,9 +494,9 @@ width: number,
  */
 height: number, 
 /**
- * Share of the last ten seconds in which it stood still, percent.
+ * Share of the last ten seconds in which it stood still, percent; none of a screen, which may.
  */
-frozenPercent: number, };
+frozenPercent: number | null, };
 
 export type Pictures = "remote" | "screen" | "own";
 

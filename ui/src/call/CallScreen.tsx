@@ -330,9 +330,11 @@ export function CallScreen({ snapshot, visit }: { snapshot: Snapshot; visit: Vis
 function CallQuality({ visit }: { visit: Visit }) {
   const { t } = useTranslation();
   const { call } = visit;
-  if (call?.status !== "connected" || visit.session.status === "WAITING") return null;
+  const isUp = call?.status === "connected";
+  if (!call || (!isUp && call.status !== "reconnecting")) return null;
+  if (visit.session.status === "WAITING") return null;
   const { quality } = call;
-  const weak = isWeak(call);
+  const weak = !isUp || isWeak(call);
   return (
     <span className={weak ? "quality attention" : "quality"}>
       {weak ? <SignalLow aria-hidden size={20} /> : <SignalHigh aria-hidden size={20} />}

@@ -25,18 +25,16 @@ export function ShareDialog({ screen, name }: { screen: SharedScreen; name: stri
   const { choices } = screen;
   const displays = (choices ?? []).filter(({ kind }) => kind === "display");
   const windows = (choices ?? []).filter(({ kind }) => kind === "window");
-  // What was chosen and is gone gives way to nothing: never to something else, which would be seen.
+  const isOpen = screen.looks || choices !== null;
+  // What was chosen and is gone gives way to nothing, never to something else, which would be seen; and
+  // what was chosen once is not chosen the next time.
   const id = choices?.some((choice) => choice.id === chosen) ? chosen : null;
+  if (id !== chosen) setChosen(id);
   const close = () => {
     ask({ ask: "leaveScreenChoice" });
   };
   return (
-    <ModalOverlay
-      className="overlay"
-      isOpen={screen.looks || choices !== null}
-      onOpenChange={close}
-      isDismissable
-    >
+    <ModalOverlay className="overlay" isOpen={isOpen} onOpenChange={close} isDismissable>
       <Modal className="dialog wide">
         <Dialog>
           <Heading slot="title">{t("share.title")}</Heading>

@@ -42,8 +42,9 @@ function Rows({ call }: { call: CallState }) {
       <dt>{t("statistics.sent")}</dt>
       <dd>
         {sending === null ? t("statistics.noPicture") : t("statistics.picture", { ...sending })}
-        {`, ${t("statistics.lost", { percent: Math.round(quality.lostTherePercent) })}`}
       </dd>
+      <dt>{t("statistics.there")}</dt>
+      <dd>{t("statistics.lost", { percent: Math.round(quality.lostTherePercent) })}</dd>
     </dl>
   );
 }
@@ -65,7 +66,7 @@ function Received({ stats }: { stats: TrackStats }) {
     concealedPercent === null
       ? null
       : t("statistics.concealed", { percent: Math.round(concealedPercent) }),
-    picture === null
+    picture?.frozenPercent == null
       ? null
       : t("statistics.frozen", { percent: Math.round(picture.frozenPercent) }),
   ];

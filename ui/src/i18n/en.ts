@@ -274,6 +274,7 @@ export const en = {
     sound: "Conversation",
     sent: "Your picture",
     noPicture: "None is sent",
+    there: "What you send, at their end",
     picture: "{{width}}×{{height}}, {{fps}} pictures a second",
     rate: "{{kbps}}\u00a0kbit/s",
     lost: "{{percent}}\u00a0% lost",

@@ -73,7 +73,7 @@ export function waitUntil(drawAt: number, now: number): number {
   return wait > LONGEST_WAIT ? 0 : Math.max(wait, 0);
 }
 
-/** A decoded picture, and when it is to be drawn: milliseconds since 1970. */
+/** A decoded picture, and when it is to be drawn, by the page's own clock: nobody sets that. */
 export interface Held<Picture> {
   picture: Picture;
   drawAt: number;
@@ -104,7 +104,7 @@ export class PictureStream {
   private waitsForKey = true;
   private closed = false;
   private acknowledged = 0;
-  /** Pictures that were decoded and not drawn, since the core was told last. */
+  /** Pictures that were not drawn, or not even decoded, since the core was told last. */
   private late = 0;
   /** When the frames that are being decoded are to be drawn, by their number. */
   private readonly drawAt = new Map<number, number>();
@@ -161,6 +161,7 @@ export class PictureStream {
   private decode(message: Message): void {
     if (this.decoder && this.decoder.decodeQueueSize > BEHIND) this.lost();
     if (this.waitsForKey && !message.key) {
+      this.late += 1;
       this.done(message.sequence);
       return;
     }
@@ -195,8 +196,7 @@ export class PictureStream {
     for (const sequence of this.drawAt.keys()) {
       if (sequence <= frame.timestamp) this.drawAt.delete(sequence);
     }
-    const now = Date.now();
-    this.held.push({ picture: frame, drawAt: now + waitUntil(drawAt, now) });
+    this.held.push({ picture: frame, drawAt: performance.now() + waitUntil(drawAt, Date.now()) });
     this.wait();
   }
 
@@ -218,7 +218,7 @@ export class PictureStream {
         cancelAnimationFrame(beat);
       };
     };
-    const wait = next.drawAt - EARLY - Date.now();
+    const wait = next.drawAt - EARLY - performance.now();
     if (wait <= 0) {
       atBeat();
       return;
@@ -230,7 +230,7 @@ export class PictureStream {
   };
 
   private readonly show = (): void => {
-    const due = takeDue(this.held, Date.now() + EARLY);
+    const due = takeDue(this.held, performance.now() + EARLY);
     if (due) {
       this.late += due.late.length;
       this.skip(due.late);

@@ -109,6 +109,11 @@ impl App {
                 self.sharing.choices = Some(screens.into_iter().map(choice).collect());
                 self.sharing.again_at = Some(Instant::now() + LOOK_AGAIN);
             }
+            // The list that there is stays, and is looked at again.
+            Err(why) if self.sharing.choices.is_some() => {
+                tracing::info!(%why, "the screens can't be listed again");
+                self.sharing.again_at = Some(Instant::now() + LOOK_AGAIN);
+            }
             Err(why) => {
                 tracing::info!(%why, "no screen to share");
                 self.sharing.fail(&why);

@@ -101,6 +101,22 @@ fn a_good_line_carries_a_growing_picture() {
     }
 }
 
+#[test]
+fn a_machine_that_draws_slowly_is_sent_less_and_sends_as_before() {
+    let world = World::new(Way::GOOD, 1);
+    world.clone().run(async {
+        let people = visit(&world);
+        people[0].does(Deed::DrawUpTo(640));
+        connected(&world, &people, seconds(4)).await;
+        world.sleep(seconds(60)).await;
+        let [slow, other] = people.each_ref().map(|person| had(person, seconds(45), seconds(60)));
+        assert!(slow.width <= 640 && slow.width >= 480, "{slow:?}");
+        assert!(slow.fps > 18.0 && slow.longest_freeze < Duration::from_millis(300), "{slow:?}");
+        assert_eq!(other.width, 1_280, "{other:?}");
+        leave(&world, people).await;
+    });
+}
+
 /// As in a hotel.
 const WIRELESS: Way =
     Way { delay: Duration::from_millis(40), jitter: Duration::from_millis(25), ..Way::GOOD };

@@ -12,7 +12,8 @@ use std::{
 
 use bedside_bwe::{Bitrate, ladder};
 use bedside_call::{
-    LocalAudio, LocalVideo, MOST_CAMERA, RemoteAudio, RemoteVideo, Uses, share, wanted_audio,
+    Drawing, LocalAudio, LocalVideo, MOST_CAMERA, ReceiverLimit, RemoteAudio, RemoteVideo, Uses, share,
+    wanted_audio,
 };
 use bedside_media::{
     FRAME, JitterStats, OpusPacket, SAMPLE_RATE, SenderClock, TrackSource, VideoCodec, VideoPacket,
@@ -113,6 +114,8 @@ pub(crate) enum Deed {
     Rejoin,
     LinkUp,
     Leave,
+    /// Their machine draws pictures up to this width in time, and every second of larger ones.
+    DrawUpTo(usize),
 }
 
 /// From outside: what they saw, and what they are to do.
@@ -175,6 +178,9 @@ pub(crate) fn visit(world: &Arc<World>) -> [Person; 2] {
             local_video: LocalVideo::new(0, world.instant()),
             next_picture: Duration::ZERO,
             ticks: 0,
+            draws_up_to: usize::MAX,
+            limit: ReceiverLimit::default(),
+            measured: Measured::default(),
         };
         Person { seen, deeds, task: tokio::spawn(running.run(actions, doing)) }
     })
@@ -196,6 +202,16 @@ struct Running {
     local_video: LocalVideo,
     next_picture: Duration,
     ticks: u32,
+    draws_up_to: usize,
+    limit: ReceiverLimit,
+    measured: Measured,
+}
+
+/// Where the counters stood a second ago.
+#[derive(Default)]
+struct Measured {
+    pictures: usize,
+    bytes: u64,
 }
 
 impl Running {
@@ -211,6 +227,7 @@ impl Running {
                     Deed::Rejoin => self.input(CallInput::Rejoin).await,
                     Deed::LinkUp => self.input(CallInput::LinkUp).await,
                     Deed::Leave => break,
+                    Deed::DrawUpTo(width) => self.draws_up_to = width,
                 },
                 event = next_event(&mut self.peer) => self.on_event(event).await,
                 () = tick => self.on_tick().await,
@@ -321,10 +338,31 @@ impl Running {
         if self.ticks.is_multiple_of(5) {
             self.input(CallInput::Tick).await;
         }
+        if self.ticks.is_multiple_of(100) {
+            self.measure().await;
+        }
         self.speak();
         self.listen();
         if self.world.now() >= self.next_picture {
             self.show();
+        }
+    }
+
+    /// As the client does of what its page tells it.
+    async fn measure(&mut self) {
+        let Some((peer, _, remote)) = &self.peer else { return };
+        let bytes = remote.video.lock().unwrap().bytes();
+        let drawing = {
+            let seen = self.seen.lock().unwrap();
+            let new = &seen.pictures[self.measured.pictures..];
+            let too_large = new.iter().filter(|shown| shown.width > self.draws_up_to).count();
+            let late = (too_large / 2) as u64;
+            let received = Bitrate::bps(bytes.saturating_sub(self.measured.bytes) * 8);
+            self.measured = Measured { pictures: seen.pictures.len(), bytes };
+            Drawing { drawn: new.len() as u64 - late, late, behind: Duration::ZERO, received }
+        };
+        if let Some(most) = self.limit.on_drawn(&drawing, self.world.instant()) {
+            peer.limit(VideoSource::Camera, most).await;
         }
     }
 
