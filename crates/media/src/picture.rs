@@ -1,8 +1,9 @@
 //! Pictures: I420, from what cameras give, in the size that is wanted.
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8,
 };
 use yuv::{
     BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
@@ -241,12 +242,13 @@ impl Scaler {
         w: usize,
         h: usize,
     ) -> Result<(), String> {
-        let from = ImageRef::new(sw as u32, sh as u32, from, PixelType::U8).map_err(|e| e.to_string())?;
-        let mut to =
-            Image::from_slice_u8(w as u32, h as u32, to, PixelType::U8).map_err(|e| e.to_string())?;
+        // Typed: asked by a value, scaling would be compiled here for every kind of pixel there is, which took
+        // longer than all the rest of this crate.
+        let from = TypedImageRef::<U8>::from_buffer(sw as u32, sh as u32, from).map_err(|e| e.to_string())?;
+        let mut to = TypedImage::<U8>::from_buffer(w as u32, h as u32, to).map_err(|e| e.to_string())?;
         // Bilinear with the footprint widened when shrinking: no aliasing, a fraction of Lanczos' cost.
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize(&from, &mut to, &options).map_err(|e| e.to_string())
+        self.resizer.resize_typed(&from, &mut to, &options).map_err(|e| e.to_string())
     }
 }
 
