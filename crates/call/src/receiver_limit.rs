@@ -193,8 +193,7 @@ mod tests {
         }
         let asked = page.asked.unwrap();
         assert!(asked < Bitrate::kbps(1_000), "{asked}");
-        let seconds = (0..).find(|_| page.second(2_500, 5_000) == Some(UNLIMITED)).unwrap();
-        assert!(seconds < 180, "{seconds} s");
+        assert!((0..180).any(|_| page.second(2_500, 5_000) == Some(UNLIMITED)), "{asked}");
     }
 
     #[test]
