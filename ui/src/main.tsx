@@ -14,15 +14,16 @@ import { tauriBackend } from "./api/tauri";
 import { BackendProvider } from "./api/context";
 import { prepare } from "./parts/pictures";
 
+const backend = tauriBackend();
 const root = document.getElementById("root");
 if (root) {
   createRoot(root).render(
     <StrictMode>
-      <BackendProvider backend={tauriBackend()}>
+      <BackendProvider backend={backend}>
         <App />
       </BackendProvider>
     </StrictMode>,
   );
   // After the first screen is there: nobody is in a call yet.
-  setTimeout(() => void prepare(), 1_000);
+  setTimeout(() => void prepare(backend), 1_000);
 }

@@ -11,6 +11,7 @@ const BUILD: &[&str] = &[
     "clang",
     "libclang-dev",
     "pkg-config",
+    "libopenh264-dev",
     "libvpx-dev",
     "libasound2-dev",
     "libwebkit2gtk-4.1-dev",

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bedside_bwe::{Bitrate, Ladder, LinkStatus, Step, ladder::Means};
-use bedside_media::{I420, MediaError, codec::ContentHint};
+use bedside_media::{I420, MediaError, VideoCodec, codec::ContentHint};
 
 use crate::{
     EncodedVideo,
@@ -58,6 +58,11 @@ impl LocalVideo {
     /// The other end can draw no more than this; [`Bitrate::MAX`] where it said nothing of it.
     pub fn set_limit(&mut self, most: Bitrate) {
         self.limit = most;
+    }
+
+    /// Both ends have agreed on this codec.
+    pub fn set_codec(&mut self, codec: VideoCodec) {
+        self.encoder.set_codec(codec);
     }
 
     /// What is sent; none while only audio is affordable, or nothing was chosen yet.
@@ -134,8 +139,18 @@ mod tests {
 
     /// Sends for `seconds`; gives each frame's time in ms and whether it was a key frame.
     fn sent(link: &LinkStatus, seconds: u64, asks: impl Fn(u64) -> bool) -> Vec<(u64, bool)> {
+        sent_in(VideoCodec::Vp8, link, seconds, asks)
+    }
+
+    fn sent_in(
+        codec: VideoCodec,
+        link: &LinkStatus,
+        seconds: u64,
+        asks: impl Fn(u64) -> bool,
+    ) -> Vec<(u64, bool)> {
         let began = Instant::now();
         let mut video = LocalVideo::new(7, began);
+        video.set_codec(codec);
         let picture = I420::black(640, 360);
         let mut frames = vec![];
         for n in 0..seconds * 30 {
@@ -157,6 +172,15 @@ mod tests {
         let keys: Vec<u64> =
             sent(&link(400), 3, |_| true).iter().filter(|(_, key)| *key).map(|(ms, _)| *ms).collect();
         assert!((9..=10).contains(&keys.len()), "{keys:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn another_codec_has_the_same_pace_and_as_few_key_frames() {
+        let frames = sent_in(VideoCodec::H264, &link(400), 3, |n| n == 40);
+        let keys: Vec<u64> = frames.iter().filter(|(_, key)| *key).map(|(ms, _)| *ms).collect();
+        assert!(keys.len() == 2 && keys[0] == 0, "{keys:?}");
+        assert!((66..=75).contains(&frames.len()), "24 a second: {}", frames.len());
     }
 
     #[test]

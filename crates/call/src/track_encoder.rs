@@ -21,6 +21,8 @@ pub struct EncodedVideo {
     pub timestamp: u32,
     /// When that was.
     pub captured: Instant,
+    /// What it is encoded in.
+    pub codec: VideoCodec,
     /// The bitstream.
     pub data: Vec<u8>,
     /// Whether it needs none before it.
@@ -38,6 +40,7 @@ pub(crate) struct Format {
 /// Encodes one track.
 pub(crate) struct TrackEncoder {
     content: ContentHint,
+    codec: VideoCodec,
     scaler: Scaler,
     encoder: Option<Box<dyn VideoEncoder>>,
     bitrate: Bitrate,
@@ -53,6 +56,7 @@ impl TrackEncoder {
     pub(crate) fn new(content: ContentHint, first: u32, epoch: Instant) -> Self {
         Self {
             content,
+            codec: VideoCodec::default(),
             scaler: Scaler::default(),
             encoder: None,
             bitrate: Bitrate::ZERO,
@@ -65,6 +69,14 @@ impl TrackEncoder {
 
     pub(crate) fn note_encoding(&mut self, took: Duration) {
         self.encoding = (self.encoding * 15 + took) / 16;
+    }
+
+    /// Encodes in another codec from the next frame on, which is a key frame then.
+    pub(crate) fn set_codec(&mut self, codec: VideoCodec) {
+        if codec != self.codec {
+            self.codec = codec;
+            self.encoder = None;
+        }
     }
 
     pub(crate) fn set_bitrate(&mut self, bitrate: Bitrate) -> Result<(), MediaError> {
@@ -96,7 +108,7 @@ impl TrackEncoder {
         };
         if self.encoder.as_ref().is_none_or(|encoder| encoder.size() != (width, height)) {
             let config = EncoderConfig { width, height, kbps: kbps(self.bitrate), content: self.content };
-            self.encoder = Some(VideoCodec::default().encoder(config)?);
+            self.encoder = Some(self.codec.encoder(config)?);
         }
         let Some(encoder) = &mut self.encoder else { return Ok(None) };
         let pts = (at.saturating_duration_since(self.epoch).as_micros() * 9 / 100) as i64;
@@ -113,7 +125,13 @@ impl TrackEncoder {
             self.key_frames.made(at);
         }
         let timestamp = self.first.wrapping_add(pts as u32);
-        Ok(Some(EncodedVideo { timestamp, captured: at, data: encoded.data.to_vec(), is_key: encoded.key }))
+        Ok(Some(EncodedVideo {
+            timestamp,
+            captured: at,
+            codec: self.codec,
+            data: encoded.data.to_vec(),
+            is_key: encoded.key,
+        }))
     }
 }
 

@@ -16,6 +16,25 @@ pub enum DeviceKind {
     Camera,
 }
 
+/// A codec of video that a page can decode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize, ts_rs::TS)]
+#[serde(rename_all = "camelCase")]
+pub enum DecodableCodec {
+    /// RFC 6386.
+    Vp8,
+    /// ITU-T H.264, constrained baseline.
+    H264,
+}
+
+impl From<DecodableCodec> for bedside_media::VideoCodec {
+    fn from(codec: DecodableCodec) -> Self {
+        match codec {
+            DecodableCodec::Vp8 => Self::Vp8,
+            DecodableCodec::H264 => Self::H264,
+        }
+    }
+}
+
 /// What a person asks for, as the page says it: all but the last two come as JSON.
 #[derive(Debug, serde::Deserialize, ts_rs::TS)]
 #[serde(tag = "ask", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -40,6 +59,11 @@ pub enum Command {
         email: Text,
         /// And this password.
         password: Token,
+    },
+    /// Not a person's wish: the page says what it can decode, the best first.
+    Decodes {
+        /// Codecs of video.
+        codecs: Vec<DecodableCodec>,
     },
     /// Sign out and forget the token.
     SignOut,

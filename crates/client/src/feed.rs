@@ -1,6 +1,6 @@
 //! Pictures to the page: encoded or raw, acknowledged, never queued without a bound.
 //!
-//! A message is a header of 16 bytes and the picture. Header: kind (0 VP8, 1 I420), flags
+//! A message is a header of 16 bytes and the picture. Header: kind (0 VP8, 1 I420, 2 H.264), flags
 //! (1 key frame), width and height (u16), 2 bytes unused, sequence number (u32), when it is to be drawn
 //! (u32: milliseconds since 1970, the lower half; 0 for at once); little-endian.
 
@@ -23,6 +23,9 @@ pub type FrameSink = Box<dyn Fn(Vec<u8>) -> bool + Send + Sync>;
 const MAX_ENCODED: u32 = 30;
 /// Raw pictures on their way: each is a hundred times larger. Then the newest is dropped.
 const MAX_RAW: u32 = 2;
+
+/// Pictures a second are counted over no less than this: two pictures after 50 ms say nothing.
+const LEAST_COUNTED: Duration = Duration::from_millis(250);
 
 /// One stream of pictures to the page.
 #[derive(Default)]
@@ -51,6 +54,8 @@ struct Shown {
     on_the_way: VecDeque<OnTheWay>,
     /// When the newest that was drawn should have been.
     newest: Option<Instant>,
+    /// When the first was drawn since there has been something to see.
+    since: Option<Instant>,
 }
 
 /// A picture that the page has and has not told of yet.
@@ -69,9 +74,21 @@ pub(crate) struct Progress {
     pub(crate) drawn: u64,
     /// Pictures so far that the page was too busy to draw.
     pub(crate) late: u64,
+    /// Since when there has been something to see, without a pause; none where there is nothing.
+    pub(crate) since: Option<Instant>,
     /// Width and height of the last.
     pub(crate) width: u32,
     pub(crate) height: u32,
+}
+
+impl Progress {
+    /// Pictures a second in the time that `passed` until `now`, of which only so much counts as there was
+    /// something to see: a call does not begin with a weak connection.
+    pub(crate) fn rate(self, before: Self, passed: Duration, now: Instant) -> u32 {
+        let seen = self.since.map_or(passed, |since| now.saturating_duration_since(since));
+        let counted = passed.min(seen.max(LEAST_COUNTED));
+        ((self.drawn - before.drawn) as f64 / counted.as_secs_f64()).round() as u32
+    }
 }
 
 impl Feed {
@@ -101,7 +118,9 @@ impl Feed {
         }
         shown.late += u64::from(late.saturating_sub(were_due));
         if late < taken {
-            shown.freezes.shown(Instant::now());
+            let now = Instant::now();
+            shown.freezes.shown(now);
+            shown.since.get_or_insert(now);
             shown.newest = newest.or(shown.newest);
         }
     }
@@ -139,6 +158,7 @@ impl Feed {
         let mut shown = self.shown();
         shown.freezes.pause();
         shown.newest = None;
+        shown.since = None;
         shown.on_the_way.clear();
     }
 
@@ -147,6 +167,7 @@ impl Feed {
         let mut shown = self.shown();
         shown.freezes.restart();
         shown.newest = None;
+        shown.since = None;
         shown.on_the_way.clear();
         drop(shown);
         self.size.store(0, Ordering::Relaxed);
@@ -172,12 +193,18 @@ impl Feed {
     pub(crate) fn progress(&self) -> Progress {
         let size = self.size.load(Ordering::Relaxed);
         let shown = self.shown();
-        Progress { drawn: shown.drawn, late: shown.late, width: (size >> 32) as u32, height: size as u32 }
+        Progress {
+            drawn: shown.drawn,
+            late: shown.late,
+            since: shown.since,
+            width: (size >> 32) as u32,
+            height: size as u32,
+        }
     }
 
     /// Gives an encoded picture, to be drawn in `wait`.
     pub(crate) fn encoded(&self, frame: &AssembledFrame, wait: Duration) {
-        if let Some((width, height)) = VideoCodec::default().key_frame_size(&frame.data) {
+        if let Some((width, height)) = frame.codec.key_frame_size(&frame.data) {
             self.size.store(u64::from(width) << 32 | u64::from(height), Ordering::Relaxed);
         }
         if self.on_the_way() >= MAX_ENCODED {
@@ -194,7 +221,11 @@ impl Feed {
             return;
         }
         let Progress { width, height, .. } = self.progress();
-        let header = Header { key: frame.key, draw_at: draw_at(wait), ..Header::of(0, width, height) };
+        let kind = match frame.codec {
+            VideoCodec::Vp8 => 0,
+            VideoCodec::H264 => 2,
+        };
+        let header = Header { key: frame.key, draw_at: draw_at(wait), ..Header::of(kind, width, height) };
         if self.send(header, &frame.data, wait) {
             self.waits_for_key.store(false, Ordering::Relaxed);
         }
@@ -268,7 +299,7 @@ mod tests {
     use super::*;
 
     fn frame(key: bool) -> AssembledFrame {
-        AssembledFrame { timestamp: 0, key, data: vec![u8::from(!key), 2, 3] }
+        AssembledFrame { timestamp: 0, codec: VideoCodec::Vp8, key, data: vec![u8::from(!key), 2, 3] }
     }
 
     fn feed() -> (Feed, Arc<Mutex<Vec<Vec<u8>>>>) {
@@ -360,6 +391,21 @@ mod tests {
         assert!(feed.behind(later) > Duration::from_secs(4));
         feed.pause();
         assert_eq!(feed.behind(later), Duration::ZERO, "their camera is off");
+    }
+
+    #[test]
+    fn the_second_in_which_the_first_picture_comes_has_the_rate_of_what_is_seen() {
+        let now = Instant::now();
+        let at = |drawn, ms| Progress {
+            drawn,
+            since: Some(now - Duration::from_millis(ms)),
+            ..Progress::default()
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(at(9, 300).rate(Progress::default(), second, now), 30);
+        assert_eq!(at(2, 50).rate(Progress::default(), second, now), 8, "over a quarter of a second");
+        assert_eq!(at(24, 5_000).rate(Progress::default(), second, now), 24);
+        assert_eq!(Progress::default().rate(Progress::default(), second, now), 0);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! One video track of the other end's, on its way to the page.
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use bedside_call::RemoteVideo;
-use bedside_media::{AssembledFrame, VideoCodec, VideoPacket};
+use bedside_media::{AssembledFrame, VideoCodec, VideoPacket, codec::VideoDecoder};
 
 use crate::{
     feed::Feed,
@@ -22,7 +23,6 @@ const DECODE_QUEUE: usize = 4;
 const LARGEST: (u16, u16) = (1_920, 1_088);
 
 pub(crate) struct Incoming {
-    codec: VideoCodec,
     video: Mutex<RemoteVideo>,
     feed: Arc<Feed>,
     decode: Mutex<Option<Decoding>>,
@@ -36,7 +36,7 @@ struct Decoding {
 
 impl Incoming {
     pub(crate) fn new(feed: Arc<Feed>) -> Self {
-        Self { codec: VideoCodec::default(), video: Mutex::default(), feed, decode: Mutex::new(None) }
+        Self { video: Mutex::default(), feed, decode: Mutex::new(None) }
     }
 
     /// A packet came. `draw_at` says of a frame's RTP timestamp when it is to be drawn.
@@ -77,7 +77,7 @@ impl Incoming {
     }
 
     fn decode(&self, frame: AssembledFrame) {
-        let size = self.codec.key_frame_size(&frame.data);
+        let size = frame.codec.key_frame_size(&frame.data);
         if size.is_some_and(|size| size.0 > LARGEST.0 || size.1 > LARGEST.1) {
             tracing::warn!("a picture that is too large is not decoded");
             return self.feed.restart();
@@ -91,9 +91,9 @@ impl Incoming {
         }
         if decode.is_none() {
             let (queue, frames) = mpsc::sync_channel(DECODE_QUEUE);
-            let (feed, codec) = (self.feed.clone(), self.codec);
+            let feed = self.feed.clone();
             let thread = std::thread::Builder::new().name("decode".into());
-            match thread.spawn(move || decode_all(codec, &frames, &feed)) {
+            match thread.spawn(move || decode_all(&frames, &feed)) {
                 Ok(thread) => *decode = Some(Decoding { queue, thread }),
                 Err(error) => tracing::error!(%error, "no thread to decode on"),
             }
@@ -107,12 +107,19 @@ impl Incoming {
     }
 }
 
-fn decode_all(codec: VideoCodec, frames: &mpsc::Receiver<AssembledFrame>, feed: &Feed) {
-    let mut decoder = match codec.decoder() {
-        Ok(decoder) => decoder,
-        Err(error) => return tracing::error!(%error, "no decoder"),
-    };
+fn decode_all(frames: &mpsc::Receiver<AssembledFrame>, feed: &Feed) {
+    let mut decoders: HashMap<VideoCodec, Box<dyn VideoDecoder>> = HashMap::new();
     while let Ok(frame) = frames.recv() {
+        let decoder = match decoders.entry(frame.codec) {
+            Entry::Occupied(decoder) => decoder.into_mut(),
+            Entry::Vacant(none) => match frame.codec.decoder() {
+                Ok(decoder) => none.insert(decoder),
+                Err(error) => {
+                    tracing::error!(%error, "no decoder");
+                    continue;
+                }
+            },
+        };
         match decoder.decode(&frame.data) {
             Ok(Some(picture)) => feed.picture(&picture),
             Ok(None) => {}
@@ -150,6 +157,7 @@ mod tests {
                 ssrc: 1,
                 sequence: number,
                 timestamp: u32::from(number) * 3_000,
+                codec: VideoCodec::default(),
                 start: true,
                 end: true,
                 key: encoded.key,
@@ -174,7 +182,7 @@ mod tests {
         feed.take_key_request();
         let incoming = Incoming::new(feed.clone());
         let data = vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f, 0, 0];
-        incoming.decode(AssembledFrame { timestamp: 0, key: true, data });
+        incoming.decode(AssembledFrame { timestamp: 0, codec: VideoCodec::Vp8, key: true, data });
         assert!(feed.take_key_request());
         assert!(lock(&incoming.decode).is_none(), "no thread was started for it");
     }

@@ -30,7 +30,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use command::{Command, DeviceKind};
+pub use command::{Command, DecodableCodec, DeviceKind};
 pub use feed::{Feed, FrameSink};
 
 /// A log filter for crates that log addresses, headers or messages. Whoever writes a log puts it
@@ -49,6 +49,8 @@ pub struct ClientConfig {
     /// Media only through the service's relay: for a clinic whose addresses must not be seen,
     /// and for tests.
     pub relay_only: bool,
+    /// No codec but VP8, whatever the page can decode: where nobody has settled H.264's patents.
+    pub vp8_only: bool,
     /// As if the machine had no camera, microphone or speaker: for tests on one that has.
     pub without_devices: bool,
 }
@@ -60,10 +62,15 @@ impl ClientConfig {
         Some(Self {
             folder: folders.config_dir().to_owned(),
             service: std::env::var("BEDSIDE_SERVICE").ok(),
-            relay_only: std::env::var_os("BEDSIDE_RELAY_ONLY").is_some_and(|value| value == "1"),
+            relay_only: is_on("BEDSIDE_RELAY_ONLY"),
+            vp8_only: is_on("BEDSIDE_VP8_ONLY"),
             without_devices: false,
         })
     }
+}
+
+fn is_on(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == "1")
 }
 
 /// Loudness as meters show it, 0 to 1.

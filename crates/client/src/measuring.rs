@@ -105,7 +105,7 @@ impl Measuring {
         let rtt = reception.rtt().or(stats.round_trip);
         let mouth_to_ear = rtt.unwrap_or_default() / 2 + jitter.level + MACHINES;
         let picture = |before: Progress, now_at: Progress, frozen: Option<Duration>| PictureStats {
-            fps: ((now_at.drawn - before.drawn) as f64 / passed.as_secs_f64()).round() as u32,
+            fps: now_at.rate(before, passed, now),
             width: now_at.width,
             height: now_at.height,
             frozen_percent: frozen.map(|frozen| frozen.as_secs_f32() * 10.0),

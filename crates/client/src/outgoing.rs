@@ -2,7 +2,7 @@
 
 use bedside_bwe::{Bitrate, LinkStatus};
 use bedside_call::{EncodedAudio, EncodedVideo};
-use bedside_media::{TrackSource, VideoSource};
+use bedside_media::{TrackSource, VideoCodec, VideoSource};
 use bedside_rtc::{AudioPacket, MediaSender, VideoFrame};
 
 /// Takes encoded media. Must not block.
@@ -13,6 +13,8 @@ pub(crate) trait Outgoing: Send + Sync {
     fn link(&self) -> LinkStatus;
     /// Whether so much of a video waits already that the next frame is better left out.
     fn is_congested(&self, source: VideoSource) -> bool;
+    /// What to encode a video in, as both ends have agreed.
+    fn codec(&self, source: VideoSource) -> VideoCodec;
     /// The most that the other end takes of a video.
     fn most(&self, source: VideoSource) -> Bitrate;
     /// Says what a track has a use for: more is not tried.
@@ -38,6 +40,10 @@ impl Outgoing for MediaSender {
         Self::is_congested(self, source)
     }
 
+    fn codec(&self, source: VideoSource) -> VideoCodec {
+        Self::codec(self, source)
+    }
+
     fn most(&self, source: VideoSource) -> Bitrate {
         Self::most(self, source)
     }
@@ -55,7 +61,7 @@ impl Outgoing for MediaSender {
     }
 
     fn video(&self, source: VideoSource, frame: EncodedVideo) -> bool {
-        let EncodedVideo { timestamp, captured, data, .. } = frame;
-        Self::video(self, source, VideoFrame { timestamp, captured, data: data.into() })
+        let EncodedVideo { timestamp, captured, codec, data, is_key: _ } = frame;
+        Self::video(self, source, VideoFrame { timestamp, captured, codec, data: data.into() })
     }
 }

@@ -230,7 +230,7 @@ mod tests {
     use bedside_bwe::Config;
     use bedside_call::{EncodedAudio, EncodedVideo};
     use bedside_devices::Shown;
-    use bedside_media::I420;
+    use bedside_media::{I420, VideoCodec};
 
     use super::*;
 
@@ -278,6 +278,9 @@ mod tests {
         }
         fn is_congested(&self, _: VideoSource) -> bool {
             false
+        }
+        fn codec(&self, _: VideoSource) -> VideoCodec {
+            VideoCodec::Vp8
         }
         fn most(&self, _: VideoSource) -> Bitrate {
             Bitrate::MAX

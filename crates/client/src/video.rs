@@ -1,4 +1,4 @@
-//! One's own picture: camera → size → VP8 → network, and a small one for the screen.
+//! One's own picture: camera → size → encoder → network, and a small one for the screen.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -263,6 +263,7 @@ impl Engine {
         let screen = call.wanted(TrackSource::Video(VideoSource::Screen));
         let most = call.most(VideoSource::Camera);
         local.set_limit(most);
+        local.set_codec(call.codec(VideoSource::Camera));
         call.set_wanted(CAMERA, MOST_CAMERA.min(most));
         if self.key_frame.take() {
             local.request_key_frame();

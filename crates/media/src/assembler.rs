@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::VideoCodec;
+
 /// How long a missing packet is waited for at the least: two or three repairs over a usual network. A
 /// key frame in place of a repair costs more than this wait.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(350);
@@ -35,7 +37,9 @@ pub struct VideoPacket {
     pub sequence: u16,
     /// RTP timestamp, 90 kHz.
     pub timestamp: u32,
-    /// Whether it begins a frame.
+    /// What it is encoded in.
+    pub codec: VideoCodec,
+    /// Whether it begins a frame, as far as it can be told from it alone: of H.264 only of key frames.
     pub start: bool,
     /// Whether it ends one (the RTP marker).
     pub end: bool,
@@ -50,6 +54,8 @@ pub struct VideoPacket {
 pub struct AssembledFrame {
     /// RTP timestamp, 90 kHz.
     pub timestamp: u32,
+    /// What it is encoded in.
+    pub codec: VideoCodec,
     /// Whether it needs none before it.
     pub key: bool,
     /// The bitstream.
@@ -181,11 +187,13 @@ impl FrameAssembler {
     }
 
     fn take(&mut self, first: u64, last: u64) -> AssembledFrame {
-        let mut frame = AssembledFrame { timestamp: 0, key: false, data: vec![] };
+        let mut frame =
+            AssembledFrame { timestamp: 0, codec: VideoCodec::default(), key: false, data: vec![] };
         for number in first..=last {
             if let Some(packet) = self.packets.remove(&number) {
                 if !packet.data.is_empty() {
                     frame.timestamp = packet.timestamp;
+                    frame.codec = packet.codec;
                 }
                 frame.key |= packet.start && packet.key;
                 frame.data.extend(packet.data);
@@ -229,6 +237,7 @@ mod tests {
                 ssrc: 1,
                 sequence: first.wrapping_add(n),
                 timestamp: u32::from(n / 3) * 3000,
+                codec: VideoCodec::Vp8,
                 start: n % 3 == 0,
                 end: n % 3 == 2,
                 key: (n / 3) % keys == 0,

@@ -5,6 +5,7 @@
 
 pub mod assembler;
 pub mod codec;
+pub mod h264;
 pub mod jitter_buffer;
 pub mod level;
 pub mod opus;
@@ -38,6 +39,9 @@ pub enum MediaError {
     /// libvpx refused: a size it can't encode, or a frame that is not VP8.
     #[error("VP8 failed: {0}")]
     Vp8(&'static str),
+    /// OpenH264 refused, or there is none on this system.
+    #[error("H.264 failed: {0}")]
+    H264(&'static str),
     /// libopus refused.
     #[error("Opus failed: {0}")]
     Opus(#[from] ::opus::Error),

@@ -1,5 +1,7 @@
 //! Pictures: I420, from what cameras give, in the size that is wanted.
 
+use std::ffi::c_int;
+
 use fast_image_resize::{
     FilterType, ResizeAlg, ResizeOptions, Resizer,
     images::{TypedImage, TypedImageRef},
@@ -46,6 +48,33 @@ impl I420 {
             return Err(MediaError::Incomplete);
         }
         Ok(Self { width, height, data })
+    }
+
+    /// A copy of a decoder's planes, whose rows lie `strides` bytes apart. The last row or column of an odd
+    /// size is left out.
+    ///
+    /// # Safety
+    ///
+    /// `planes` have `height` rows of at least `width` bytes (the second and third half of each), `strides`
+    /// apart.
+    pub(crate) unsafe fn copied(
+        planes: [*const u8; 3],
+        strides: [c_int; 3],
+        width: c_int,
+        height: c_int,
+    ) -> Result<Self, MediaError> {
+        let (width, height) = (width as usize & !1, height as usize & !1);
+        let mut data = Vec::with_capacity(Self::bytes(width, height));
+        for (plane, (pointer, stride)) in planes.into_iter().zip(strides).enumerate() {
+            let (w, h) = if plane == 0 { (width, height) } else { (width / 2, height / 2) };
+            for row in 0..h {
+                // SAFETY: as the caller has promised.
+                data.extend_from_slice(unsafe {
+                    std::slice::from_raw_parts(pointer.add(row * stride as usize), w)
+                });
+            }
+        }
+        Self::new(width, height, data)
     }
 
     /// From a camera's YUYV (4:2:2 packed), whose rows lie `stride` bytes apart. The last row or column
@@ -249,6 +278,26 @@ impl Scaler {
         // Bilinear with the footprint widened when shrinking: no aliasing, a fraction of Lanczos' cost.
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         self.resizer.resize_typed(&from, &mut to, &options).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+impl I420 {
+    /// A slope of luma, moved by so many pixels.
+    pub(crate) fn gradient(width: usize, height: usize, shift: usize) -> Self {
+        let mut picture = Self::black(width, height);
+        let (y, _, _) = picture.planes_mut();
+        for (at, value) in y.iter_mut().enumerate() {
+            *value = (16 + (at % width + at / width + shift) % 200) as u8;
+        }
+        picture
+    }
+
+    /// By how much luma differs, on the average.
+    pub(crate) fn error(&self, other: &Self) -> u64 {
+        let differences =
+            self.planes().0.iter().zip(other.planes().0).map(|(a, b)| u64::from(a.abs_diff(*b)));
+        differences.sum::<u64>() / (self.width * self.height) as u64
     }
 }
 

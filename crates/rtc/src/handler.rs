@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bedside_media::{OpusPacket, VideoCodec};
+use bedside_media::OpusPacket;
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use tokio::{
     runtime::Handle,
@@ -17,7 +17,9 @@ use webrtc::{
     runtime::Runtime,
 };
 
-use crate::{Candidate, PeerEvent, PeerState, RemoteMedia, codec::unpack, sdp, tracks::RemoteTracks};
+use crate::{
+    Candidate, PeerEvent, PeerState, RemoteMedia, codec::unpack, sdp, sender::Shared, tracks::RemoteTracks,
+};
 
 /// The media section that candidates are trickled for: all are bundled into the first.
 #[derive(Clone, Debug)]
@@ -42,6 +44,7 @@ pub(crate) struct Handler {
     pub(crate) gathered: watch::Sender<bool>,
     pub(crate) runtime: Handle,
     pub(crate) clock: Arc<dyn Runtime>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Handler {
@@ -92,6 +95,7 @@ impl PeerConnectionEventHandler for Handler {
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
         let (remote, tracks, clock) = (self.remote.clone(), self.tracks.clone(), self.clock.clone());
+        let shared = self.shared.clone();
         let task = self.readers.track_future(async move {
             // Of a track that names no source the packets can be read, but not asked for again.
             let ssrc = track.ssrcs().await.first().copied().unwrap_or_default();
@@ -110,7 +114,8 @@ impl PeerConnectionEventHandler for Handler {
                 let source = tracks.add_video(track.clone(), &track.track_id().await, ssrc);
                 read(&track, |packet| {
                     if let Some(source) = source {
-                        remote.video(source, unpack(VideoCodec::default(), packet), clock.now());
+                        let codec = shared.payload_types.codec(packet.header.payload_type);
+                        remote.video(source, unpack(codec, packet), clock.now());
                     }
                 })
                 .await;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bedside_bwe::{Bitrate, ladder::STEPS};
-use bedside_media::{OpusPacket, SenderClock, TrackSource, VideoPacket, VideoSource};
+use bedside_media::{OpusPacket, SenderClock, TrackSource, VideoCodec, VideoPacket, VideoSource};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -265,7 +265,7 @@ async fn call(near: &End, far: &End, lasts: Duration) -> Loopback {
             let size = (rate * (TICK * 2)).as_bytes() as usize;
             let data = noise[..size.clamp(1, noise.len())].to_vec().into();
             // Dropped: the next one comes in a moment.
-            let frame = VideoFrame { timestamp: timestamp / 8 * 15, captured, data };
+            let frame = VideoFrame { timestamp: timestamp / 8 * 15, captured, codec: VideoCodec::Vp8, data };
             media.video(VideoSource::Camera, frame);
         }
         if number % LOOK_EVERY == 0

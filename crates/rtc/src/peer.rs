@@ -13,7 +13,7 @@ use rtc::{
     ice::{mdns::MulticastDnsMode, network_type::NetworkType},
     interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, SenderReportBuilder, TwccReceiverBuilder},
     peer_connection::configuration::RTCOfferOptions,
-    rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind},
+    rtp_transceiver::rtp_sender::{RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind},
     sdp::extmap::TRANSPORT_CC_URI,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -91,6 +91,8 @@ pub struct PeerConfig {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Through which relays over TCP and TLS are reached.
     pub proxies: Proxies,
+    /// Codecs of video that this end shows, the best first. VP8 is always one (RFC 7742 §5).
+    pub video_codecs: Vec<VideoCodec>,
     /// What is sent before anything is known of the network; as a call begins if none.
     pub begins_with: Option<Bitrate>,
 }
@@ -232,6 +234,15 @@ fn with_tunnels(
     Ok(Reach { runtime: Arc::new(tunnels), servers, carrier })
 }
 
+/// What this end shows, in the order that descriptions have it: VP8 last, where nobody would have it earlier.
+fn video_codecs(config: &PeerConfig) -> Vec<RTCRtpCodecParameters> {
+    let mut codecs = config.video_codecs.clone();
+    if !codecs.contains(&VideoCodec::Vp8) {
+        codecs.push(VideoCodec::Vp8);
+    }
+    codecs.into_iter().map(codec::video).collect()
+}
+
 fn is_relay(server: RTCIceServer) -> bool {
     server.urls.iter().any(|url| url.starts_with("turn:"))
 }
@@ -264,11 +275,11 @@ impl Peer {
     ) -> Result<(Self, mpsc::Receiver<PeerEvent>), RtcError> {
         let readers = TaskTracker::new();
         let Reach { runtime, mut servers, carrier } = with_tunnels(runtime, config, &readers)?;
-        let video = codec::video(VideoCodec::default());
+        let vp8 = codec::video(VideoCodec::Vp8);
         let tracks: Arc<[LocalTrack]> = Arc::new([
             LocalTrack::new(TrackSource::Microphone, &codec::opus()),
-            LocalTrack::new(TrackSource::Video(VideoSource::Camera), &video),
-            LocalTrack::new(TrackSource::Video(VideoSource::Screen), &video),
+            LocalTrack::new(TrackSource::Video(VideoSource::Camera), &vp8),
+            LocalTrack::new(TrackSource::Video(VideoSource::Screen), &vp8),
         ]);
         let remote_tracks = Arc::new(RemoteTracks::default());
         let link_config = transport::config(config.begins_with);
@@ -276,7 +287,10 @@ impl Peer {
 
         let mut engine = MediaEngine::default();
         engine.register_codec(codec::opus(), RtpCodecKind::Audio)?;
-        engine.register_codec(video, RtpCodecKind::Video)?;
+        let video = video_codecs(config);
+        for codec in &video {
+            engine.register_codec(codec.clone(), RtpCodecKind::Video)?;
+        }
         let nack = NackGeneratorBuilder::new()
             .with_interval(NACK_INTERVAL)
             .with_max_nacks_per_packet(MAX_NACKS)
@@ -339,6 +353,7 @@ impl Peer {
             gathered: gathered.clone(),
             runtime: tokio::runtime::Handle::current(),
             clock: runtime.clone(),
+            shared: shared.clone(),
         };
         let connection = PeerConnectionBuilder::new()
             .with_configuration(
@@ -359,6 +374,13 @@ impl Peer {
         let mut senders = vec![];
         for track in tracks.iter() {
             senders.push(connection.add_track(track.for_stack()).await?);
+        }
+        // By itself the stack describes a track's own codec alone.
+        for transceiver in connection.get_transceivers().await {
+            let Some(sender) = transceiver.sender().await? else { continue };
+            if sender.track().kind().await == RtpCodecKind::Video {
+                transceiver.set_codec_preferences(video.clone()).await?;
+            }
         }
 
         let (media, sending) =
@@ -468,7 +490,12 @@ impl Peer {
     /// Both descriptions are there: payload types are known, early candidates have a place.
     async fn described(&mut self) -> Result<(), RtcError> {
         for (sender, track) in self.senders.iter().zip(self.tracks.iter()) {
-            track.set_codecs(&sender.get_parameters().await?.rtp_parameters.codecs);
+            // Of videos the camera's: a section for a screen may have been refused, and says nothing then.
+            if track.source != TrackSource::Video(VideoSource::Screen) {
+                let codecs = sender.get_parameters().await?.rtp_parameters.codecs;
+                tracing::debug!(source = %track.source, ?codecs, "agreed on");
+                self.shared.payload_types.set(&codecs, track.source.is_audio());
+            }
         }
         self.has_remote = true;
         for candidate in std::mem::take(&mut self.early) {
@@ -522,5 +549,19 @@ impl Peer {
         if let Err(error) = self.sending.await {
             tracing::error!(%error, "the sender had stopped");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sending_that_ends_by_a_fault_is_told_and_one_that_was_stopped_is_not() {
+        let (events, mut told) = mpsc::channel(1);
+        watched(tokio::spawn(async {}), events.clone()).await;
+        assert!(told.try_recv().is_err());
+        watched(tokio::spawn(async { panic!("a fault, for a test") }), events).await;
+        assert_eq!(told.recv().await, Some(PeerEvent::State(PeerState::Failed)));
     }
 }

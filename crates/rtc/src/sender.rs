@@ -18,7 +18,7 @@ use webrtc::runtime::Runtime;
 use crate::{
     RemoteMedia,
     codec::Packetizer,
-    tracks::{LocalTrack, RemoteTracks},
+    tracks::{LocalTrack, PayloadTypes, RemoteTracks},
     transport,
 };
 
@@ -44,6 +44,8 @@ pub struct VideoFrame {
     pub timestamp: u32,
     /// When that was.
     pub captured: Instant,
+    /// What it is encoded in.
+    pub codec: VideoCodec,
     /// The bitstream.
     pub data: Bytes,
 }
@@ -65,6 +67,7 @@ pub(crate) struct Shared {
     wanted_camera: AtomicU64,
     wanted_screen: AtomicU64,
     pub(crate) link: Arc<transport::Shared>,
+    pub(crate) payload_types: PayloadTypes,
 }
 
 impl Shared {
@@ -75,6 +78,7 @@ impl Shared {
             wanted_camera: AtomicU64::new(0),
             wanted_screen: AtomicU64::new(0),
             link: Arc::new(transport::Shared::new(link)),
+            payload_types: PayloadTypes::default(),
         }
     }
 
@@ -115,6 +119,15 @@ impl MediaSender {
     /// How the network is.
     pub fn link(&self) -> LinkStatus {
         self.shared.link.status()
+    }
+
+    /// What to encode a video in: what both ends have agreed on and this one can do. A screen is always
+    /// sent in VP8, which has tools for text, and which no level limits to 720p.
+    pub fn codec(&self, source: VideoSource) -> VideoCodec {
+        let is_h264 = source == VideoSource::Camera
+            && VideoCodec::H264.is_available()
+            && self.shared.payload_types.may_send(VideoCodec::H264);
+        if is_h264 { VideoCodec::H264 } else { VideoCodec::Vp8 }
     }
 
     /// The most that the other end takes of a video, as it says; [`Bitrate::MAX`] where it says nothing.
@@ -183,8 +196,8 @@ pub(crate) fn sender(
 impl Sending {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut tick = self.runtime.interval(LOOK_EVERY);
-        let mut camera = Packetizer::new(VideoCodec::default());
-        let mut screen = Packetizer::new(VideoCodec::default());
+        let mut camera = Packetizer::default();
+        let mut screen = Packetizer::default();
         loop {
             tokio::select! {
                 biased;
@@ -205,19 +218,22 @@ impl Sending {
     async fn send_audio(&self, packet: AudioPacket) {
         let Some(track) = self.track(TrackSource::Microphone) else { return };
         self.shared.link.note_capture(track.ssrc, packet.timestamp, packet.captured);
-        track.write(packet.timestamp, false, packet.data).await;
+        let Some(payload_type) = self.shared.payload_types.audio() else { return };
+        track.write(payload_type, packet.timestamp, false, packet.data).await;
     }
 
     async fn send_video(&self, source: VideoSource, packetizer: &mut Packetizer, frame: VideoFrame) {
         let Some(track) = self.track(TrackSource::Video(source)) else { return };
         self.shared.link.note_capture(track.ssrc, frame.timestamp, frame.captured);
-        let parts = match packetizer.cut(&frame.data) {
+        // None only where another description has come in between, without it.
+        let Some(payload_type) = self.shared.payload_types.video(frame.codec) else { return };
+        let parts = match packetizer.cut(frame.codec, &frame.data) {
             Ok(parts) => parts,
             Err(error) => return tracing::warn!(%error, "a picture can't be cut into packets"),
         };
         let last = parts.len().saturating_sub(1);
         for (n, payload) in parts.into_iter().enumerate() {
-            track.write(frame.timestamp, n == last, payload).await;
+            track.write(payload_type, frame.timestamp, n == last, payload).await;
         }
     }
 

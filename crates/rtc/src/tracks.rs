@@ -2,14 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use bedside_bwe::Bitrate;
-use bedside_media::{TrackSource, VideoSource};
+use bedside_media::{TrackSource, VideoCodec, VideoSource};
 use rtc::{
     media_stream::MediaStreamTrack,
     rtcp::payload_feedbacks::{
@@ -26,6 +23,8 @@ use webrtc::media_stream::{
     track_remote::TrackRemote,
 };
 
+use crate::codec;
+
 /// Media streams of a description: what belongs together (RFC 8830 §2). A screen is another stream than
 /// the person, as browsers have it.
 const PERSON_STREAM: &str = "bedside";
@@ -35,12 +34,72 @@ const SCREEN_STREAM: &str = "bedside-screen";
 pub(crate) struct LocalTrack {
     pub(crate) source: TrackSource,
     pub(crate) ssrc: u32,
-    mime_type: String,
-    payload_type: AtomicU8,
     track: Arc<TrackLocalStaticRTP>,
 }
 
+/// How packets name the codecs that both ends have agreed on.
+#[derive(Debug, Default)]
+pub(crate) struct PayloadTypes(RwLock<Agreed>);
+
+#[derive(Debug, Default)]
+struct Agreed {
+    audio: Option<u8>,
+    /// Of video, in the order that this end would have them: what it may send, or be sent.
+    video: Vec<AgreedVideo>,
+}
+
+#[derive(Debug)]
+struct AgreedVideo {
+    codec: VideoCodec,
+    payload_type: u8,
+    may_send: bool,
+}
+
+impl PayloadTypes {
+    /// Takes what was agreed on.
+    pub(crate) fn set(&self, codecs: &[RTCRtpCodecParameters], is_audio: bool) {
+        let mut agreed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if is_audio {
+            agreed.audio = codecs.first().map(|codec| codec.payload_type);
+            return;
+        }
+        agreed.video = codecs
+            .iter()
+            .filter_map(|codec| {
+                Some(AgreedVideo {
+                    codec: codec::video_codec(&codec.rtp_codec)?,
+                    payload_type: codec.payload_type,
+                    may_send: codec::takes_fragments(&codec.rtp_codec),
+                })
+            })
+            .collect();
+    }
+
+    /// What a packet that came is encoded in.
+    pub(crate) fn codec(&self, payload_type: u8) -> Option<VideoCodec> {
+        let agreed = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        agreed.video.iter().find(|video| video.payload_type == payload_type).map(|video| video.codec)
+    }
+
+    /// Whether a codec may be sent.
+    pub(crate) fn may_send(&self, codec: VideoCodec) -> bool {
+        self.video(codec).is_some()
+    }
+
+    pub(crate) fn video(&self, codec: VideoCodec) -> Option<u8> {
+        let agreed = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let video = agreed.video.iter().find(|video| video.codec == codec && video.may_send);
+        video.map(|video| video.payload_type)
+    }
+
+    pub(crate) fn audio(&self) -> Option<u8> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).audio
+    }
+}
+
 impl LocalTrack {
+    /// A track. Its codec must be one that is always agreed on: without it the stack (0.21.1) leaves the
+    /// stream to nobody, whatever else is spoken.
     pub(crate) fn new(source: TrackSource, codec: &RTCRtpCodecParameters) -> Self {
         let ssrc = rand::random::<u32>();
         let encoding = RTCRtpEncodingParameters {
@@ -56,38 +115,17 @@ impl LocalTrack {
         // The id must differ between the ends: the stack routes RTCP by it (0.21.1).
         let id = format!("{source}-{ssrc:08x}");
         let stream = MediaStreamTrack::new(stream.into(), id, source.to_string(), kind, vec![encoding]);
-        Self {
-            source,
-            ssrc,
-            mime_type: codec.rtp_codec.mime_type.clone(),
-            payload_type: AtomicU8::new(codec.payload_type),
-            track: Arc::new(TrackLocalStaticRTP::new(stream)),
-        }
+        Self { source, ssrc, track: Arc::new(TrackLocalStaticRTP::new(stream)) }
     }
 
     pub(crate) fn for_stack(&self) -> Arc<dyn TrackLocal> {
         self.track.clone()
     }
 
-    /// Both ends have agreed on these.
-    pub(crate) fn set_codecs(&self, codecs: &[RTCRtpCodecParameters]) {
-        let is_ours =
-            |c: &&RTCRtpCodecParameters| c.rtp_codec.mime_type.eq_ignore_ascii_case(&self.mime_type);
-        if let Some(codec) = codecs.iter().find(is_ours) {
-            self.payload_type.store(codec.payload_type, Ordering::Relaxed);
-        }
-    }
-
     /// Sends a packet; it is numbered when it leaves.
-    pub(crate) async fn write(&self, timestamp: u32, marker: bool, payload: bytes::Bytes) {
-        let header = Header {
-            version: 2,
-            marker,
-            payload_type: self.payload_type.load(Ordering::Relaxed),
-            timestamp,
-            ssrc: self.ssrc,
-            ..Header::default()
-        };
+    pub(crate) async fn write(&self, payload_type: u8, timestamp: u32, marker: bool, payload: bytes::Bytes) {
+        let header =
+            Header { version: 2, marker, payload_type, timestamp, ssrc: self.ssrc, ..Header::default() };
         // It fails once the connection is closed, and then the task is about to be stopped.
         if let Err(error) = self.track.write_rtp(Packet { header, payload }).await {
             tracing::debug!(%error, "a packet could not be sent");

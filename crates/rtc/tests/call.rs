@@ -124,7 +124,8 @@ const BEFORE: Duration = Duration::from_millis(120);
 /// Sends pictures and sound from `a` until `b` has some of each, counted from now.
 async fn talk(a: &End, b: &End) {
     let config = EncoderConfig { width: 320, height: 180, kbps: 300, content: ContentHint::Motion };
-    let mut encoder = VideoCodec::Vp8.encoder(config).unwrap();
+    let codec = a.peer.media().codec(VideoSource::Camera);
+    let mut encoder = codec.encoder(config).unwrap();
     let mut voice = VoiceEncoder::new().unwrap();
     let (frames, audio) = (b.received.frames.lock().unwrap().len(), b.received.audio.load(Ordering::Relaxed));
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -144,7 +145,7 @@ async fn talk(a: &End, b: &End) {
             encoder.encode(&I420::black(320, 180), i64::from(n) * 1800, 1800, n % 25 == 0).unwrap()
         {
             let data = encoded.data.to_vec().into();
-            let frame = VideoFrame { timestamp: n * 1800, captured: Instant::now(), data };
+            let frame = VideoFrame { timestamp: n * 1800, captured: Instant::now(), codec, data };
             media.video(VideoSource::Camera, frame);
         }
         let enough = b.received.frames.lock().unwrap().len() > frames + 5
@@ -171,7 +172,9 @@ async fn shows_screen(from: &End, to: &End) {
         ticks.tick().await;
         let encoded = encoder.encode(&I420::black(640, 360), i64::from(n) * 4_500, 4_500, false).unwrap();
         let data = encoded.expect("no page is left out").data.to_vec().into();
-        let frame = VideoFrame { timestamp: n * 4_500, captured: Instant::now(), data };
+        let codec = from.peer.media().codec(VideoSource::Screen);
+        assert_eq!(codec, VideoCodec::Vp8);
+        let frame = VideoFrame { timestamp: n * 4_500, captured: Instant::now(), codec, data };
         from.peer.media().video(VideoSource::Screen, frame);
         let screen = to.received.screen.lock().unwrap();
         if screen[before..].iter().any(|packet| packet.end && !packet.data.is_empty()) {
@@ -254,6 +257,39 @@ async fn a_call_from_beginning_to_end() {
     .await
     .expect("closing ends every task");
     assert!(!media.is_connected());
+}
+
+/// H.264 is spoken where both ends show it, whoever offers, and VP8 otherwise; and what comes can be
+/// decoded.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_is_sent_in_a_codec_that_both_ends_show() {
+    for (shows, spoken) in
+        [([true, true], VideoCodec::H264), ([true, false], VideoCodec::Vp8), ([false, true], VideoCodec::Vp8)]
+    {
+        let configs = shows.map(|shows| PeerConfig {
+            loopback: true,
+            video_codecs: if shows { vec![VideoCodec::H264, VideoCodec::Vp8] } else { vec![] },
+            ..PeerConfig::default()
+        });
+        let (mut a, mut b) = (end_over(&configs[0]).await, end_over(&configs[1]).await);
+        negotiate(&mut a, &mut b, false).await;
+        connect(&mut a, &mut b).await;
+        for (from, to) in [(&a, &b), (&b, &a)] {
+            assert_eq!(from.peer.media().codec(VideoSource::Camera), spoken, "{shows:?}");
+            talk(from, to).await;
+            let frames = to.received.frames.lock().unwrap();
+            let mut decoder = spoken.decoder().unwrap();
+            for frame in frames.iter() {
+                assert_eq!(frame.codec, spoken);
+                assert_eq!(spoken.key_frame_size(&frame.data), frame.key.then_some((320, 180)));
+                decoder.decode(&frame.data).unwrap().expect("a picture");
+            }
+        }
+        shows_screen(&a, &b).await;
+        a.peer.close().await;
+        b.peer.close().await;
+    }
 }
 
 /// Two meet, talk, make a fresh connection, and talk; then everything ends.

@@ -30,7 +30,11 @@ email: string,
 /**
  * And this password.
  */
-password: string, } | { "ask": "signOut" } | { "ask": "home" } | { "ask": "history" } | { "ask": "openPast", 
+password: string, } | { "ask": "decodes", 
+/**
+ * Codecs of video.
+ */
+codecs: Array<DecodableCodec>, } | { "ask": "signOut" } | { "ask": "home" } | { "ask": "history" } | { "ask": "openPast", 
 /**
  * Which.
  */
@@ -235,6 +239,8 @@ roundTripMs: number | null,
 test: NetworkTest, };
 
 export type ConsultationMode = "VIDEO" | "AUDIO" | "CHAT";
+
+export type DecodableCodec = "vp8" | "h264";
 
 export type DeviceCheck = { 
 /**

@@ -9,7 +9,7 @@ describe("a picture's message", () => {
     bytes.set([0, 1, 0x80, 0x02, 0x68, 0x01, 0, 0, 7, 0, 0, 0, 9, 1, 0, 0, 1, 2, 3]);
     const message = parse(bytes.buffer);
     expect(message).toMatchObject({
-      encoded: true,
+      codec: "vp8",
       key: true,
       width: 640,
       height: 360,
@@ -17,6 +17,12 @@ describe("a picture's message", () => {
       drawAt: 265,
     });
     expect([...message.data]).toEqual([1, 2, 3]);
+  });
+  it("says what it is encoded in", () => {
+    const codecs = [0, 1, 2].map(
+      (kind) => parse(new Uint8Array([kind, ...Array<number>(15)]).buffer).codec,
+    );
+    expect(codecs).toEqual(["vp8", null, "h264"]);
   });
 });
 
@@ -58,8 +64,10 @@ describe("a stream of pictures", () => {
       this.output = output;
       FakeDecoder.last = this;
     }
-    configure() {
+    readonly configs: string[] = [];
+    configure({ codec }: { codec: string }) {
       this.state = "configured";
+      this.configs.push(codec);
     }
     decode() {
       this.decodeQueueSize = 0;
@@ -125,13 +133,16 @@ describe("a stream of pictures", () => {
       expect(FakeDecoder.last.state).toBe("configured");
     });
     for (let sequence = 2; sequence <= 9; sequence++) tell(message(sequence));
-    return { pictures, acknowledged, decoder: FakeDecoder.last };
+    const give = (bytes: ArrayBuffer) => {
+      tell(bytes);
+    };
+    return { pictures, acknowledged, decoder: FakeDecoder.last, give };
   }
 
   /** A frame to be drawn at once. */
-  function message(sequence: number): ArrayBuffer {
+  function message(sequence: number, kind = 0): ArrayBuffer {
     const bytes = new Uint8Array(17);
-    bytes.set([0, 1, 0x80, 0x02, 0x68, 0x01, 0, 0, sequence]);
+    bytes.set([kind, 1, 0x80, 0x02, 0x68, 0x01, 0, 0, sequence]);
     return bytes.buffer;
   }
 
@@ -162,6 +173,21 @@ describe("a stream of pictures", () => {
     document.dispatchEvent(new Event("visibilitychange"));
     beat();
     expect(drawn).toEqual([4]);
+  });
+
+  it("follows the other end from one codec to another", async () => {
+    const { decoder, give } = await stream();
+    for (const [sequence, kind] of [
+      [10, 2],
+      [11, 2],
+      [12, 0],
+    ] as const)
+      give(message(sequence, kind));
+    expect(decoder.configs).toEqual(["vp8", "avc1.42E01F", "vp8"]);
+    decoder.gives(9);
+    decoder.gives(12);
+    beat();
+    expect(drawn).toEqual([12]);
   });
 
   it("lets go of what it holds when it ends", async () => {

@@ -1,5 +1,5 @@
 import type { Backend } from "../api/backend";
-import type { Pictures } from "../api/bindings";
+import type { DecodableCodec, Pictures } from "../api/bindings";
 
 const HEADER = 16;
 /** Encoded frames taken after which the core hears of it: each word to it costs as much as a frame. */
@@ -15,7 +15,8 @@ const LONGEST_WAIT = 1000;
 const EARLY = 8;
 
 interface Message {
-  encoded: boolean;
+  /** What it is encoded in; null of a raw picture. */
+  codec: DecodableCodec | null;
   key: boolean;
   width: number;
   height: number;
@@ -25,11 +26,14 @@ interface Message {
   data: Uint8Array<ArrayBuffer>;
 }
 
+/** What the first byte of a message says; a raw picture is 1. */
+const KINDS: Partial<Record<number, DecodableCodec>> = { 0: "vp8", 2: "h264" };
+
 /** Takes a message of the core apart: see `feed.rs` for its header. */
 export function parse(message: ArrayBuffer): Message {
   const view = new DataView(message);
   return {
-    encoded: view.getUint8(0) === 0,
+    codec: KINDS[view.getUint8(0)] ?? null,
     key: view.getUint8(1) === 1,
     width: view.getUint16(2, true),
     height: view.getUint16(4, true),
@@ -39,31 +43,42 @@ export function parse(message: ArrayBuffer): Message {
   };
 }
 
-const CODEC: VideoDecoderConfig = { codec: "vp8", optimizeForLatency: true };
+/** H.264 without a description comes as a byte stream, parameter sets with each key frame. */
+const CONFIGS: Record<DecodableCodec, VideoDecoderConfig> = {
+  h264: { codec: "avc1.42E01F", optimizeForLatency: true },
+  vp8: { codec: "vp8", optimizeForLatency: true },
+};
 
-let support: Promise<boolean> | null = null;
+let decodable: Promise<DecodableCodec[]> | null = null;
 
-/** Whether this page can decode what is sent; without it the core decodes. */
-function decodes(): Promise<boolean> {
-  support ??= (async () => {
-    if (!("VideoDecoder" in globalThis)) return false;
-    const answer = await VideoDecoder.isConfigSupported(CODEC).catch(() => null);
-    return answer?.supported === true;
+/** What this page can decode, the best first. Where VP8 is not among it, the core decodes. */
+export function decodes(): Promise<DecodableCodec[]> {
+  decodable ??= (async () => {
+    if (!("VideoDecoder" in globalThis)) return [];
+    const codecs: DecodableCodec[] = [];
+    for (const codec of ["h264", "vp8"] as const) {
+      const answer = await VideoDecoder.isConfigSupported(CONFIGS[codec]).catch(() => null);
+      if (answer?.supported) codecs.push(codec);
+    }
+    return codecs;
   })();
-  return support;
+  return decodable;
 }
 
 /**
- * Makes the webview load its codecs before anybody waits for a picture: the first decoder of a
- * process costs WebKitGTK over half a second.
+ * Says what this page can decode, and makes the webview load its codecs before anybody waits for a
+ * picture: the first decoder of a process costs WebKitGTK over half a second.
  */
-export async function prepare(): Promise<void> {
-  if (!(await decodes())) return;
+export async function prepare(backend: Backend): Promise<void> {
   const ignore = () => undefined;
-  const decoder = new VideoDecoder({ output: ignore, error: ignore });
-  decoder.configure(CODEC);
-  await decoder.flush().catch(ignore);
-  if (decoder.state !== "closed") decoder.close();
+  const codecs = await decodes();
+  backend.ask({ ask: "decodes", codecs });
+  for (const codec of codecs) {
+    const decoder = new VideoDecoder({ output: ignore, error: ignore });
+    decoder.configure(CONFIGS[codec]);
+    await decoder.flush().catch(ignore);
+    if (decoder.state !== "closed") decoder.close();
+  }
 }
 
 /** How long until then, in milliseconds; a clock that was set holds nothing back for long. */
@@ -101,6 +116,8 @@ export class PictureStream {
   private readonly canvas: HTMLCanvasElement;
   private readonly context: CanvasRenderingContext2D | null;
   private decoder: VideoDecoder | null = null;
+  /** What the decoder is for. */
+  private codec: DecodableCodec | null = null;
   private waitsForKey = true;
   private closed = false;
   private acknowledged = 0;
@@ -121,9 +138,9 @@ export class PictureStream {
     this.canvas = canvas;
     this.context = canvas.getContext("2d", { alpha: false });
     document.addEventListener("visibilitychange", this.wait);
-    void decodes().then((can) => {
+    void decodes().then((codecs) => {
       if (this.closed) return;
-      backend.pictures(which, !can, (message) => {
+      backend.pictures(which, !codecs.includes("vp8"), (message) => {
         this.take(message);
       });
     });
@@ -140,8 +157,8 @@ export class PictureStream {
   private take(bytes: ArrayBuffer): void {
     if (this.closed) return;
     const message = parse(bytes);
-    if (message.encoded) {
-      this.decode(message);
+    if (message.codec) {
+      this.decode(message, message.codec);
     } else {
       this.size = { width: message.width, height: message.height };
       this.draw(rawFrame(message));
@@ -158,12 +175,16 @@ export class PictureStream {
     }
   }
 
-  private decode(message: Message): void {
+  private decode(message: Message, codec: DecodableCodec): void {
     if (this.decoder && this.decoder.decodeQueueSize > BEHIND) this.lost();
     if (this.waitsForKey && !message.key) {
       this.late += 1;
       this.done(message.sequence);
       return;
+    }
+    // Another codec begins with a key frame. What is still being decoded is shown before it.
+    if (this.decoder?.state === "configured" && codec !== this.codec) {
+      this.decoder.configure(CONFIGS[codec]);
     }
     if (this.decoder?.state !== "configured") {
       this.decoder = new VideoDecoder({
@@ -175,8 +196,9 @@ export class PictureStream {
           this.lost();
         },
       });
-      this.decoder.configure(CODEC);
+      this.decoder.configure(CONFIGS[codec]);
     }
+    this.codec = codec;
     this.waitsForKey = false;
     this.drawAt.set(message.sequence, message.drawAt);
     if (message.key) this.size = { width: message.width, height: message.height };

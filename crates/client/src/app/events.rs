@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bedside_backends::{SessionAction, WireEvent};
+use bedside_media::VideoCodec;
 use bedside_protocol::{Code, Party, Role, ServerMessage, SessionStatus};
 use bedside_session::{
     CallInput, SentMedia, StayInput,
@@ -21,6 +22,7 @@ impl App {
                 | Command::ChatOpen { .. }
                 | Command::LookUp { .. }
                 | Command::LookForDevices
+                | Command::Decodes { .. }
         ) {
             self.problem = None;
         }
@@ -30,6 +32,11 @@ impl App {
             }
             Command::Register { service, name, email, password } => {
                 self.sign_in(account::Credentials { service, email, password, register_as: Some(name) });
+            }
+            Command::Decodes { codecs } => {
+                let codecs = codecs.into_iter().map(VideoCodec::from);
+                self.decodes =
+                    codecs.filter(|codec| !self.config.vp8_only || *codec == VideoCodec::Vp8).collect();
             }
             Command::Fetch { attachment, reply } => self.fetch(attachment, reply),
             Command::SignOut => {

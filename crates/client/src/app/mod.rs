@@ -18,6 +18,7 @@ use std::{
 
 use bedside_backends::{BackendError, Clinic, Entered, Wire, WireEvent};
 use bedside_devices::{Screen as SharableScreen, Sound, Trouble};
+use bedside_media::VideoCodec;
 use bedside_protocol::{
     ChatPage, DeviceId, FeedbackRequest, HistoryPage, JoinResponse, NetworkCheck, OutgoingMessage, Session,
     SessionId, Summary, User,
@@ -169,6 +170,8 @@ pub(crate) struct App {
     sharing: Sharing,
     devices: DevicesState,
     feeds: Feeds,
+    /// Codecs of video that the page can decode, the best first.
+    decodes: Vec<VideoCodec>,
 }
 
 impl App {
@@ -240,6 +243,7 @@ impl App {
             sound: Arc::new(Sound::new()),
             devices,
             feeds,
+            decodes: vec![],
             config,
             threads: Threads { audio, video, screen },
             sharing: Sharing::default(),

@@ -193,6 +193,7 @@ impl App {
             relay_only: self.config.relay_only,
             loopback: self.signed_in.as_ref().is_some_and(|clinic| clinic.is_local()),
             proxies: self.signed_in.as_ref().map(|clinic| clinic.proxies().clone()).unwrap_or_default(),
+            video_codecs: self.decodes.clone(),
             ..PeerConfig::default()
         };
         let key_frames = KeyFrameRequests {

@@ -13,6 +13,7 @@ async fn a_client_that_is_closed_at_once_leaves_nothing() {
         folder: folder.path().to_owned(),
         service: Some("127.0.0.1:9".into()),
         relay_only: false,
+        vp8_only: false,
         without_devices: true,
     };
     let client = Client::start(config);

@@ -79,6 +79,7 @@ async fn a_sign_in_that_nobody_answered_goes_through_once_somebody_does() {
         folder: folder.path().to_owned(),
         service: None,
         relay_only: false,
+        vp8_only: false,
         without_devices: true,
     });
     client.command(Command::SignIn {

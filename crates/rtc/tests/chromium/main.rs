@@ -4,6 +4,7 @@
 mod browser;
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -33,7 +34,9 @@ const BLUE: [u8; 3] = [41, 240, 110];
 /// What came from the browser, decoded.
 struct Received {
     assembler: FrameAssembler,
-    pictures: Box<dyn VideoDecoder>,
+    decoders: HashMap<VideoCodec, Box<dyn VideoDecoder>>,
+    /// Of the last picture.
+    codec: Option<VideoCodec>,
     sound: VoiceDecoder,
     frames: u32,
     size: (usize, usize),
@@ -54,7 +57,10 @@ impl RemoteMedia for Sink {
         assert_eq!(source, VideoSource::Camera, "it sends no other");
         let mut received = self.0.lock().unwrap();
         for frame in received.assembler.push(packet, now) {
-            let Some(picture) = received.pictures.decode(&frame.data).unwrap() else { continue };
+            received.codec = Some(frame.codec);
+            let decoder =
+                received.decoders.entry(frame.codec).or_insert_with(|| frame.codec.decoder().unwrap());
+            let Some(picture) = decoder.decode(&frame.data).unwrap() else { continue };
             let (luma, ..) = picture.planes();
             received.contrast = luma.iter().max().unwrap() - luma.iter().min().unwrap();
             received.size = (picture.width(), picture.height());
@@ -101,7 +107,8 @@ impl Call {
         page.run("open", json!({ "iceServers": servers, "iceTransportPolicy": policy })).await;
         let received = Arc::new(Sink(Mutex::new(Received {
             assembler: FrameAssembler::new(),
-            pictures: VideoCodec::Vp8.decoder().unwrap(),
+            decoders: HashMap::new(),
+            codec: None,
             sound: VoiceDecoder::new().unwrap(),
             frames: 0,
             size: (0, 0),
@@ -171,7 +178,8 @@ impl Call {
             received.frames
         };
         let config = EncoderConfig { width: 640, height: 360, kbps: 800, content: ContentHint::Motion };
-        let mut encoder = VideoCodec::Vp8.encoder(config).unwrap();
+        let codec = self.peer.media().codec(VideoSource::Camera);
+        let mut encoder = codec.encoder(config).unwrap();
         let mut voice = VoiceEncoder::new().unwrap();
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         let mut last = Value::Null;
@@ -187,7 +195,7 @@ impl Call {
                     encoder.encode(&blue(), i64::from(n) * 1800, 3600, n % 100 == 0).unwrap()
             {
                 let data = encoded.data.to_vec().into();
-                let frame = VideoFrame { timestamp: n * 1800, captured: Instant::now(), data };
+                let frame = VideoFrame { timestamp: n * 1800, captured: Instant::now(), codec, data };
                 self.peer.media().video(VideoSource::Camera, frame);
             }
             if n % 25 != 24 {
@@ -275,6 +283,39 @@ async fn the_browser_offers() {
     call.talk().await;
     call.limit(Bitrate::kbps(200)).await;
     call.close().await;
+}
+
+/// H.264 both ways, whoever offers.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_speak_h264_where_this_end_shows_it() {
+    let codecs = vec![VideoCodec::H264, VideoCodec::Vp8];
+    let config = PeerConfig { loopback: true, video_codecs: codecs, ..PeerConfig::default() };
+    for offers in [true, false] {
+        let mut call = Call::open_over(config.clone()).await;
+        if offers {
+            call.offer(false).await;
+        } else {
+            call.be_offered().await;
+        }
+        assert_eq!(call.peer.media().codec(VideoSource::Camera), VideoCodec::H264);
+        call.talk().await;
+        let got = call.page.run("received", json!(null)).await;
+        assert_eq!((got["width"].as_u64(), got["height"].as_u64()), (Some(640), Some(360)));
+        let colour: Vec<u64> = got["colour"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+        assert!(
+            colour[2] > 200 && colour[0] < 60 && colour[1] < 60,
+            "the browser shows {colour:?}, not blue"
+        );
+        {
+            let received = call.received.0.lock().unwrap();
+            assert_eq!(received.size, (640, 360));
+            assert!(received.contrast > 60, "the browser's picture is flat");
+            // Who offers says which is the best; a browser's is VP8.
+            assert_eq!(received.codec, Some(if offers { VideoCodec::H264 } else { VideoCodec::Vp8 }));
+        }
+        call.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

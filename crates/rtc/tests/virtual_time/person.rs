@@ -12,8 +12,8 @@ use std::{
 
 use bedside_bwe::{Bitrate, ladder};
 use bedside_call::{
-    Drawing, LocalAudio, LocalVideo, MOST_CAMERA, ReceiverLimit, RemoteAudio, RemoteVideo, Uses, share,
-    wanted_audio,
+    Drawing, EncodedVideo, LocalAudio, LocalVideo, MOST_CAMERA, ReceiverLimit, RemoteAudio, RemoteVideo,
+    Uses, share, wanted_audio,
 };
 use bedside_media::{
     FRAME, JitterStats, OpusPacket, SAMPLE_RATE, SenderClock, TrackSource, VideoCodec, VideoPacket,
@@ -419,8 +419,8 @@ impl Running {
         let picture = scene::picture(number, step.width, step.height);
         let encoded = self.local_video.encode(&picture, step, at).unwrap();
         let is_sent = encoded.is_some_and(|encoded| {
-            let data = encoded.data.into();
-            let frame = VideoFrame { timestamp: encoded.timestamp, captured: encoded.captured, data };
+            let EncodedVideo { timestamp, captured, codec, data, is_key: _ } = encoded;
+            let frame = VideoFrame { timestamp, captured, codec, data: data.into() };
             media.video(VideoSource::Camera, frame)
         });
         if !is_sent {

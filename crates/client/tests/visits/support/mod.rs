@@ -57,6 +57,7 @@ pub async fn signed_in(clinic: &Clinic, name: &str, relay_only: bool) -> (Client
         folder: folder.path().to_owned(),
         service: None,
         relay_only,
+        vp8_only: false,
         without_devices: true,
     });
     client.command(Command::SignIn {
