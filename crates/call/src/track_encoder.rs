@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use bedside_bwe::Bitrate;
 use bedside_media::{
-    I420, MediaError, VideoCodec,
+    I420, MediaError, Scaler, VideoCodec,
     codec::{ContentHint, EncoderConfig, VideoEncoder},
-    picture::Scaler,
 };
 
 use crate::KeyFrameThrottle;

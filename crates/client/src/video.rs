@@ -14,7 +14,7 @@ use std::{
 use bedside_bwe::{Bitrate, LinkStatus};
 use bedside_call::{LocalVideo, MOST_CAMERA, SentVideo};
 use bedside_devices::{Camera, CameraFrame, Trouble};
-use bedside_media::{MediaError, TrackSource, VideoSource, picture::Scaler};
+use bedside_media::{MediaError, Scaler, TrackSource, VideoSource};
 use bedside_session::snapshot::SentPicture;
 
 use crate::{feed::Feed, outgoing::Outgoing};

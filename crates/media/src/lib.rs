@@ -11,6 +11,7 @@ pub mod level;
 pub mod opus;
 pub mod picture;
 pub mod processing;
+mod scaler;
 mod sender_clock;
 mod time_stretch;
 mod track;
@@ -21,6 +22,7 @@ pub use codec::VideoCodec;
 pub use jitter_buffer::{JitterBuffer, JitterStats, OpusPacket};
 pub use picture::I420;
 pub use processing::{AudioProcessor, Processing};
+pub use scaler::Scaler;
 pub use sender_clock::SenderClock;
 pub use track::{TrackSource, VIDEO_CLOCK_RATE, VideoSource};
 

@@ -1,12 +1,7 @@
-//! Pictures: I420, from what cameras give, in the size that is wanted.
+//! Pictures: I420, from what cameras and screens give.
 
 use std::ffi::c_int;
 
-use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
-    images::{TypedImage, TypedImageRef},
-    pixels::U8,
-};
 use yuv::{
     BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
 };
@@ -235,52 +230,6 @@ impl I420 {
     }
 }
 
-/// Scales pictures, keeping its buffers between them.
-#[derive(Default)]
-pub struct Scaler {
-    resizer: Resizer,
-}
-
-impl Scaler {
-    /// `picture` in `width` × `height` (even), or the picture itself when it is that already.
-    pub fn scale(&mut self, picture: &I420, width: usize, height: usize) -> Result<I420, MediaError> {
-        if (picture.width, picture.height) == (width, height) {
-            return Ok(picture.clone());
-        }
-        let mut out = I420::black(width, height);
-        let (sy, su, sv) = picture.planes();
-        let (sw, sh) = (picture.width, picture.height);
-        let (w, h) = (out.width, out.height);
-        let (y, u, v) = out.planes_mut();
-        for (from, to, (sw, sh), (w, h)) in [
-            (sy, y, (sw, sh), (w, h)),
-            (su, u, (sw / 2, sh / 2), (w / 2, h / 2)),
-            (sv, v, (sw / 2, sh / 2), (w / 2, h / 2)),
-        ] {
-            self.plane(from, sw, sh, to, w, h).map_err(MediaError::Convert)?;
-        }
-        Ok(out)
-    }
-
-    fn plane(
-        &mut self,
-        from: &[u8],
-        sw: usize,
-        sh: usize,
-        to: &mut [u8],
-        w: usize,
-        h: usize,
-    ) -> Result<(), String> {
-        // Typed: asked by a value, scaling would be compiled here for every kind of pixel there is, which took
-        // longer than all the rest of this crate.
-        let from = TypedImageRef::<U8>::from_buffer(sw as u32, sh as u32, from).map_err(|e| e.to_string())?;
-        let mut to = TypedImage::<U8>::from_buffer(w as u32, h as u32, to).map_err(|e| e.to_string())?;
-        // Bilinear with the footprint widened when shrinking: no aliasing, a fraction of Lanczos' cost.
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize_typed(&from, &mut to, &options).map_err(|e| e.to_string())
-    }
-}
-
 #[cfg(test)]
 impl I420 {
     /// A slope of luma, moved by so many pixels.
@@ -329,17 +278,5 @@ mod tests {
         assert_eq!(picture.fitted(640, 480), (640, 360));
         assert_eq!(picture.fitted(4000, 4000), (1280, 720));
         assert_eq!(I420::black(480, 640).fitted(640, 360), (270, 360));
-    }
-
-    #[test]
-    fn scales_every_plane() {
-        let mut picture = I420::black(64, 48);
-        picture.planes_mut().0.fill(200);
-        picture.planes_mut().1.fill(90);
-        let small = Scaler::default().scale(&picture, 32, 24).unwrap();
-        assert_eq!((small.width(), small.height()), (32, 24));
-        assert!(small.planes().0.iter().all(|&v| v == 200));
-        assert!(small.planes().1.iter().all(|&v| v == 90));
-        assert!(small.planes().2.iter().all(|&v| v == 128));
     }
 }

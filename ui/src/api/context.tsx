@@ -11,6 +11,7 @@ import {
 
 import type { Backend, Levels } from "./backend";
 import type { Ask, Snapshot } from "./bindings";
+import { withNextPicture } from "../parts/beat";
 
 /** Loudness changes fifteen times a second: only meters listen to it, not every screen. */
 class LevelStore {
@@ -21,6 +22,10 @@ class LevelStore {
 
   readonly tell = (levels: Levels) => {
     this.current = levels;
+    withNextPicture(this.changed);
+  };
+
+  private readonly changed = () => {
     this.listeners.forEach((changed) => {
       changed();
     });

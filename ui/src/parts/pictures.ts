@@ -1,5 +1,6 @@
 import type { Backend } from "../api/backend";
 import type { DecodableCodec, Pictures } from "../api/bindings";
+import { pictureDrawn, withNextPicture, withoutPicture } from "./beat";
 
 const HEADER = 16;
 /** Encoded frames taken after which the core hears of it: each word to it costs as much as a frame. */
@@ -129,6 +130,8 @@ export class PictureStream {
   private readonly held: Held<VideoFrame>[] = [];
   /** Ends the wait for the next to be due. */
   private cancelWait: (() => void) | null = null;
+  /** The newest raw picture, until it is drawn. */
+  private raw: Message | null = null;
   /** Of the stream's last key frame: WebKit's frames keep saying the size of its first. */
   private size = { width: 0, height: 0 };
 
@@ -150,6 +153,7 @@ export class PictureStream {
     this.closed = true;
     document.removeEventListener("visibilitychange", this.wait);
     this.cancelWait?.();
+    withoutPicture(this.showRaw);
     for (const { picture } of this.held.splice(0)) picture.close();
     if (this.decoder?.state !== "closed") this.decoder?.close();
   }
@@ -159,12 +163,23 @@ export class PictureStream {
     const message = parse(bytes);
     if (message.codec) {
       this.decode(message, message.codec);
+    } else if (this.which === "own") {
+      this.raw = message;
+      withNextPicture(this.showRaw);
     } else {
-      this.size = { width: message.width, height: message.height };
-      this.draw(rawFrame(message));
-      this.backend.acknowledge(this.which, message.sequence, 0);
+      this.raw = message;
+      this.showRaw();
     }
   }
+
+  private readonly showRaw = (): void => {
+    const message = this.raw;
+    if (this.closed || !message) return;
+    this.raw = null;
+    this.size = { width: message.width, height: message.height };
+    this.draw(rawFrame(message));
+    this.backend.acknowledge(this.which, message.sequence, 0);
+  };
 
   /** An encoded frame was drawn, or will not be. */
   private done(sequence: number): void {
@@ -259,6 +274,7 @@ export class PictureStream {
       const sequence = due.newest.timestamp;
       this.draw(due.newest);
       this.done(sequence);
+      pictureDrawn();
     }
     this.wait();
   };

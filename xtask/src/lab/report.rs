@@ -22,6 +22,7 @@ const ROWS: &[(&str, &str)] = &[
     ("… 95th percentile", "age_ms_p95"),
     ("PESQ-WB", "pesq_wb"),
     ("ViSQOL", "visqol"),
+    ("made-up sound, %", "concealed_percent"),
     ("mouth to ear, ms", "mouth_to_ear_ms"),
     ("sound after picture, ms", "sound_after_picture_ms"),
     ("picture back, ms", "picture_back_ms"),
