@@ -1,5 +1,7 @@
 //! What the page may call.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bedside_client::{Client, Command, Feed};
 use bedside_protocol::{AttachmentId, Text};
 use bedside_session::Snapshot;
@@ -18,6 +20,10 @@ use crate::{
 
 /// How often loudness is sent while it changes: as smooth as a meter needs.
 const LEVELS_EVERY: std::time::Duration = std::time::Duration::from_millis(66);
+
+/// Whether the page shows a meter.
+#[derive(Default)]
+pub struct Meters(AtomicBool);
 
 /// What the page is told.
 #[derive(Serialize, Clone, TS)]
@@ -69,6 +75,7 @@ pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::Ap
     snapshots.mark_changed();
     tauri::async_runtime::spawn(async move {
         let mut tick = tokio::time::interval(LEVELS_EVERY);
+        let shows_meters = || tauri::Manager::state::<Meters>(&app).0.load(Ordering::Relaxed);
         let mut last = (0.0, 0.0);
         let mut known = Known::default();
         loop {
@@ -85,7 +92,8 @@ pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::Ap
                     }
                     Err(_) => return,
                 },
-                _ = tick.tick() => {
+                // Each word to the page costs as much as a picture.
+                _ = tick.tick(), if shows_meters() => {
                     let levels = tauri::Manager::state::<Running>(&app).with(Client::levels).unwrap_or_default();
                     if last == (levels.microphone, levels.speaker) {
                         continue;
@@ -99,6 +107,12 @@ pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::Ap
             }
         }
     });
+}
+
+/// Says whether the page shows a meter: loudness is told only then.
+#[tauri::command]
+pub fn meters(on: bool, meters: State<'_, Meters>) {
+    meters.0.store(on, Ordering::Relaxed);
 }
 
 /// Gives the page pictures, encoded, or raw where it can't decode.

@@ -21,11 +21,13 @@ pub fn run() {
             let config = ClientConfig::for_this_user().ok_or("this user has no folder for settings")?;
             let client = tauri::async_runtime::block_on(async { Client::start(config) });
             app.manage(Running::new(client));
+            app.manage(commands::Meters::default());
             Ok(())
         })
         .invoke_handler(tauri::generate_handler![
             commands::act,
             commands::watch,
+            commands::meters,
             commands::pictures,
             commands::acknowledge,
             commands::decoder_lost,

@@ -12,6 +12,8 @@ export interface Backend {
   ask(ask: Ask): void;
   /** Tells of every state and of loudness. */
   watch(onSnapshot: (snapshot: Snapshot) => void, onLevels: (levels: Levels) => void): void;
+  /** Whether a meter is shown: loudness is told only then. */
+  meters(on: boolean): void;
   /** Gives pictures: `raw` where this page can't decode. */
   pictures(which: Pictures, raw: boolean, onMessage: (message: ArrayBuffer) => void): void;
   /** Every picture up to `sequence` was taken; so many of them came too late to be drawn. */

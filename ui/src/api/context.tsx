@@ -17,6 +17,11 @@ import { withNextPicture } from "../parts/beat";
 class LevelStore {
   private current: Levels = { microphone: 0, speaker: 0 };
   private readonly listeners = new Set<() => void>();
+  private readonly backend: Backend;
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+  }
 
   readonly get = () => this.current;
 
@@ -33,7 +38,11 @@ class LevelStore {
 
   readonly subscribe = (changed: () => void) => {
     this.listeners.add(changed);
-    return () => this.listeners.delete(changed);
+    if (this.listeners.size === 1) this.backend.meters(true);
+    return () => {
+      this.listeners.delete(changed);
+      if (this.listeners.size === 0) this.backend.meters(false);
+    };
   };
 }
 
@@ -48,7 +57,7 @@ const SnapshotContext = createContext<Snapshot | null>(null);
 /** Connects the page to a core and keeps its newest state. */
 export function BackendProvider({ backend, children }: { backend: Backend; children: ReactNode }) {
   const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
-  const store = useMemo(() => ({ backend, levels: new LevelStore() }), [backend]);
+  const store = useMemo(() => ({ backend, levels: new LevelStore(backend) }), [backend]);
   useEffect(() => {
     store.backend.watch(setSnapshot, store.levels.tell);
   }, [store]);

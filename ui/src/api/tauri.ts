@@ -30,6 +30,9 @@ export function tauriBackend(): Backend {
       };
       call("watch", { channel });
     },
+    meters: (on) => {
+      call("meters", { on });
+    },
     pictures: (which, raw, onMessage) => {
       const channel = new Channel<ArrayBuffer | number[]>();
       // A picture of less than a kilobyte comes as numbers.

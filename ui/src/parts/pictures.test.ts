@@ -65,6 +65,9 @@ describe("a stream of pictures", () => {
       FakeDecoder.last = this;
     }
     readonly configs: string[] = [];
+    flush() {
+      return Promise.resolve();
+    }
     configure({ codec }: { codec: string }) {
       this.state = "configured";
       this.configs.push(codec);
@@ -86,6 +89,7 @@ describe("a stream of pictures", () => {
 
   let closed: number[] = [];
   let drawn: number[] = [];
+  let sizes: number[][] = [];
   let beats: (() => void)[] = [];
   let visibility = "visible";
   const beat = () => {
@@ -95,7 +99,7 @@ describe("a stream of pictures", () => {
   };
 
   beforeEach(() => {
-    [closed, drawn, beats, visibility] = [[], [], [], "visible"];
+    [closed, drawn, sizes, beats, visibility] = [[], [], [], [], "visible"];
     vi.stubGlobal("VideoDecoder", FakeDecoder);
     vi.stubGlobal("EncodedVideoChunk", Object);
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => beats.push(draw));
@@ -112,7 +116,10 @@ describe("a stream of pictures", () => {
   async function stream() {
     const canvas = document.createElement("canvas");
     vi.spyOn(canvas, "getContext").mockReturnValue({
-      drawImage: (frame: { timestamp: number }) => drawn.push(frame.timestamp),
+      drawImage: (frame: { timestamp: number }, _x: number, _y: number, ...size: number[]) => {
+        drawn.push(frame.timestamp);
+        sizes.push(size);
+      },
     } as never);
     const { backend } = fakeBackend(snapshot);
     const acknowledged: [number, number][] = [];
@@ -183,11 +190,28 @@ describe("a stream of pictures", () => {
       [12, 0],
     ] as const)
       give(message(sequence, kind));
-    expect(decoder.configs).toEqual(["vp8", "avc1.42E01F", "vp8"]);
+    // What the one before it still gives comes before it, and no more once that has given something.
+    expect([decoder.configs, FakeDecoder.last.configs]).toEqual([["vp8"], ["vp8"]]);
     decoder.gives(9);
-    decoder.gives(12);
+    FakeDecoder.last.gives(12);
+    decoder.gives(9);
     beat();
-    expect(drawn).toEqual([12]);
+    expect([drawn, closed]).toEqual([[12], [9, 9, 12]]);
+    await vi.waitFor(() => {
+      expect(decoder.state).toBe("closed");
+    });
+  });
+
+  it("decodes another size anew", async () => {
+    const { decoder, give } = await stream();
+    const small = new Uint8Array(17);
+    small.set([0, 1, 0x40, 0x01, 0xb4, 0, 0, 0, 10]);
+    give(small.buffer);
+    expect(FakeDecoder.last).not.toBe(decoder);
+    FakeDecoder.last.gives(10);
+    beat();
+    expect(drawn).toEqual([10]);
+    expect(sizes).toEqual([[320, 180]]);
   });
 
   it("lets go of what it holds when it ends", async () => {

@@ -15,12 +15,10 @@ const LONGEST_WAIT = 1000;
  */
 const EARLY = 8;
 
-interface Message {
+interface Message extends Size {
   /** What it is encoded in; null of a raw picture. */
   codec: DecodableCodec | null;
   key: boolean;
-  width: number;
-  height: number;
   sequence: number;
   /** When it is to be drawn: milliseconds since 1970, the lower 32 bits; 0 for at once. */
   drawAt: number;
@@ -89,6 +87,16 @@ export function waitUntil(drawAt: number, now: number): number {
   return wait > LONGEST_WAIT ? 0 : Math.max(wait, 0);
 }
 
+interface Size {
+  width: number;
+  height: number;
+}
+
+/** A decoded frame, and its size as its message says it. */
+interface Decoded extends Size {
+  frame: VideoFrame;
+}
+
 /** A decoded picture, and when it is to be drawn, by the page's own clock: nobody sets that. */
 export interface Held<Picture> {
   picture: Picture;
@@ -117,23 +125,23 @@ export class PictureStream {
   private readonly canvas: HTMLCanvasElement;
   private readonly context: CanvasRenderingContext2D | null;
   private decoder: VideoDecoder | null = null;
-  /** What the decoder is for. */
-  private codec: DecodableCodec | null = null;
+  /** What the decoder is for: WebKit's frames keep saying the size of its first, and are drawn by it. */
+  private decodes: (Size & { codec: DecodableCodec }) | null = null;
   private waitsForKey = true;
   private closed = false;
   private acknowledged = 0;
   /** Pictures that were not drawn, or not even decoded, since the core was told last. */
   private late = 0;
-  /** When the frames that are being decoded are to be drawn, by their number. */
-  private readonly drawAt = new Map<number, number>();
-  /** Decoded, and held until then. */
-  private readonly held: Held<VideoFrame>[] = [];
+  /** The number of the newest picture that was decoded. */
+  private newest = 0;
+  /** What the frames that are being decoded came with, by their number. */
+  private readonly expected = new Map<number, Message>();
+  /** Decoded, and held until they are to be drawn. */
+  private readonly held: Held<Decoded>[] = [];
   /** Ends the wait for the next to be due. */
   private cancelWait: (() => void) | null = null;
   /** The newest raw picture, until it is drawn. */
   private raw: Message | null = null;
-  /** Of the stream's last key frame: WebKit's frames keep saying the size of its first. */
-  private size = { width: 0, height: 0 };
 
   constructor(backend: Backend, which: Pictures, canvas: HTMLCanvasElement) {
     this.backend = backend;
@@ -154,7 +162,7 @@ export class PictureStream {
     document.removeEventListener("visibilitychange", this.wait);
     this.cancelWait?.();
     withoutPicture(this.showRaw);
-    for (const { picture } of this.held.splice(0)) picture.close();
+    for (const { picture } of this.held.splice(0)) picture.frame.close();
     if (this.decoder?.state !== "closed") this.decoder?.close();
   }
 
@@ -176,8 +184,7 @@ export class PictureStream {
     const message = this.raw;
     if (this.closed || !message) return;
     this.raw = null;
-    this.size = { width: message.width, height: message.height };
-    this.draw(rawFrame(message));
+    this.draw(rawFrame(message), message);
     this.backend.acknowledge(this.which, message.sequence, 0);
   };
 
@@ -197,11 +204,19 @@ export class PictureStream {
       this.done(message.sequence);
       return;
     }
-    // Another codec begins with a key frame. What is still being decoded is shown before it.
-    if (this.decoder?.state === "configured" && codec !== this.codec) {
-      this.decoder.configure(CONFIGS[codec]);
+    if (message.key && this.decoder && !this.isFor(message, codec)) {
+      // Another size or codec, which begins with a key frame. What is still being decoded comes before it.
+      const before = this.decoder;
+      this.decoder = null;
+      before
+        .flush()
+        .catch(() => undefined)
+        .finally(() => {
+          if (before.state !== "closed") before.close();
+        });
     }
     if (this.decoder?.state !== "configured") {
+      this.decodes = { codec, width: message.width, height: message.height };
       this.decoder = new VideoDecoder({
         output: (frame) => {
           this.hold(frame);
@@ -213,10 +228,8 @@ export class PictureStream {
       });
       this.decoder.configure(CONFIGS[codec]);
     }
-    this.codec = codec;
     this.waitsForKey = false;
-    this.drawAt.set(message.sequence, message.drawAt);
-    if (message.key) this.size = { width: message.width, height: message.height };
+    this.expected.set(message.sequence, message);
     this.decoder.decode(
       new EncodedVideoChunk({
         type: message.key ? "key" : "delta",
@@ -226,14 +239,31 @@ export class PictureStream {
     );
   }
 
+  private isFor({ width, height }: Message, codec: DecodableCodec): boolean {
+    const { decodes } = this;
+    return decodes?.codec === codec && decodes.width === width && decodes.height === height;
+  }
+
   /** Keeps a frame until what was said with it is heard. */
   private hold(frame: VideoFrame): void {
-    const drawAt = this.drawAt.get(frame.timestamp) ?? 0;
-    // What came before and gave no frame is not waited for.
-    for (const sequence of this.drawAt.keys()) {
-      if (sequence <= frame.timestamp) this.drawAt.delete(sequence);
+    // Of a decoder that had fallen behind the one after it, or of a stream that has ended.
+    if (this.closed || frame.timestamp < this.newest) {
+      frame.close();
+      return;
     }
-    this.held.push({ picture: frame, drawAt: performance.now() + waitUntil(drawAt, Date.now()) });
+    this.newest = frame.timestamp;
+    const message = this.expected.get(frame.timestamp);
+    // What came before and gave no frame is not waited for.
+    for (const sequence of this.expected.keys()) {
+      if (sequence <= frame.timestamp) this.expected.delete(sequence);
+    }
+    if (!message) {
+      frame.close();
+      return;
+    }
+    const { drawAt, width, height } = message;
+    const picture = { frame, width, height };
+    this.held.push({ picture, drawAt: performance.now() + waitUntil(drawAt, Date.now()) });
     this.wait();
   }
 
@@ -246,7 +276,7 @@ export class PictureStream {
     // Out of sight there is no beat, and timers are slow: the newest is kept for when it is seen again.
     if (document.visibilityState === "hidden") {
       this.skip(this.held.splice(0, this.held.length - 1).map(({ picture }) => picture));
-      this.done(this.held[0]?.picture.timestamp ?? 0);
+      this.done(this.held[0]?.picture.frame.timestamp ?? 0);
       return;
     }
     const atBeat = () => {
@@ -271,16 +301,16 @@ export class PictureStream {
     if (due) {
       this.late += due.late.length;
       this.skip(due.late);
-      const sequence = due.newest.timestamp;
-      this.draw(due.newest);
+      const sequence = due.newest.frame.timestamp;
+      this.draw(due.newest.frame, due.newest);
       this.done(sequence);
       pictureDrawn();
     }
     this.wait();
   };
 
-  private skip(frames: VideoFrame[]): void {
-    for (const frame of frames) frame.close();
+  private skip(pictures: Decoded[]): void {
+    for (const { frame } of pictures) frame.close();
   }
 
   private lost(): void {
@@ -289,8 +319,7 @@ export class PictureStream {
     this.backend.decoderLost(this.which);
   }
 
-  private draw(frame: VideoFrame | ImageData): void {
-    const { width, height } = this.size;
+  private draw(frame: VideoFrame | ImageData, { width, height }: Size): void {
     // The canvas has the picture's own size; CSS fits it into the window.
     if (this.canvas.width !== width || this.canvas.height !== height) {
       this.canvas.width = width;

@@ -140,6 +140,7 @@ export function fakeBackend(says: Snapshot) {
       tell = onSnapshot;
       onSnapshot(says);
     },
+    meters: () => undefined,
     pictures: () => undefined,
     acknowledge: () => undefined,
     decoderLost: () => undefined,
