@@ -22,6 +22,9 @@ const OVERFLOW_LOSS: f64 = 0.08;
 const JITTER_SHARE: f64 = 0.7;
 /// A queue that stands is as bad as one that grows, from here on, in ms.
 const STANDING_MS: f64 = 60.0;
+/// One that grows, and is so long already, in ms, fills by more than a path's own unevenness: what arrives
+/// just now is all that the path carries, whatever came in the second before.
+const FLOODED_MS: f64 = 150.0;
 /// While one is there, nothing grows.
 const HOLD_MS: f64 = 30.0;
 /// More lost than the path's own: nothing is tried.
@@ -242,11 +245,16 @@ impl Estimator {
             usage => usage,
         };
         let acked = self.throughput.acked();
+        let is_flooded =
+            self.trendline.usage() == BandwidthUsage::Overuse && self.queue.newest_ms() > FLOODED_MS;
+        let arriving = self.throughput.arriving().filter(|_| is_flooded);
         let input = RateInput {
             usage,
             is_overload,
             acked,
             recent: recent.map(|recent| recent.received),
+            flooded_to: arriving,
+            waits: Duration::from_secs_f64(self.queue.newest_ms() / 1e3),
             rtt: self.rtt,
             target: self.target(),
         };

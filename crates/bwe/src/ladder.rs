@@ -15,11 +15,17 @@ const BACK_MARGIN: f64 = 2.0;
 const UP_MARGIN: f64 = 1.15;
 /// How much less than its need a step is kept with: a rate that swings moves nothing.
 const KEPT_DOWN_TO: f64 = 0.85;
-/// Share of a frame's time that encoding may take, waiting for a core included; beyond it this machine
-/// can't afford the step. Encoding runs after everything else that a call needs, so that it is late
-/// first: at 0.25 a machine that had a fifth of its time to spare sent a quarter of the picture. At 0.7 it
-/// stayed with 720p for five seconds in which the page drew ten frames a second.
+/// Share of a frame's time that encoding may take, waiting for a core included; beyond it fewer frames are
+/// sent. Encoding runs after everything else that a call needs, so that it is late first: at 0.25 a machine
+/// that had a fifth of its time to spare sent a quarter of the picture. At 0.7 the page of such a machine
+/// drew ten frames a second.
 const BUSY: f64 = 0.5;
+/// And at the slowest pace, beyond which a smaller one is sent: nearly all of it. A page that is busy paints
+/// as often as it can, whatever is left for others, and what encoding waits for says little.
+const TOO_SLOW: f64 = 0.9;
+/// In which a picture is sent, one after the other, before it is made smaller: movement can be judged by fifteen
+/// frames a second, and nothing brings back what a small picture leaves out.
+const PACES: [u32; 2] = [20, 15];
 /// And for so long: what a window that opens takes for a moment is no sign of a slow machine.
 const BUSY_FOR: Duration = Duration::from_millis(1_500);
 /// Every machine can keep up with this step; below it only the network leads.
@@ -45,6 +51,15 @@ pub struct Step {
     pub needs: Bitrate,
     /// The rate beyond which it looks no better.
     pub enough: Bitrate,
+}
+
+impl Step {
+    /// The same in fewer frames. Half of them need three quarters of the rate: each differs more from the one
+    /// before.
+    fn at_pace(self, fps: u32) -> Self {
+        let share = f64::midpoint(1.0, f64::from(fps) / f64::from(self.fps));
+        Self { fps, enough: self.enough.scaled(share), ..self }
+    }
 }
 
 const fn step(width: usize, height: usize, fps: u32, needs: u64, enough: u64) -> Step {
@@ -74,6 +89,8 @@ pub struct Ladder {
     busy_since: Option<Instant>,
     /// The highest step allowed, and until when no higher.
     ceiling: Option<(usize, Instant)>,
+    /// Which of the slower paces this machine keeps to, and until when.
+    pace: Option<(usize, Instant)>,
     /// How long the next step that the network refuses rests.
     next_rest: Duration,
 }
@@ -86,6 +103,7 @@ impl Default for Ladder {
             climbed_at: None,
             busy_since: None,
             ceiling: None,
+            pace: None,
             next_rest: NETWORK_REST,
         }
     }
@@ -121,6 +139,7 @@ impl Ladder {
     /// The choice for these means.
     pub fn choose(&mut self, means: &Means, now: Instant) -> Choice {
         self.ceiling = self.ceiling.filter(|(_, until)| now < *until);
+        self.pace = self.pace.filter(|(_, until)| now < *until);
         self.heed_machine(means.encoding, now);
         let kept = self.at.and_then(|at| {
             let keeps = |step: &Step| means.rate.as_f64() >= step.needs.as_f64() * KEPT_DOWN_TO;
@@ -132,8 +151,14 @@ impl Ladder {
         } else {
             self.climb(means, now);
         }
-        let step = self.at.map(|at| STEPS[at]);
+        let step = self.at.map(|at| STEPS[at].at_pace(self.fps(at)));
         Choice { step, bitrate: step.map_or(Bitrate::ZERO, |step| means.rate.min(step.enough)) }
+    }
+
+    /// Frames a second of a step, as this machine can.
+    fn fps(&self, at: usize) -> u32 {
+        let pace = self.pace.filter(|_| at > ALWAYS).map_or(u32::MAX, |(pace, _)| PACES[pace]);
+        STEPS[at].fps.min(pace)
     }
 
     fn heed_machine(&mut self, encoding: Duration, now: Instant) {
@@ -141,11 +166,18 @@ impl Ladder {
             self.busy_since = None;
             return;
         };
-        if encoding.as_secs_f64() * f64::from(STEPS[at].fps) <= BUSY {
+        let slower = self.pace.map_or(0, |(pace, _)| pace + 1);
+        let most = if slower < PACES.len() { BUSY } else { TOO_SLOW };
+        if encoding.as_secs_f64() * f64::from(self.fps(at)) <= most {
             self.busy_since = None;
         } else if now.saturating_duration_since(*self.busy_since.get_or_insert(now)) >= BUSY_FOR {
-            self.ceiling = Some((at - 1, now + MACHINE_REST));
-            self.at = Some(at - 1);
+            let rest = now + MACHINE_REST;
+            if slower < PACES.len() {
+                self.pace = Some((slower, rest));
+            } else {
+                self.ceiling = Some((at - 1, rest));
+                self.at = Some(at - 1);
+            }
             self.busy_since = None;
         }
     }
@@ -234,13 +266,20 @@ mod tests {
         let mut ladder = Ladder::default();
         settle(&mut ladder, &means(4_000, QUICK), start, 15);
         let at = start + Duration::from_secs(20);
+        let shown = |choice: Choice| choice.step.map(|step| (step.height, step.fps));
         let slow = means(4_000, Duration::from_millis(25));
-        assert_eq!(ladder.choose(&slow, at).step.unwrap().height, 720, "for a moment");
-        let lower = settle(&mut ladder, &slow, at, 2);
-        assert_eq!(lower.step.unwrap().height, 540);
-        let later = at + Duration::from_secs(3);
-        let still = settle(&mut ladder, &means(4_000, Duration::from_millis(6)), later, 30);
-        assert_eq!(still.step.unwrap().height, 540, "not tried again so soon");
+        assert_eq!(shown(ladder.choose(&slow, at)), Some((720, 30)), "for a moment");
+        assert_eq!(shown(settle(&mut ladder, &slow, at, 20)), Some((720, 20)), "fewer frames first");
+        let at = at + Duration::from_secs(20);
+        let slower = means(4_000, Duration::from_millis(62));
+        assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((540, 15)), "then a smaller one");
+        let at = at + Duration::from_secs(4);
+        assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((360, 30)), "which every machine can");
+        let at = at + Duration::from_secs(4);
+        let idle = means(4_000, Duration::from_millis(6));
+        assert_eq!(shown(settle(&mut ladder, &idle, at, 30)), Some((360, 30)), "not tried again so soon");
+        let at = at + Duration::from_secs(30);
+        assert_eq!(shown(settle(&mut ladder, &idle, at, 40)), Some((720, 30)));
     }
 
     #[test]

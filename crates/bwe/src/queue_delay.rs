@@ -30,6 +30,7 @@ pub(crate) struct QueueDelay {
     recent: VecDeque<(Instant, f64)>,
     median_ms: f64,
     floor_ms: f64,
+    newest_ms: f64,
     spread_ms: f64,
     stands: Option<Standing>,
     scratch: Vec<f64>,
@@ -51,6 +52,7 @@ impl QueueDelay {
             recent: VecDeque::new(),
             median_ms: 0.0,
             floor_ms: 0.0,
+            newest_ms: 0.0,
             spread_ms: 0.0,
             stands: None,
             scratch: vec![],
@@ -66,6 +68,11 @@ impl QueueDelay {
     /// through at once now and then.
     pub(crate) const fn floor_ms(&self) -> f64 {
         self.floor_ms
+    }
+
+    /// The wait of the packet that left last, in ms.
+    pub(crate) const fn newest_ms(&self) -> f64 {
+        self.newest_ms
     }
 
     /// How far apart the waits of the last half second lie, the extremes left out, in ms.
@@ -86,7 +93,7 @@ impl QueueDelay {
             self.base_ms = self.base_ms.min(way);
             self.recent.push_back((departure, way));
         }
-        let Some((newest, _)) = self.recent.back().copied() else { return };
+        let Some((newest, way)) = self.recent.back().copied() else { return };
         let is_old = |(departure, _): &(Instant, f64)| newest.saturating_duration_since(*departure) > RECENT;
         while self.recent.len() > MOST_PACKETS || self.recent.front().is_some_and(is_old) {
             self.recent.pop_front();
@@ -99,6 +106,7 @@ impl QueueDelay {
         let floor = at(10);
         (self.median_ms, self.floor_ms) = ((at(50) - base).max(0.0), (floor - base).max(0.0));
         self.spread_ms = at(80) - at(20);
+        self.newest_ms = (way - base).max(0.0);
         self.detect_path_change(now, floor);
     }
 
@@ -113,7 +121,7 @@ impl QueueDelay {
         } else if now.saturating_duration_since(stands.since) > LONGER_AFTER {
             (self.base_before_ms, self.base_ms) = (f64::INFINITY, floor_way_ms);
             self.base_since = Some(now);
-            (self.median_ms, self.floor_ms) = (0.0, 0.0);
+            (self.median_ms, self.floor_ms, self.newest_ms) = (0.0, 0.0, 0.0);
             self.stands = None;
         }
     }

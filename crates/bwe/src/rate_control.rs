@@ -10,6 +10,10 @@ const BACK_OFF: f64 = 0.85;
 /// sent. And this where overload is beyond doubt.
 const LEAST_LEFT: f64 = 0.6;
 const LEAST_LEFT_IN_OVERLOAD: f64 = 0.3;
+/// Share of what the path carries that is sent at the least while a long queue is emptied.
+const LEAST_WHILE_DRAINING: f64 = 0.3;
+/// It is empty.
+const DRAINED: Duration = Duration::from_millis(40);
 /// Growth in a second far from where congestion was met last (§5.5: eta).
 const GROWTH: f64 = 1.08;
 /// The target grows to no more than this much of what is acknowledged, and a little: more was not
@@ -87,6 +91,10 @@ pub(crate) struct RateInput {
     pub(crate) acked: Option<Bitrate>,
     /// The same over the last half second.
     pub(crate) recent: Option<Bitrate>,
+    /// What arrives just now, where a long queue fills.
+    pub(crate) flooded_to: Option<Bitrate>,
+    /// How long the packet that left last waited.
+    pub(crate) waits: Duration,
     pub(crate) rtt: Duration,
     /// What is allowed in all: this may be the higher half.
     pub(crate) target: Bitrate,
@@ -100,11 +108,20 @@ pub(crate) struct RateControl {
     link: Option<LinkCapacity>,
     changed_at: Option<Instant>,
     lowered_at: Option<Instant>,
+    /// A long queue is being emptied: what the path carries.
+    draining: Option<Bitrate>,
 }
 
 impl RateControl {
     pub(crate) const fn new(start: Bitrate) -> Self {
-        Self { target: start, state: State::Increase, link: None, changed_at: None, lowered_at: None }
+        Self {
+            target: start,
+            state: State::Increase,
+            link: None,
+            changed_at: None,
+            lowered_at: None,
+            draining: None,
+        }
     }
 
     pub(crate) const fn target(&self) -> Bitrate {
@@ -121,6 +138,12 @@ impl RateControl {
     }
 
     pub(crate) fn update(&mut self, now: Instant, input: &RateInput) {
+        if let Some(carried) = self.draining
+            && input.waits < DRAINED
+        {
+            self.draining = None;
+            self.target = self.target.max(carried.scaled(BACK_OFF));
+        }
         let passed = self.changed_at.map_or(RESPONSE, |at| now.saturating_duration_since(at));
         match input.usage {
             BandwidthUsage::Overuse => self.decrease(now, input),
@@ -143,6 +166,14 @@ impl RateControl {
         // In overload a second is too long a time; and where little was sent before, the last half of
         // it shows more of what the path carries.
         let longer = input.acked.filter(|_| !input.is_overload || input.recent.is_none());
+        if let Some(carried) = input.flooded_to {
+            // A second of queue is no conversation: it is emptied in about that time, by little but audio.
+            let share = (BACK_OFF - input.waits.as_secs_f64()).max(LEAST_WHILE_DRAINING);
+            self.draining = Some(carried);
+            self.link = None;
+            self.target = carried.scaled(share).max(from.scaled(LEAST_LEFT_IN_OVERLOAD)).min(from);
+            return;
+        }
         let Some(acked) = longer.max(input.recent) else {
             self.target = from.scaled(0.5);
             return;
@@ -161,7 +192,7 @@ impl RateControl {
     }
 
     fn increase(&mut self, now: Instant, passed: Duration, input: &RateInput) {
-        let Some(acked) = input.acked else { return };
+        let Some(acked) = input.acked.filter(|_| self.draining.is_none()) else { return };
         if self.link.is_some_and(|link| link.is_below(acked)) {
             self.link = None;
         }

@@ -26,6 +26,10 @@ struct Received {
     size: DataSize,
 }
 
+/// Over which what arrives just now is measured, and how many packets it takes.
+const NOW: Duration = Duration::from_millis(300);
+const NOW_PACKETS: usize = 5;
+
 /// What was sent in the last half second of which the receiver told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Recent {
@@ -123,6 +127,18 @@ impl Throughput {
         let arrived = (total - first.size).over(span.max(Duration::from_millis(1)))?;
         let sent = self.sent_of_these().unwrap_or(Bitrate::MAX);
         Some(arrived.min(sent))
+    }
+
+    /// The rate at which packets arrive just now.
+    pub(crate) fn arriving(&self) -> Option<Bitrate> {
+        let last = self.received.back()?;
+        let is_now = |packet: &&Received| last.arrival.saturating_sub(packet.arrival) <= NOW;
+        let count = self.received.iter().rev().take_while(is_now).count();
+        let latest = || self.received.iter().rev().take(count);
+        let first = latest().next_back()?;
+        let total: DataSize = latest().map(|packet| packet.size).sum();
+        (count >= NOW_PACKETS).then_some(())?;
+        (total - first.size).over(last.arrival.saturating_sub(first.arrival))
     }
 
     /// At what rate the packets that arrived had left.

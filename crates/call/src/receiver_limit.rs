@@ -1,5 +1,6 @@
 //! How much of the other end's picture this machine can draw: asked of it where the page falls behind,
-//! as it can't see that from its own side.
+//! as it can't see that from its own side. Where less does not help, it is taken back: a page that paints
+//! slowly paints a small picture as slowly as a large one.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,17 @@ use bedside_bwe::Bitrate;
 /// A picture that waits for the page so long after it was due is one that the page can't keep up with:
 /// a picture a little late is the rule, as the page tells of every second one only.
 const BEHIND: Duration = Duration::from_millis(400);
-/// Share of the pictures that come too late to be drawn from which fewer or smaller ones are better.
+/// Share of the pictures that come too late to be drawn from which fewer or smaller ones are better, where so
+/// few a second are drawn that movement can't be judged.
 const LATE: f64 = 1.0 / 3.0;
+const FEW: u64 = 12;
+/// Less has helped when this many times as many are drawn, or the oldest waits this much less.
+const HELPED: f64 = 1.2;
 /// And for so long: a window that opens holds up every page for a moment.
 const BEHIND_FOR: Duration = Duration::from_millis(1_900);
-/// How much less is asked for each time, and how long the other end is given to follow.
-const DOWN: f64 = 0.7;
+/// How much less is asked for each time, and how long the other end is given to follow: so much that it sends a
+/// smaller picture, as nothing else shows whether that helps.
+const DOWN: f64 = 0.35;
 const SETTLES_IN: Duration = Duration::from_secs(3);
 /// Never less: the smallest picture that faces can be told by.
 const LEAST: Bitrate = Bitrate::kbps(150);
@@ -46,7 +52,22 @@ impl Drawing {
             return false; // Nothing comes: there is nothing to ask less of.
         }
         let all = self.drawn + self.late;
-        self.behind > BEHIND || (all > 0 && self.late as f64 / all as f64 > LATE)
+        self.behind > BEHIND || (self.drawn < FEW && self.late as f64 > all as f64 * LATE)
+    }
+}
+
+/// Less was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Lowered {
+    limit_before: Option<Bitrate>,
+    drawing_before: Drawing,
+}
+
+impl Lowered {
+    fn has_helped(&self, drawing: &Drawing) -> bool {
+        let before = &self.drawing_before;
+        drawing.drawn as f64 >= before.drawn as f64 * HELPED
+            || before.behind > BEHIND && drawing.behind.as_secs_f64() * HELPED <= before.behind.as_secs_f64()
     }
 }
 
@@ -54,6 +75,9 @@ impl Drawing {
 #[derive(Debug)]
 pub struct ReceiverLimit {
     limit: Option<Bitrate>,
+    lowered: Option<Lowered>,
+    /// Until then nothing is asked for, as it did not help.
+    given_up_until: Option<Instant>,
     behind_since: Option<Instant>,
     well_since: Option<Instant>,
     changed_at: Option<Instant>,
@@ -68,6 +92,8 @@ impl Default for ReceiverLimit {
     fn default() -> Self {
         Self {
             limit: None,
+            lowered: None,
+            given_up_until: None,
             behind_since: None,
             well_since: None,
             changed_at: None,
@@ -81,13 +107,17 @@ impl Default for ReceiverLimit {
 impl ReceiverLimit {
     /// Takes what was drawn of the last second; gives the most to ask for now, or nothing to say.
     pub fn on_drawn(&mut self, drawing: &Drawing, now: Instant) -> Option<Bitrate> {
-        if drawing.is_behind() {
+        self.given_up_until = self.given_up_until.filter(|until| now < *until);
+        if drawing.is_behind() && self.given_up_until.is_none() {
             self.well_since = None;
             let since = *self.behind_since.get_or_insert(now);
             let has_settled =
                 self.changed_at.is_none_or(|at| now.saturating_duration_since(at) >= SETTLES_IN);
             if now.saturating_duration_since(since) >= BEHIND_FOR && has_settled {
-                self.lower(drawing.received, now);
+                match self.lowered.filter(|lowered| !lowered.has_helped(drawing)) {
+                    Some(lowered) => self.give_up(lowered, now),
+                    None => self.lower(drawing, now),
+                }
             }
         } else {
             self.behind_since = None;
@@ -100,16 +130,28 @@ impl ReceiverLimit {
         self.limit.or_else(|| (self.lifts > 0).then_some(UNLIMITED))
     }
 
-    fn lower(&mut self, received: Bitrate, now: Instant) {
+    fn lower(&mut self, drawing: &Drawing, now: Instant) {
         if std::mem::take(&mut self.was_raised) {
             self.rest = (self.rest * 2).min(LONGEST_REST);
         }
-        let before = received.min(self.limit.unwrap_or(Bitrate::MAX));
+        self.lowered = Some(Lowered { limit_before: self.limit, drawing_before: *drawing });
+        let before = drawing.received.min(self.limit.unwrap_or(Bitrate::MAX));
         self.limit = Some(before.scaled(DOWN).max(LEAST));
         self.changed_at = Some(now);
     }
 
+    fn give_up(&mut self, lowered: Lowered, now: Instant) {
+        self.limit = lowered.limit_before;
+        if self.limit.is_none() {
+            self.lifts = LIFTED_TIMES + 1;
+        }
+        self.lowered = None;
+        (self.changed_at, self.behind_since) = (Some(now), None);
+        self.given_up_until = Some(now + LONGEST_REST);
+    }
+
     fn raise(&mut self, now: Instant) {
+        self.lowered = None;
         let more = self.limit.map(|limit| limit.scaled(UP));
         self.limit = more.filter(|limit| *limit < crate::MOST_CAMERA);
         self.was_raised = true;
@@ -130,18 +172,21 @@ mod tests {
         limit: ReceiverLimit,
         now: Instant,
         asked: Option<Bitrate>,
+        drawn: u64,
     }
 
     impl Page {
         fn new() -> Self {
-            Self { limit: ReceiverLimit::default(), now: Instant::now(), asked: None }
+            Self { limit: ReceiverLimit::default(), now: Instant::now(), asked: None, drawn: 0 }
         }
 
         /// Pictures of `sends`, or of what was asked for last, of which `draws` can be drawn.
         fn second(&mut self, sends: u64, draws: u64) -> Option<Bitrate> {
             let sent = Bitrate::kbps(sends).min(self.asked.unwrap_or(Bitrate::MAX));
-            let late = if sent > Bitrate::kbps(draws) { 20 } else { 0 };
-            let drawing = Drawing { drawn: 30 - late, late, behind: Duration::ZERO, received: sent };
+            let share = Bitrate::kbps(draws).as_f64() / sent.as_f64();
+            let drawn = (30.0 * share.min(1.0)) as u64;
+            self.drawn = drawn;
+            let drawing = Drawing { drawn, late: 30 - drawn, behind: Duration::ZERO, received: sent };
             self.now += Duration::from_secs(1);
             let said = self.limit.on_drawn(&drawing, self.now);
             self.asked = said.or(self.asked);
@@ -163,9 +208,9 @@ mod tests {
         let mut page = Page::new();
         let mut late = 0;
         for second in 0..600 {
-            page.second(2_500, 900);
+            page.second(2_500, 500);
             let asked = page.asked.unwrap_or(Bitrate::kbps(2_500));
-            late += u64::from(asked > Bitrate::kbps(900));
+            late += u64::from(page.drawn < FEW);
             assert!(second < 20 || asked >= Bitrate::kbps(400), "no less than is needed: {asked}");
         }
         assert!(late < 60, "of ten minutes, {late} s were too much");
@@ -176,20 +221,39 @@ mod tests {
         let mut limit = ReceiverLimit::default();
         let mut now = Instant::now();
         let mut told = None;
-        for _ in 0..60 {
+        for second in 0..60 {
             now += Duration::from_secs(1);
-            let behind = Duration::from_millis(900);
+            let behind = Duration::from_secs_f64(90.0 * 0.9_f64.powi(second));
             let drawing = Drawing { drawn: 30, late: 0, behind, received: Bitrate::kbps(600) };
             told = limit.on_drawn(&drawing, now);
+            if behind < BEHIND * 2 {
+                break;
+            }
         }
         assert_eq!(told, Some(LEAST));
+    }
+
+    #[test]
+    fn what_does_not_help_is_taken_back() {
+        let (mut limit, mut now) = (ReceiverLimit::default(), Instant::now());
+        let mut asked = vec![];
+        for _ in 0..60 {
+            now += Duration::from_secs(1);
+            // Ten a second, however small they are.
+            let received = limit.limit.unwrap_or(Bitrate::kbps(2_000));
+            let drawing = Drawing { drawn: 10, late: 20, behind: Duration::ZERO, received };
+            asked.push(limit.on_drawn(&drawing, now));
+        }
+        let limited = asked.iter().flatten().filter(|most| **most < UNLIMITED).count();
+        assert!((1..=8).contains(&limited), "{asked:?}");
+        assert_eq!(asked.last(), Some(&None));
     }
 
     #[test]
     fn a_moment_of_trouble_is_over_in_minutes() {
         let mut page = Page::new();
         for _ in 0..12 {
-            page.second(2_500, 0);
+            page.second(2_500, 300);
         }
         let asked = page.asked.unwrap();
         assert!(asked < Bitrate::kbps(1_000), "{asked}");
@@ -211,7 +275,7 @@ mod tests {
     fn a_limit_that_is_not_needed_is_lifted_and_the_other_end_told() {
         let mut page = Page::new();
         for _ in 0..5 {
-            page.second(2_500, 1_000);
+            page.second(2_500, 900);
         }
         assert!(page.asked.unwrap() < Bitrate::kbps(2_000));
         let said: Vec<_> = (0..150).map(|_| page.second(2_500, 5_000)).collect();

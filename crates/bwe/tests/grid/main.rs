@@ -103,6 +103,23 @@ fn a_path_that_becomes_narrow_is_followed_within_seconds() {
     }
 }
 
+/// A router that would rather keep everything than drop something.
+#[test]
+fn a_long_queue_is_empty_again_soon_after_a_path_became_narrow() {
+    for (from, to) in [(2_000, 300), (2_000, 500), (1_000, 250)] {
+        let outcome = call(path(from, 1_300), 30, 9, |second, path| {
+            if second == 15 {
+                path.width = Bitrate::kbps(to);
+            }
+        });
+        let waits: Vec<f64> = (15..22).map(|second| outcome.queue_p95(second, second + 1)).collect();
+        // It is full before anybody can hear of it.
+        assert!(waits[2] < 700.0 && waits[3] < 250.0 && waits[4] < 150.0, "{from} to {to}: {waits:.0?}");
+        let used = outcome.rate(21, 30).ratio(Bitrate::kbps(to));
+        assert!(used > 0.6, "{used:.2} of {to} kbit/s used after it");
+    }
+}
+
 #[test]
 fn a_path_that_becomes_wide_is_found_out() {
     let outcome = call(path(200, 200), 50, 11, |second, path| {

@@ -106,7 +106,7 @@ fn a_machine_that_draws_slowly_is_sent_less_and_sends_as_before() {
     let world = World::new(Way::GOOD, 1);
     world.clone().run(async {
         let people = visit(&world);
-        people[0].does(Deed::DrawUpTo(640));
+        people[0].does(Deed::DrawUpTo(450));
         connected(&world, &people, seconds(4)).await;
         world.sleep(seconds(60)).await;
         let [slow, other] = people.each_ref().map(|person| had(person, seconds(45), seconds(60)));

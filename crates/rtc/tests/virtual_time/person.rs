@@ -114,7 +114,7 @@ pub(crate) enum Deed {
     Rejoin,
     LinkUp,
     Leave,
-    /// Their machine draws pictures up to this width in time, and every second of larger ones.
+    /// Their machine draws pictures up to this width in time, and of larger ones fewer by their pixels.
     DrawUpTo(usize),
 }
 
@@ -355,11 +355,13 @@ impl Running {
         let drawing = {
             let seen = self.seen.lock().unwrap();
             let new = &seen.pictures[self.measured.pictures..];
-            let too_large = new.iter().filter(|shown| shown.width > self.draws_up_to).count();
-            let late = (too_large / 2) as u64;
+            // Of larger ones as many as it has time for.
+            let drawn =
+                new.iter().map(|shown| (self.draws_up_to as f64 / shown.width as f64).powi(2).min(1.0));
+            let drawn = drawn.sum::<f64>() as u64;
             let received = Bitrate::bps(bytes.saturating_sub(self.measured.bytes) * 8);
             self.measured = Measured { pictures: seen.pictures.len(), bytes };
-            Drawing { drawn: new.len() as u64 - late, late, behind: Duration::ZERO, received }
+            Drawing { drawn, late: new.len() as u64 - drawn, behind: Duration::ZERO, received }
         };
         if let Some(most) = self.limit.on_drawn(&drawing, self.world.instant()) {
             peer.limit(VideoSource::Camera, most).await;
