@@ -92,8 +92,11 @@ pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::Ap
                     }
                     Err(_) => return,
                 },
-                // Each word to the page costs as much as a picture.
-                _ = tick.tick(), if shows_meters() => {
+                _ = tick.tick() => {
+                    // Each word to the page costs as much as a picture.
+                    if !shows_meters() {
+                        continue;
+                    }
                     let levels = tauri::Manager::state::<Running>(&app).with(Client::levels).unwrap_or_default();
                     if last == (levels.microphone, levels.speaker) {
                         continue;

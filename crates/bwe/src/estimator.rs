@@ -279,10 +279,7 @@ impl Estimator {
                 self.loss.raise(result.rate);
             }
         }
-        let bounded = self.rate_control.target().clamp(self.config.min, self.config.max);
-        if bounded != self.rate_control.target() {
-            self.rate_control.set_target(bounded, now);
-        }
+        self.rate_control.keep_within(self.config.min, self.config.max, now);
     }
 
     fn note_proven(&mut self, now: Instant, rate: Bitrate) {

@@ -130,6 +130,19 @@ impl RateControl {
 
     /// A probe, or another half, showed so much.
     pub(crate) fn set_target(&mut self, target: Bitrate, now: Instant) {
+        self.draining = None;
+        self.move_to(target, now);
+    }
+
+    /// Whatever leads it, the target is no less and no more than this.
+    pub(crate) fn keep_within(&mut self, least: Bitrate, most: Bitrate, now: Instant) {
+        let bounded = self.target.clamp(least, most);
+        if bounded != self.target {
+            self.move_to(bounded, now);
+        }
+    }
+
+    fn move_to(&mut self, target: Bitrate, now: Instant) {
         self.target = target;
         self.changed_at = Some(now);
         if self.link.is_some_and(|link| link.is_below(target)) {
@@ -169,7 +182,9 @@ impl RateControl {
         if let Some(carried) = input.flooded_to {
             // A second of queue is no conversation: it is emptied in about that time, by little but audio.
             let share = (BACK_OFF - input.waits.as_secs_f64()).max(LEAST_WHILE_DRAINING);
-            self.draining = Some(carried);
+            // No more than was sent when it began to fill: what was held back and comes at once shows nothing.
+            let most = self.draining.map_or(from, |before| before.max(from));
+            self.draining = Some(carried.min(most));
             self.link = None;
             self.target = carried.scaled(share).max(from.scaled(LEAST_LEFT_IN_OVERLOAD)).min(from);
             return;
@@ -178,6 +193,7 @@ impl RateControl {
             self.target = from.scaled(0.5);
             return;
         };
+        self.draining = self.draining.map(|carried| carried.min(acked));
         let least = if input.is_overload { LEAST_LEFT_IN_OVERLOAD } else { LEAST_LEFT };
         let mut wanted = acked.scaled(BACK_OFF);
         if wanted > from {
@@ -214,5 +230,62 @@ impl RateControl {
             grown.max(LEAST_STEP.scaled(seconds))
         };
         self.target = (self.target + step).min(limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: RateInput = RateInput {
+        usage: BandwidthUsage::Normal,
+        is_overload: false,
+        acked: None,
+        recent: None,
+        flooded_to: None,
+        waits: Duration::ZERO,
+        rtt: Duration::from_millis(80),
+        target: Bitrate::MAX,
+    };
+
+    fn flooded(kbps: u64) -> RateInput {
+        RateInput {
+            usage: BandwidthUsage::Overuse,
+            flooded_to: Some(Bitrate::kbps(kbps)),
+            waits: Duration::from_millis(900),
+            ..QUIET
+        }
+    }
+
+    #[test]
+    fn a_long_queue_is_emptied_and_then_what_the_path_carries_is_sent() {
+        let now = Instant::now();
+        let at = |ms: u64| now + Duration::from_millis(ms);
+        let mut control = RateControl::new(Bitrate::kbps(2_000));
+        for ms in [0, 400, 800, 1_200] {
+            control.update(at(ms), &flooded(400));
+        }
+        assert_eq!(control.target(), Bitrate::kbps(120), "three tenths of it");
+        control.update(at(2_000), &RateInput { acked: Some(Bitrate::kbps(400)), ..QUIET });
+        assert!((Bitrate::kbps(340)..Bitrate::kbps(350)).contains(&control.target()), "{}", control.target());
+    }
+
+    #[test]
+    fn a_burst_that_was_held_back_raises_nothing() {
+        let now = Instant::now();
+        let mut control = RateControl::new(Bitrate::kbps(300));
+        control.update(now, &flooded(13_000));
+        control.update(now + Duration::from_millis(100), &QUIET);
+        assert!(control.target() <= Bitrate::kbps(300), "{}", control.target());
+    }
+
+    #[test]
+    fn what_was_known_before_a_silence_is_not_taken_up_after_it() {
+        let now = Instant::now();
+        let mut control = RateControl::new(Bitrate::kbps(2_000));
+        control.update(now, &flooded(1_500));
+        control.set_target(Bitrate::kbps(200), now);
+        control.update(now + Duration::from_millis(100), &QUIET);
+        assert_eq!(control.target(), Bitrate::kbps(200));
     }
 }

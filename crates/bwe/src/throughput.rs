@@ -29,6 +29,8 @@ struct Received {
 /// Over which what arrives just now is measured, and how many packets it takes.
 const NOW: Duration = Duration::from_millis(300);
 const NOW_PACKETS: usize = 5;
+/// And in how much time: what a network held back and let go at once shows nothing of what it carries.
+const LEAST_NOW: Duration = Duration::from_millis(50);
 
 /// What was sent in the last half second of which the receiver told.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,8 +139,9 @@ impl Throughput {
         let latest = || self.received.iter().rev().take(count);
         let first = latest().next_back()?;
         let total: DataSize = latest().map(|packet| packet.size).sum();
-        (count >= NOW_PACKETS).then_some(())?;
-        (total - first.size).over(last.arrival.saturating_sub(first.arrival))
+        let span = last.arrival.saturating_sub(first.arrival);
+        (count >= NOW_PACKETS && span >= LEAST_NOW).then_some(())?;
+        (total - first.size).over(span)
     }
 
     /// At what rate the packets that arrived had left.

@@ -177,7 +177,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn another_codec_has_the_same_pace_and_as_few_key_frames() {
-        let frames = sent_in(VideoCodec::H264, &link(400), 3, |n| n == 40);
+        let frames = sent_in(VideoCodec::H264, &link(300), 3, |n| n == 40);
         let keys: Vec<u64> = frames.iter().filter(|(_, key)| *key).map(|(ms, _)| *ms).collect();
         assert!(keys.len() == 2 && keys[0] == 0, "{keys:?}");
         assert!((66..=75).contains(&frames.len()), "24 a second: {}", frames.len());
@@ -202,7 +202,7 @@ mod tests {
             video.sent().map(|sent| sent.height)
         };
         assert_eq!(height(&mut video, 0..30), Some(720));
-        video.set_limit(Bitrate::kbps(400));
+        video.set_limit(Bitrate::kbps(300));
         assert_eq!(height(&mut video, 30..31), Some(360), "at once");
         video.set_limit(Bitrate::MAX);
         assert_eq!(height(&mut video, 31..90), Some(720), "and back");

@@ -66,7 +66,7 @@ struct Lowered {
 impl Lowered {
     fn has_helped(&self, drawing: &Drawing) -> bool {
         let before = &self.drawing_before;
-        drawing.drawn as f64 >= before.drawn as f64 * HELPED
+        drawing.drawn > before.drawn && drawing.drawn as f64 >= before.drawn as f64 * HELPED
             || before.behind > BEHIND && drawing.behind.as_secs_f64() * HELPED <= before.behind.as_secs_f64()
     }
 }
@@ -108,11 +108,12 @@ impl ReceiverLimit {
     /// Takes what was drawn of the last second; gives the most to ask for now, or nothing to say.
     pub fn on_drawn(&mut self, drawing: &Drawing, now: Instant) -> Option<Bitrate> {
         self.given_up_until = self.given_up_until.filter(|until| now < *until);
-        if drawing.is_behind() && self.given_up_until.is_none() {
+        let has_settled = self.changed_at.is_none_or(|at| now.saturating_duration_since(at) >= SETTLES_IN);
+        if drawing.is_behind() && self.given_up_until.is_some() {
+            (self.well_since, self.behind_since) = (None, None);
+        } else if drawing.is_behind() {
             self.well_since = None;
             let since = *self.behind_since.get_or_insert(now);
-            let has_settled =
-                self.changed_at.is_none_or(|at| now.saturating_duration_since(at) >= SETTLES_IN);
             if now.saturating_duration_since(since) >= BEHIND_FOR && has_settled {
                 match self.lowered.filter(|lowered| !lowered.has_helped(drawing)) {
                     Some(lowered) => self.give_up(lowered, now),
@@ -121,6 +122,10 @@ impl ReceiverLimit {
             }
         } else {
             self.behind_since = None;
+            if has_settled {
+                // It has helped. What comes later is another matter.
+                self.lowered = None;
+            }
             let since = *self.well_since.get_or_insert(now);
             if self.limit.is_some() && now.saturating_duration_since(since) >= self.rest {
                 self.raise(now);
@@ -231,6 +236,22 @@ mod tests {
             }
         }
         assert_eq!(told, Some(LEAST));
+    }
+
+    #[test]
+    fn what_has_helped_stays_where_still_less_does_not() {
+        let (mut limit, mut now) = (ReceiverLimit::default(), Instant::now());
+        let mut asked = vec![];
+        for _ in 0..120 {
+            now += Duration::from_secs(1);
+            let received = limit.limit.unwrap_or(Bitrate::kbps(2_000));
+            let drawn = if received < Bitrate::kbps(1_000) { 11 } else { 9 };
+            let drawing = Drawing { drawn, late: 30 - drawn, behind: Duration::ZERO, received };
+            asked.push(limit.on_drawn(&drawing, now));
+        }
+        let less = |most: &Option<Bitrate>| most.is_some_and(|most| most < Bitrate::kbps(300));
+        assert!(asked.iter().any(less), "less is tried: {asked:?}");
+        assert_eq!(asked.last(), Some(&Some(Bitrate::kbps(700))), "{asked:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Codecs of video behind one face: whoever sends or shows pictures names none of them.
 
+use std::sync::OnceLock;
+
 use crate::{I420, MediaError, h264, vp8};
 
 /// A codec of video.
@@ -8,8 +10,8 @@ pub enum VideoCodec {
     /// RFC 6386: every WebRTC endpoint has it (RFC 7742 §5).
     #[default]
     Vp8,
-    /// Its constrained baseline, up to level 3.1: 720p at 30 frames a second. Half of VP8's time to
-    /// encode, for the same or a better picture (docs/measured.md).
+    /// Its constrained baseline, up to level 3.1: 720p at 30 frames a second. It takes little more
+    /// than half of VP8's time to encode, for the same or a better picture (docs/measured.md).
     H264,
 }
 
@@ -94,11 +96,13 @@ impl VideoCodec {
         }
     }
 
-    /// Whether this system can encode and decode it.
-    pub const fn is_available(self) -> bool {
+    /// Whether this system can encode and decode it, as tried once: some ship an OpenH264 that does nothing.
+    pub fn is_available(self) -> bool {
+        static H264_WORKS: OnceLock<bool> = OnceLock::new();
+        let config = EncoderConfig { width: 320, height: 180, kbps: 300, content: ContentHint::Motion };
         match self {
             Self::Vp8 => true,
-            Self::H264 => cfg!(openh264),
+            Self::H264 => *H264_WORKS.get_or_init(|| self.encoder(config).is_ok() && self.decoder().is_ok()),
         }
     }
 }

@@ -177,6 +177,7 @@ export class PictureStream {
     } else {
       this.raw = message;
       this.showRaw();
+      pictureDrawn();
     }
   }
 
@@ -217,15 +218,18 @@ export class PictureStream {
     }
     if (this.decoder?.state !== "configured") {
       this.decodes = { codec, width: message.width, height: message.height };
-      this.decoder = new VideoDecoder({
+      const decoder = new VideoDecoder({
         output: (frame) => {
           this.hold(frame);
         },
         error: () => {
+          // One that was replaced meanwhile takes nothing with it.
+          if (this.decoder !== decoder) return;
           this.decoder = null;
           this.lost();
         },
       });
+      this.decoder = decoder;
       this.decoder.configure(CONFIGS[codec]);
     }
     this.waitsForKey = false;

@@ -34,9 +34,13 @@ impl App {
                 self.sign_in(account::Credentials { service, email, password, register_as: Some(name) });
             }
             Command::Decodes { codecs } => {
-                let codecs = codecs.into_iter().map(VideoCodec::from);
-                self.decodes =
-                    codecs.filter(|codec| !self.config.vp8_only || *codec == VideoCodec::Vp8).collect();
+                let mut codecs: Vec<VideoCodec> = codecs.into_iter().map(VideoCodec::from).collect();
+                // Without VP8 the page is given decoded pictures, and what this end decodes counts.
+                if !codecs.contains(&VideoCodec::Vp8) {
+                    codecs.retain(|codec| codec.is_available());
+                }
+                codecs.retain(|codec| !self.config.vp8_only || *codec == VideoCodec::Vp8);
+                self.decodes = codecs;
             }
             Command::Fetch { attachment, reply } => self.fetch(attachment, reply),
             Command::SignOut => {

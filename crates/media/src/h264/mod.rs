@@ -38,7 +38,8 @@ pub fn key_frame_size(data: &[u8]) -> Option<(u16, u16)> {
     let mut starts = starts.map(|(at, _)| at + START_CODE.len()).take(MOST_UNITS).peekable();
     while let Some(start) = starts.next() {
         let end = starts.peek().map_or(data.len(), |next| next - START_CODE.len());
-        let unit = RefNal::new(data.get(start..end)?, &[], true);
+        let unit = data.get(start..end).filter(|unit| !unit.is_empty())?;
+        let unit = RefNal::new(unit, &[], true);
         match unit.header().map(|header| header.nal_unit_type()) {
             Ok(UnitType::SeqParameterSet) => {
                 let set = SeqParameterSet::from_bits(unit.rbsp_bits()).ok()?;
@@ -61,15 +62,25 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn units_of_nothing_have_no_size() {
+        for data in [&[0, 0, 1][..], &[0, 0, 0, 1, 6, 0, 0, 1], &[0, 0, 1, 9, 0, 0, 1, 0, 0, 1], &[]] {
+            assert_eq!(key_frame_size(data), None, "{data:?}");
+        }
+    }
+
     proptest! {
         /// Whatever somebody sends as a parameter set, a size or none comes of it.
         #[test]
         fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..200), unit in 0_u8..32) {
             let mut data = vec![0, 0, 0, 1, 0x60 | unit];
-            data.extend(bytes);
+            data.extend(&bytes);
             key_frame_size(&data);
             data[4] = 0x67;
             key_frame_size(&data);
+            // Mostly start codes.
+            let few: Vec<u8> = bytes.iter().map(|byte| [0, 0, 1, 6, 9, 0x67][usize::from(byte % 6)]).collect();
+            key_frame_size(&few);
         }
     }
 }
