@@ -10,7 +10,16 @@ use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    Packet { ssrc: u8, sequence: u16, timestamp: u32, start: bool, end: bool, key: bool, data: Vec<u8> },
+    Packet {
+        ssrc: u8,
+        sequence: u16,
+        timestamp: u32,
+        is_h264: bool,
+        start: bool,
+        end: bool,
+        key: bool,
+        data: Vec<u8>,
+    },
     Wait(u16),
     Rtt(u16),
     Restart,
@@ -21,10 +30,12 @@ fuzz_target!(|steps: Vec<Step>| {
     let mut now = Instant::now();
     for step in steps {
         match step {
-            Step::Packet { ssrc, sequence, timestamp, start, end, key, data } => {
-                let packet = VideoPacket { ssrc: ssrc.into(), sequence, timestamp, start, end, key, data };
+            Step::Packet { ssrc, sequence, timestamp, is_h264, start, end, key, data } => {
+                let codec = if is_h264 { VideoCodec::H264 } else { VideoCodec::Vp8 };
+                let packet =
+                    VideoPacket { ssrc: ssrc.into(), sequence, timestamp, codec, start, end, key, data };
                 for frame in video.push(packet, now) {
-                    let _ = VideoCodec::Vp8.key_frame_size(&frame.data);
+                    let _ = frame.codec.key_frame_size(&frame.data);
                 }
             }
             Step::Wait(ms) => now += Duration::from_millis(ms.into()),
