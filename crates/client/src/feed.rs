@@ -398,7 +398,7 @@ mod tests {
         let now = Instant::now();
         let at = |drawn, ms| Progress {
             drawn,
-            since: Some(now - Duration::from_millis(ms)),
+            since: now.checked_sub(Duration::from_millis(ms)),
             ..Progress::default()
         };
         let second = Duration::from_secs(1);

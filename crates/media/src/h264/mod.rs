@@ -3,7 +3,7 @@
 #[cfg(openh264)]
 mod openh264;
 
-use h264_reader::nal::{Nal, RefNal, UnitType, sps::SeqParameterSet};
+use h264_reader::nal::{Nal, NalHeader, RefNal, UnitType, sps::SeqParameterSet};
 
 #[cfg(openh264)]
 pub(crate) use openh264::{decoder, encoder};
@@ -40,7 +40,7 @@ pub fn key_frame_size(data: &[u8]) -> Option<(u16, u16)> {
         let end = starts.peek().map_or(data.len(), |next| next - START_CODE.len());
         let unit = data.get(start..end).filter(|unit| !unit.is_empty())?;
         let unit = RefNal::new(unit, &[], true);
-        match unit.header().map(|header| header.nal_unit_type()) {
+        match unit.header().map(NalHeader::nal_unit_type) {
             Ok(UnitType::SeqParameterSet) => {
                 let set = SeqParameterSet::from_bits(unit.rbsp_bits()).ok()?;
                 let (width, height) = set.pixel_dimensions().ok()?;
