@@ -7,25 +7,16 @@ fn main() {
 
 /// No kept crate builds or binds libvpx.
 fn vp8() {
-    println!("cargo:rerun-if-changed=csrc/vp8.c");
     let vpx = pkg_config::Config::new()
         .atleast_version("1.8")
         .probe("vpx")
         .expect("libvpx is needed: `cargo xtask setup` installs it where it can");
-    let mut build = cc::Build::new();
-    build.file("csrc/vp8.c").opt_level(2);
-    for path in &vpx.include_paths {
-        build.include(path);
-    }
-    build.compile("bedside_vp8");
-    // After our archive, which refers to it.
-    println!("cargo:rustc-link-lib=vpx");
+    compile("vp8", &vpx, "vpx");
 }
 
 /// OpenH264 of the system, not a copy of ours: who ships it has settled its patents. Elsewhere than on
 /// Linux no system has it, and VP8 is spoken alone.
 fn h264() {
-    println!("cargo:rerun-if-changed=csrc/h264.c");
     println!("cargo:rustc-check-cfg=cfg(openh264)");
     let is_needed = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
     let openh264 = match pkg_config::Config::new().atleast_version("2.1").probe("openh264") {
@@ -34,11 +25,19 @@ fn h264() {
         Err(_) => return,
     };
     println!("cargo:rustc-cfg=openh264");
+    compile("h264", &openh264, "openh264");
+}
+
+fn compile(shim: &str, library: &pkg_config::Library, name: &str) {
+    let source = format!("csrc/{shim}.c");
+    println!("cargo:rerun-if-changed={source}");
+    println!("cargo:rerun-if-changed=csrc/shim.h");
     let mut build = cc::Build::new();
-    build.file("csrc/h264.c").opt_level(2);
-    for path in &openh264.include_paths {
+    build.file(source).opt_level(2);
+    for path in &library.include_paths {
         build.include(path);
     }
-    build.compile("bedside_h264");
-    println!("cargo:rustc-link-lib=openh264");
+    build.compile(&format!("bedside_{shim}"));
+    // After our archive, which refers to it.
+    println!("cargo:rustc-link-lib={name}");
 }

@@ -238,17 +238,21 @@ mod tests {
         assert_eq!(told, Some(LEAST));
     }
 
-    #[test]
-    fn what_has_helped_stays_where_still_less_does_not() {
+    /// What is asked for over so many seconds of a page that draws so many of thirty pictures of a rate.
+    fn asked_by(seconds: usize, draws: impl Fn(Bitrate) -> u64) -> Vec<Option<Bitrate>> {
         let (mut limit, mut now) = (ReceiverLimit::default(), Instant::now());
-        let mut asked = vec![];
-        for _ in 0..120 {
+        let second = |_| {
             now += Duration::from_secs(1);
             let received = limit.limit.unwrap_or(Bitrate::kbps(2_000));
-            let drawn = if received < Bitrate::kbps(1_000) { 11 } else { 9 };
-            let drawing = Drawing { drawn, late: 30 - drawn, behind: Duration::ZERO, received };
-            asked.push(limit.on_drawn(&drawing, now));
-        }
+            let drawn = draws(received);
+            limit.on_drawn(&Drawing { drawn, late: 30 - drawn, behind: Duration::ZERO, received }, now)
+        };
+        (0..seconds).map(second).collect()
+    }
+
+    #[test]
+    fn what_has_helped_stays_where_still_less_does_not() {
+        let asked = asked_by(120, |received| if received < Bitrate::kbps(1_000) { 11 } else { 9 });
         let less = |most: &Option<Bitrate>| most.is_some_and(|most| most < Bitrate::kbps(300));
         assert!(asked.iter().any(less), "less is tried: {asked:?}");
         assert_eq!(asked.last(), Some(&Some(Bitrate::kbps(700))), "{asked:?}");
@@ -256,15 +260,8 @@ mod tests {
 
     #[test]
     fn what_does_not_help_is_taken_back() {
-        let (mut limit, mut now) = (ReceiverLimit::default(), Instant::now());
-        let mut asked = vec![];
-        for _ in 0..60 {
-            now += Duration::from_secs(1);
-            // Ten a second, however small they are.
-            let received = limit.limit.unwrap_or(Bitrate::kbps(2_000));
-            let drawing = Drawing { drawn: 10, late: 20, behind: Duration::ZERO, received };
-            asked.push(limit.on_drawn(&drawing, now));
-        }
+        // Ten a second, however small they are.
+        let asked = asked_by(60, |_| 10);
         let limited = asked.iter().flatten().filter(|most| **most < UNLIMITED).count();
         assert!((1..=8).contains(&limited), "{asked:?}");
         assert_eq!(asked.last(), Some(&None));

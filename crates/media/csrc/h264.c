@@ -1,9 +1,12 @@
-/* H.264 constrained baseline through OpenH264, in the few calls that a call needs. Planes are tight I420. */
+/* H.264 constrained baseline through OpenH264, in the few calls that a call needs. */
+#include "shim.h"
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wels/codec_api.h>
+
+/* Of RTP, and of the pace that an encoder is made for until the first frame says its own. */
+enum { CLOCK_RATE = 90000, FPS = 30 };
 
 typedef struct {
     ISVCEncoder *codec;
@@ -11,13 +14,8 @@ typedef struct {
     float fps;
 } encoder_t;
 
-static int set_bitrate(ISVCEncoder *codec, int kbps) {
-    SBitrateInfo bitrate = {SPATIAL_LAYER_ALL, kbps * 1000};
-    return (*codec)->SetOption(codec, ENCODER_OPTION_BITRATE, &bitrate);
-}
-
-/* NULL when OpenH264 refuses the size. */
-encoder_t *bedside_h264_encoder_new(int width, int height, int kbps, float fps) {
+static void *encoder_new(int width, int height, int kbps, int is_screen) {
+    (void)is_screen; /* its tools for screens leave two thirds of the bitrate unused */
     encoder_t *e = calloc(1, sizeof *e);
     if (!e) return NULL;
     if (WelsCreateSVCEncoder(&e->codec)) goto failed;
@@ -25,14 +23,14 @@ encoder_t *bedside_h264_encoder_new(int width, int height, int kbps, float fps) 
     (*e->codec)->GetDefaultParams(e->codec, &p);
     e->width = width;
     e->height = height;
-    e->fps = fps;
+    e->fps = FPS;
     p.iUsageType = CAMERA_VIDEO_REAL_TIME;
     p.iPicWidth = width;
     p.iPicHeight = height;
     p.iTargetBitrate = kbps * 1000;
     p.iMaxBitrate = UNSPECIFIED_BIT_RATE;
     p.iRCMode = RC_BITRATE_MODE;
-    p.fMaxFrameRate = fps;
+    p.fMaxFrameRate = FPS;
     p.iComplexityMode = LOW_COMPLEXITY;
     p.uiIntraPeriod = 0; /* key frames come when asked for */
     p.eSpsPpsIdStrategy = CONSTANT_ID;
@@ -45,7 +43,7 @@ encoder_t *bedside_h264_encoder_new(int width, int height, int kbps, float fps) 
     SSpatialLayerConfig *layer = &p.sSpatialLayers[0];
     layer->iVideoWidth = width;
     layer->iVideoHeight = height;
-    layer->fFrameRate = fps;
+    layer->fFrameRate = FPS;
     layer->iSpatialBitrate = kbps * 1000;
     layer->iMaxSpatialBitrate = UNSPECIFIED_BIT_RATE;
     layer->uiProfileIdc = PRO_BASELINE;
@@ -69,18 +67,24 @@ failed:
     return NULL;
 }
 
-void bedside_h264_encoder_free(encoder_t *e) {
+static void encoder_free(void *encoder) {
+    encoder_t *e = encoder;
     (*e->codec)->Uninitialize(e->codec);
     WelsDestroySVCEncoder(e->codec);
     free(e);
 }
 
-int bedside_h264_encoder_set_bitrate(encoder_t *e, int kbps) { return set_bitrate(e->codec, kbps); }
+static int encoder_set_bitrate(void *encoder, int kbps) {
+    encoder_t *e = encoder;
+    SBitrateInfo bitrate = {SPATIAL_LAYER_ALL, kbps * 1000};
+    return (*e->codec)->SetOption(e->codec, ENCODER_OPTION_BITRATE, &bitrate);
+}
 
-/* Bytes written to out, an access unit as a byte stream (H.264 Annex B); 0 when the frame was dropped,
- * negative on failure. */
-int bedside_h264_encode(encoder_t *e, const uint8_t *i420, int64_t milliseconds, float fps, int force_key, uint8_t *out,
-                        int capacity, int *is_key) {
+/* Writes an access unit as a byte stream (H.264 Annex B). */
+static int encode(void *encoder, const uint8_t *i420, int64_t pts, int duration, int force_key, uint8_t *out,
+                  int capacity, int *is_key) {
+    encoder_t *e = encoder;
+    float fps = (float)CLOCK_RATE / (duration > 0 ? duration : 1);
     /* Its rate control shares the bitrate among so many frames. */
     if (fps != e->fps && !(*e->codec)->SetOption(e->codec, ENCODER_OPTION_FRAME_RATE, &fps)) e->fps = fps;
     if (force_key && (*e->codec)->ForceIntraFrame(e->codec, true)) return -1;
@@ -91,7 +95,7 @@ int bedside_h264_encode(encoder_t *e, const uint8_t *i420, int64_t milliseconds,
         .pData = {(uint8_t *)i420, (uint8_t *)i420 + luma, (uint8_t *)i420 + luma + luma / 4},
         .iPicWidth = e->width,
         .iPicHeight = e->height,
-        .uiTimeStamp = milliseconds,
+        .uiTimeStamp = pts * 1000 / CLOCK_RATE,
     };
     SFrameBSInfo info;
     memset(&info, 0, sizeof info);
@@ -110,7 +114,7 @@ int bedside_h264_encode(encoder_t *e, const uint8_t *i420, int64_t milliseconds,
     return written;
 }
 
-ISVCDecoder *bedside_h264_decoder_new(void) {
+static void *decoder_new(void) {
     ISVCDecoder *codec = NULL;
     if (WelsCreateDecoder(&codec)) return NULL;
     SDecodingParam p;
@@ -127,14 +131,15 @@ ISVCDecoder *bedside_h264_decoder_new(void) {
     return codec;
 }
 
-void bedside_h264_decoder_free(ISVCDecoder *codec) {
+static void decoder_free(void *decoder) {
+    ISVCDecoder *codec = decoder;
     (*codec)->Uninitialize(codec);
     WelsDestroyDecoder(codec);
 }
 
-/* 1 with a picture whose planes stay valid until the next call, 0 without one, negative on failure. */
-int bedside_h264_decode(ISVCDecoder *codec, const uint8_t *data, int size, const uint8_t *planes[3], int strides[3],
-                        int *width, int *height) {
+static int decode(void *decoder, const uint8_t *data, unsigned size, const uint8_t *planes[3], int strides[3],
+                  int *width, int *height) {
+    ISVCDecoder *codec = decoder;
     SBufferInfo info;
     memset(&info, 0, sizeof info);
     if ((*codec)->DecodeFrameNoDelay(codec, data, size, (uint8_t **)planes, &info)) return -1;
@@ -146,3 +151,13 @@ int bedside_h264_decode(ISVCDecoder *codec, const uint8_t *data, int size, const
     *height = buffer->iHeight;
     return 1;
 }
+
+const shim_t bedside_h264 = {
+    .encoder_new = encoder_new,
+    .encoder_free = encoder_free,
+    .encoder_set_bitrate = encoder_set_bitrate,
+    .encode = encode,
+    .decoder_new = decoder_new,
+    .decoder_free = decoder_free,
+    .decode = decode,
+};

@@ -4,6 +4,9 @@ use std::sync::OnceLock;
 
 use crate::{I420, MediaError, h264, vp8};
 
+#[cfg(not(openh264))]
+const ABSENT: MediaError = MediaError::H264("this system has no OpenH264");
+
 /// A codec of video.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum VideoCodec {
@@ -75,16 +78,22 @@ impl VideoCodec {
     /// An encoder.
     pub fn encoder(self, config: EncoderConfig) -> Result<Box<dyn VideoEncoder>, MediaError> {
         match self {
-            Self::Vp8 => Ok(Box::new(vp8::Encoder::new(config)?)),
-            Self::H264 => h264::encoder(config),
+            Self::Vp8 => vp8::shim().encoder(config),
+            #[cfg(openh264)]
+            Self::H264 => h264::shim().encoder(config),
+            #[cfg(not(openh264))]
+            Self::H264 => Err(ABSENT),
         }
     }
 
     /// A decoder that waits for a key frame.
     pub fn decoder(self) -> Result<Box<dyn VideoDecoder>, MediaError> {
         match self {
-            Self::Vp8 => Ok(Box::new(vp8::Decoder::new()?)),
-            Self::H264 => h264::decoder(),
+            Self::Vp8 => vp8::shim().decoder(),
+            #[cfg(openh264)]
+            Self::H264 => h264::shim().decoder(),
+            #[cfg(not(openh264))]
+            Self::H264 => Err(ABSENT),
         }
     }
 

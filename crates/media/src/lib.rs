@@ -5,7 +5,7 @@
 
 pub mod assembler;
 pub mod codec;
-pub mod h264;
+mod h264;
 pub mod jitter_buffer;
 pub mod level;
 pub mod opus;
@@ -13,9 +13,10 @@ pub mod picture;
 pub mod processing;
 mod scaler;
 mod sender_clock;
+mod shim;
 mod time_stretch;
 mod track;
-pub mod vp8;
+mod vp8;
 
 pub use assembler::{AssembledFrame, FrameAssembler, VideoPacket};
 pub use codec::VideoCodec;

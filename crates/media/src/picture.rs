@@ -1,7 +1,5 @@
 //! Pictures: I420, from what cameras and screens give.
 
-use std::ffi::c_int;
-
 use yuv::{
     BufferStoreMut, YuvConversionMode, YuvPackedImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
 };
@@ -43,33 +41,6 @@ impl I420 {
             return Err(MediaError::Incomplete);
         }
         Ok(Self { width, height, data })
-    }
-
-    /// A copy of a decoder's planes, whose rows lie `strides` bytes apart. The last row or column of an odd
-    /// size is left out.
-    ///
-    /// # Safety
-    ///
-    /// `planes` have `height` rows of at least `width` bytes (the second and third half of each), `strides`
-    /// apart.
-    pub(crate) unsafe fn copied(
-        planes: [*const u8; 3],
-        strides: [c_int; 3],
-        width: c_int,
-        height: c_int,
-    ) -> Result<Self, MediaError> {
-        let (width, height) = (width as usize & !1, height as usize & !1);
-        let mut data = Vec::with_capacity(Self::bytes(width, height));
-        for (plane, (pointer, stride)) in planes.into_iter().zip(strides).enumerate() {
-            let (w, h) = if plane == 0 { (width, height) } else { (width / 2, height / 2) };
-            for row in 0..h {
-                // SAFETY: as the caller has promised.
-                data.extend_from_slice(unsafe {
-                    std::slice::from_raw_parts(pointer.add(row * stride as usize), w)
-                });
-            }
-        }
-        Self::new(width, height, data)
     }
 
     /// From a camera's YUYV (4:2:2 packed), whose rows lie `stride` bytes apart. The last row or column
