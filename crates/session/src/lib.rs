@@ -19,4 +19,4 @@ pub use link::{Backoff, RECONNECTION_WINDOW};
 pub use reach::ReachLog;
 pub use signalling::{Begun, Signalling, begin};
 pub use snapshot::Snapshot;
-pub use stay::{JoinFailure, JoinId, Pass, Stay, StayAction, StayInput};
+pub use stay::{JoinFailure, JoinId, MediaGrant, Stay, StayAction, StayInput};

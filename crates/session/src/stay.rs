@@ -38,7 +38,7 @@ pub struct JoinId {
 
 /// What a call is opened with.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pass {
+pub struct MediaGrant {
     /// For signalling.
     pub media_token: Token,
     /// Relays and their credentials.
@@ -106,9 +106,9 @@ pub enum StayAction {
     /// Ask how the session stands, until it is answered.
     AskSession,
     /// Begin the call.
-    OpenCall(Pass),
+    OpenCall(MediaGrant),
     /// Give the call new credentials, for its next connection.
-    RenewCall(Pass),
+    RenewCall(MediaGrant),
     /// End the call.
     CloseCall,
     /// Let one's own sound and picture out, or keep them in, and tell the other end.
@@ -365,7 +365,7 @@ impl Stay {
                 let lasts = lasts.and_then(|lasts| Duration::try_from(lasts).ok());
                 self.joining.renew_at =
                     lasts.map(|lasts| now + lasts.saturating_sub(RENEW_BEFORE).max(RENEW_AFTER));
-                let pass = Pass { media_token, ice_servers: response.ice_servers };
+                let pass = MediaGrant { media_token, ice_servers: response.ice_servers };
                 actions.push(if self.in_call {
                     StayAction::RenewCall(pass)
                 } else {

@@ -12,7 +12,8 @@ use bedside_protocol::{
 };
 use bedside_rtc::PeerConfig;
 use bedside_session::{
-    Begun, CallAction, CallInput, ChatLog, JoinFailure, JoinId, Pass, Stay, StayAction, StayInput, begin,
+    Begun, CallAction, CallInput, ChatLog, JoinFailure, JoinId, MediaGrant, Stay, StayAction, StayInput,
+    begin,
     snapshot::{Screen, UiCode, UiProblem},
 };
 use tokio_util::sync::CancellationToken;
@@ -186,7 +187,7 @@ impl App {
         .await;
     }
 
-    async fn open_call(&mut self, id: SessionId, pass: Pass) {
+    async fn open_call(&mut self, id: SessionId, pass: MediaGrant) {
         let now = self.now();
         let config = PeerConfig {
             ice_servers: call::ice(pass.ice_servers),
