@@ -161,7 +161,7 @@ impl ActiveCall {
     }
 
     /// Lets this person's sound and picture out, or keeps them in.
-    pub(crate) fn open_gate(&mut self, open: bool, threads: &Threads) {
+    pub(crate) fn set_sending_allowed(&mut self, open: bool, threads: &Threads) {
         // Opened anew it would begin anew, at the ladder's first step.
         if open != self.gate_open {
             self.gate_open = open;

@@ -129,7 +129,7 @@ impl App {
                 StayAction::CloseCall => self.end_call().await,
                 StayAction::Gate(open) => {
                     if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) {
-                        call.open_gate(open, &self.threads);
+                        call.set_sending_allowed(open, &self.threads);
                     }
                     self.tell_media().await;
                 }
