@@ -293,7 +293,7 @@ impl ActiveCall {
     }
 
     /// Measures once a second; gives what the service is to be told, every ten.
-    pub(crate) async fn tend(&mut self, audio: &Audio) -> Option<QualityReport> {
+    pub(crate) async fn tick(&mut self, audio: &Audio) -> Option<QualityReport> {
         let OpenPeer { peer, remote, reception, measuring, .. } = self.open.as_mut()?;
         let now = Instant::now();
         if !measuring.is_due(now) {

@@ -16,7 +16,7 @@ pub mod stay;
 pub use call::{Call, CallAction, CallInput, CallPhase, SentMedia};
 pub use chat::{ChatAction, ChatLog};
 pub use link::{Backoff, RECONNECTION_WINDOW};
-pub use reach::ReachLog;
+pub use reach::RttWindow;
 pub use signalling::{Begun, Signalling, begin};
 pub use snapshot::Snapshot;
 pub use stay::{JoinFailure, JoinId, MediaGrant, Stay, StayAction, StayInput};

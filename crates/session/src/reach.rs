@@ -17,13 +17,13 @@ const NATURAL: Duration = Duration::from_millis(400);
 
 /// The last answers of the service.
 #[derive(Clone, Debug, Default)]
-pub struct ReachLog {
+pub struct RttWindow {
     round_trips: VecDeque<Duration>,
     misses: u32,
     heard: usize,
 }
 
-impl ReachLog {
+impl RttWindow {
     /// The service answered after this time, or not at all.
     pub fn push(&mut self, round_trip: Option<Duration>) {
         let Some(round_trip) = round_trip else {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn after(round_trips: &[Option<u64>]) -> Reach {
-        let mut log = ReachLog::default();
+        let mut log = RttWindow::default();
         for round_trip in round_trips {
             log.push(round_trip.map(Duration::from_millis));
         }

@@ -344,7 +344,7 @@ impl App {
     }
 
     /// Notices what failed, and tries again what came back.
-    pub(super) fn tend_devices(&mut self) {
+    pub(super) fn tick_devices(&mut self) {
         if self.threads.audio.has_ended() {
             self.start_audio_again();
         }

@@ -356,11 +356,11 @@ impl App {
             }
         }
         self.on_call(CallInput::Tick).await;
-        self.tend_visit().await;
-        self.tend_devices();
-        self.tend_reach();
+        self.tick_visit().await;
+        self.tick_devices();
+        self.tick_reach();
         self.tend_network_test();
-        self.tend_choice(Instant::now());
+        self.tick_choice(Instant::now());
     }
 
     /// Whether a session that changed is a patient who has just come into this doctor's waiting room.

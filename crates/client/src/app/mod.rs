@@ -276,7 +276,7 @@ impl App {
                 event = next_peer(&mut self.visit) => self.on_peer(event).await,
                 _ = tick.tick() => self.on_tick().await,
             }
-            self.tend_sharing().await;
+            self.tick_sharing().await;
             self.show();
         }
         // Tasks that still report find the queue closed and end.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bedside_backends::door;
 use bedside_session::{
-    ReachLog,
+    RttWindow,
     snapshot::{Connection, Screen},
 };
 
@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Looking at the connection.
 #[derive(Default)]
 pub(super) struct Reaching {
-    log: ReachLog,
+    log: RttWindow,
     under_way: bool,
     asked_at: Option<Instant>,
 }
@@ -49,7 +49,7 @@ impl App {
     }
 
     /// Looks at the connection while the person looks at their devices.
-    pub(super) fn tend_reach(&mut self) {
+    pub(super) fn tick_reach(&mut self) {
         if self.screen != Screen::Check {
             self.reach = Reaching::default();
             return;

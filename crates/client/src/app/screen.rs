@@ -122,7 +122,7 @@ impl App {
     }
 
     /// Keeps the list of what there is fresh, and ends what was said.
-    pub(super) fn tend_choice(&mut self, now: Instant) {
+    pub(super) fn tick_choice(&mut self, now: Instant) {
         let is_due = self.sharing.again_at.is_some_and(|at| now >= at);
         if is_due && self.sharing.opening.is_none() {
             self.look();
@@ -193,7 +193,7 @@ impl App {
     }
 
     /// Ends with the visit, and while it is on hold.
-    pub(super) async fn tend_sharing(&mut self) {
+    pub(super) async fn tick_sharing(&mut self) {
         if !self.may_share() {
             self.leave_choice();
             self.stop_sharing().await;

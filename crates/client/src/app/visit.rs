@@ -325,14 +325,14 @@ impl App {
         }
     }
 
-    pub(super) async fn tend_visit(&mut self) {
+    pub(super) async fn tick_visit(&mut self) {
         let Some(visit) = &mut self.visit else { return };
         if visit.other_types_since.is_some_and(|at| at.elapsed() > TYPING_LASTS) {
             visit.other_types_since = None;
         }
         let id = visit.id();
         let report = match &mut visit.call {
-            Some(call) => call.tend(&self.threads.audio).await,
+            Some(call) => call.tick(&self.threads.audio).await,
             None => None,
         };
         if let (Some(report), Some(signed_in)) = (report, self.signed_in.clone()) {
