@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bedside_client::{Client, Command, Feed};
+use bedside_client::{Client, Command, FrameChannel};
 use bedside_protocol::{AttachmentId, Text};
 use bedside_session::Snapshot;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub enum Pictures {
     Own,
 }
 
-fn feed(client: &Client, which: Pictures) -> &Feed {
+fn feed(client: &Client, which: Pictures) -> &FrameChannel {
     match which {
         Pictures::Remote => &client.remote_video,
         Pictures::Screen => &client.remote_screen,

@@ -21,7 +21,7 @@ use crate::{
     audio::{Audio, CallAudio},
     measuring::{Measuring, Second},
     quality::QualityLog,
-    remote::{Feeds, KeyFrameRequests, Reception, Remote},
+    remote::{FrameChannels, KeyFrameRequests, Reception, Remote},
     screen::ScreenSharing,
     video::Video,
 };
@@ -56,7 +56,7 @@ pub(crate) struct ActiveCall {
     machine: Box<dyn Signalling>,
     config: PeerConfig,
     open: Option<OpenPeer>,
-    feeds: Feeds,
+    feeds: FrameChannels,
     key_frames: KeyFrameRequests,
     /// Whether this person agreed to be seen and heard.
     gate_open: bool,
@@ -91,7 +91,7 @@ impl ActiveCall {
         machine: Box<dyn Signalling>,
         config: PeerConfig,
         media_token: Token,
-        feeds: Feeds,
+        feeds: FrameChannels,
         key_frames: KeyFrameRequests,
     ) -> Self {
         Self {

@@ -11,7 +11,7 @@ use bedside_call::RemoteVideo;
 use bedside_media::{AssembledFrame, VideoCodec, VideoPacket, codec::VideoDecoder};
 
 use crate::{
-    feed::Feed,
+    frame_channel::FrameChannel,
     remote::{Arrived, lock},
 };
 
@@ -24,7 +24,7 @@ const LARGEST: (u16, u16) = (1_920, 1_088);
 
 pub(crate) struct Incoming {
     video: Mutex<RemoteVideo>,
-    feed: Arc<Feed>,
+    feed: Arc<FrameChannel>,
     decode: Mutex<Option<Decoding>>,
 }
 
@@ -35,7 +35,7 @@ struct Decoding {
 }
 
 impl Incoming {
-    pub(crate) fn new(feed: Arc<Feed>) -> Self {
+    pub(crate) fn new(feed: Arc<FrameChannel>) -> Self {
         Self { video: Mutex::default(), feed, decode: Mutex::new(None) }
     }
 
@@ -107,7 +107,7 @@ impl Incoming {
     }
 }
 
-fn decode_all(frames: &mpsc::Receiver<AssembledFrame>, feed: &Feed) {
+fn decode_all(frames: &mpsc::Receiver<AssembledFrame>, feed: &FrameChannel) {
     let mut decoders: HashMap<VideoCodec, Box<dyn VideoDecoder>> = HashMap::new();
     while let Ok(frame) = frames.recv() {
         let decoder = match decoders.entry(frame.codec) {
@@ -144,7 +144,7 @@ mod tests {
     /// costs it nothing.
     #[test]
     fn a_page_without_a_decoder_is_given_decoded_pictures() {
-        let feed = Arc::new(Feed::default());
+        let feed = Arc::new(FrameChannel::default());
         let (sink, messages) = mpsc::channel();
         feed.connect(Box::new(move |message| sink.send(message).is_ok()), true);
         let incoming = Incoming::new(feed.clone());
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_header_of_a_monstrous_picture_is_not_decoded() {
-        let feed = Arc::new(Feed::default());
+        let feed = Arc::new(FrameChannel::default());
         feed.connect(Box::new(|_| true), true);
         feed.take_key_request();
         let incoming = Incoming::new(feed.clone());

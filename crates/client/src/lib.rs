@@ -10,7 +10,7 @@ mod audio;
 mod call;
 mod command;
 mod echo;
-mod feed;
+mod frame_channel;
 mod incoming;
 mod measuring;
 mod outgoing;
@@ -31,7 +31,7 @@ use tokio::{
 };
 
 pub use command::{Command, DecodableCodec, DeviceKind};
-pub use feed::{Feed, FrameSink};
+pub use frame_channel::{FrameChannel, FrameSink};
 
 /// A log filter for crates that log addresses, headers or messages. Whoever writes a log puts it
 /// last, where it wins over whatever level is asked for.
@@ -88,11 +88,11 @@ pub struct Client {
     snapshots: watch::Receiver<Snapshot>,
     audio: Arc<audio::Shared>,
     /// Pictures of the other side.
-    pub remote_video: Arc<Feed>,
+    pub remote_video: Arc<FrameChannel>,
     /// What the other side shares of its screen.
-    pub remote_screen: Arc<Feed>,
+    pub remote_screen: Arc<FrameChannel>,
     /// One's own picture.
-    pub self_video: Arc<Feed>,
+    pub self_video: Arc<FrameChannel>,
     task: JoinHandle<()>,
 }
 
@@ -103,7 +103,7 @@ impl Client {
     /// Starts a client. To be called inside a tokio runtime.
     pub fn start(config: ClientConfig) -> Self {
         let (commands, queue) = mpsc::channel(COMMANDS);
-        let (feeds, self_video) = (remote::Feeds::default(), Arc::new(Feed::default()));
+        let (feeds, self_video) = (remote::FrameChannels::default(), Arc::new(FrameChannel::default()));
         let (remote_video, remote_screen) = (feeds.camera.clone(), feeds.screen.clone());
         let (app, snapshots, audio) = app::App::new(config, feeds, self_video.clone());
         let task = tokio::spawn(app.run(queue));

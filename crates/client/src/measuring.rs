@@ -11,9 +11,9 @@ use bedside_session::{
 };
 
 use crate::{
-    feed::Progress,
+    frame_channel::Progress,
     quality::{self, MACHINES},
-    remote::{Feeds, Reception, Remote},
+    remote::{FrameChannels, Reception, Remote},
     track_meter::{Rates, TrackMeter, percent},
 };
 
@@ -43,7 +43,7 @@ pub(crate) struct Second {
 
 impl Measuring {
     /// Of a connection of which nothing has come yet.
-    pub(crate) fn new(feeds: &Feeds, now: Instant) -> Self {
+    pub(crate) fn new(feeds: &FrameChannels, now: Instant) -> Self {
         Self {
             at: now,
             camera: feeds.camera.progress(),
@@ -66,7 +66,7 @@ impl Measuring {
     pub(crate) fn measure(
         &mut self,
         remote: &Remote,
-        feeds: &Feeds,
+        feeds: &FrameChannels,
         stats: &PeerStats,
         reception: &Reception,
         sends: Option<SentMedia>,

@@ -15,13 +15,13 @@ use bedside_media::{
 };
 use bedside_rtc::{RemoteMedia, ReportBlock, SendFeedback};
 
-use crate::{feed::Feed, incoming::Incoming, track_meter::Received, video::KeyFrameRequest};
+use crate::{frame_channel::FrameChannel, incoming::Incoming, track_meter::Received, video::KeyFrameRequest};
 
 /// The ways of the other side's pictures to the page.
 #[derive(Clone, Default)]
-pub(crate) struct Feeds {
-    pub(crate) camera: Arc<Feed>,
-    pub(crate) screen: Arc<Feed>,
+pub(crate) struct FrameChannels {
+    pub(crate) camera: Arc<FrameChannel>,
+    pub(crate) screen: Arc<FrameChannel>,
 }
 
 /// Received media on its way to the speaker and the page.
@@ -124,7 +124,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Remote {
-    pub(crate) fn new(feeds: Feeds) -> Result<Self, MediaError> {
+    pub(crate) fn new(feeds: FrameChannels) -> Result<Self, MediaError> {
         Ok(Self {
             audio: Mutex::new(RemoteAudio::new()?),
             arrivals: Mutex::new(Arrivals::audio()),

@@ -17,7 +17,7 @@ use bedside_devices::{Camera, CameraFrame, Trouble};
 use bedside_media::{MediaError, Scaler, TrackSource, VideoSource};
 use bedside_session::snapshot::SentPicture;
 
-use crate::{feed::Feed, outgoing::Outgoing};
+use crate::{frame_channel::FrameChannel, outgoing::Outgoing};
 
 /// One's own picture on the screen: its size and pace while one looks at it, and in a call, where it is
 /// a corner of the window. Each costs the page a drawing of the whole.
@@ -90,7 +90,7 @@ pub(crate) struct Video {
 impl Video {
     /// Starts the thread, with the camera off and no call.
     pub(crate) fn start(
-        preview: Arc<Feed>,
+        preview: Arc<FrameChannel>,
         tell: impl Fn(CameraEvent) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (orders, queue) = mpsc::channel();
@@ -149,7 +149,7 @@ struct WantedCamera {
 
 struct Engine {
     key_frame: KeyFrameRequest,
-    preview: Arc<Feed>,
+    preview: Arc<FrameChannel>,
     tell: Box<dyn Fn(CameraEvent) + Send>,
     camera: Option<Camera>,
     /// The camera that is to be on, to be opened again after a fault.

@@ -36,8 +36,8 @@ use crate::{
     audio::Audio,
     audio::Shared,
     call::Threads,
-    feed::Feed,
-    remote::Feeds,
+    frame_channel::FrameChannel,
+    remote::FrameChannels,
     screen::{ScreenEvent, ScreenSharing},
     settings::Settings,
     vault::Vault,
@@ -169,7 +169,7 @@ pub(crate) struct App {
     threads: Threads,
     sharing: Sharing,
     devices: DevicesState,
-    feeds: Feeds,
+    feeds: FrameChannels,
     /// Codecs of video that the page can decode, the best first.
     decodes: Vec<VideoCodec>,
 }
@@ -178,8 +178,8 @@ impl App {
     /// The actor, what it shows, and the loudness of its sound.
     pub(crate) fn new(
         config: ClientConfig,
-        feeds: Feeds,
-        self_video: Arc<Feed>,
+        feeds: FrameChannels,
+        self_video: Arc<FrameChannel>,
     ) -> (Self, watch::Receiver<Snapshot>, Arc<Shared>) {
         let (events, event_queue) = mpsc::channel(EVENTS);
         let settings = Settings::read(&config.folder);

@@ -29,7 +29,7 @@ const LEAST_COUNTED: Duration = Duration::from_millis(250);
 
 /// One stream of pictures to the page.
 #[derive(Default)]
-pub struct Feed {
+pub struct FrameChannel {
     sink: Mutex<Option<FrameSink>>,
     raw: AtomicBool,
     sent: AtomicU32,
@@ -91,7 +91,7 @@ impl Progress {
     }
 }
 
-impl Feed {
+impl FrameChannel {
     /// The page listens. `raw`: it can't decode, and is to be given I420.
     pub fn connect(&self, sink: FrameSink, raw: bool) {
         *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
@@ -302,9 +302,9 @@ mod tests {
         AssembledFrame { timestamp: 0, codec: VideoCodec::Vp8, key, data: vec![u8::from(!key), 2, 3] }
     }
 
-    fn feed() -> (Feed, Arc<Mutex<Vec<Vec<u8>>>>) {
+    fn feed() -> (FrameChannel, Arc<Mutex<Vec<Vec<u8>>>>) {
         let got = Arc::new(Mutex::new(vec![]));
-        let feed = Feed::default();
+        let feed = FrameChannel::default();
         let sink = got.clone();
         feed.connect(
             Box::new(move |message| {
