@@ -27,7 +27,7 @@ use crate::{
     Levels,
     echo::Echo,
     outgoing::Outgoing,
-    remote::{Reception, Remote},
+    remote::{ReceivePipeline, Reception},
 };
 
 /// Samples between a device and the thread: 200 ms. Hosts hand over up to 170 ms at a time when
@@ -114,7 +114,7 @@ pub(crate) struct Late {
 #[derive(Clone)]
 pub(crate) struct CallAudio {
     pub(crate) outgoing: Arc<dyn Outgoing>,
-    pub(crate) remote: Arc<Remote>,
+    pub(crate) remote: Arc<ReceivePipeline>,
     pub(crate) reception: Arc<Reception>,
 }
 

@@ -21,7 +21,7 @@ use crate::{
     audio::{Audio, CallAudio},
     measuring::{Measuring, Second},
     quality::QualityLog,
-    remote::{FrameChannels, KeyFrameRequests, Reception, Remote},
+    remote::{FrameChannels, KeyFrameRequests, ReceivePipeline, Reception},
     screen::ScreenSharing,
     video::Video,
 };
@@ -81,7 +81,7 @@ enum Incompatible {
 struct OpenPeer {
     peer: Peer,
     events: mpsc::Receiver<PeerEvent>,
-    remote: Arc<Remote>,
+    remote: Arc<ReceivePipeline>,
     reception: Arc<Reception>,
     measuring: Measuring,
 }
@@ -259,7 +259,7 @@ impl ActiveCall {
     }
 
     async fn open_peer(&mut self, threads: &Threads) -> Result<(), CallError> {
-        let remote = Arc::new(Remote::new(self.feeds.clone())?);
+        let remote = Arc::new(ReceivePipeline::new(self.feeds.clone())?);
         let reception = Arc::new(Reception::new(self.key_frames.clone()));
         let (peer, events) = Peer::open(&self.config, remote.clone(), reception.clone()).await?;
         self.feeds.camera.begin();

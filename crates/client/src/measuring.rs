@@ -13,7 +13,7 @@ use bedside_session::{
 use crate::{
     frame_channel::Progress,
     quality::{self, MACHINES},
-    remote::{FrameChannels, Reception, Remote},
+    remote::{FrameChannels, ReceivePipeline, Reception},
     track_meter::{Rates, TrackMeter, percent},
 };
 
@@ -65,7 +65,7 @@ impl Measuring {
     /// Measures what came since the last time; of a call whose other end `sends` so much, as it says.
     pub(crate) fn measure(
         &mut self,
-        remote: &Remote,
+        remote: &ReceivePipeline,
         feeds: &FrameChannels,
         stats: &PeerStats,
         reception: &Reception,

@@ -25,7 +25,7 @@ pub(crate) struct FrameChannels {
 }
 
 /// Received media on its way to the speaker and the page.
-pub(crate) struct Remote {
+pub(crate) struct ReceivePipeline {
     audio: Mutex<RemoteAudio>,
     arrivals: Mutex<Arrivals>,
     camera: Incoming,
@@ -123,7 +123,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Remote {
+impl ReceivePipeline {
     pub(crate) fn new(feeds: FrameChannels) -> Result<Self, MediaError> {
         Ok(Self {
             audio: Mutex::new(RemoteAudio::new()?),
@@ -180,7 +180,7 @@ impl Remote {
     }
 }
 
-impl RemoteMedia for Remote {
+impl RemoteMedia for ReceivePipeline {
     fn audio(&self, packet: &OpusPacket<'_>) {
         lock(&self.arrivals).push(packet.ssrc, packet.sequence, packet.timestamp, Instant::now());
         lock(&self.audio).push(packet);
