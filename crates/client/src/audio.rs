@@ -25,7 +25,7 @@ use bedside_session::snapshot::EchoTest;
 
 use crate::{
     Levels,
-    echo::Echo,
+    microphone_loopback::MicrophoneLoopback,
     outgoing::Outgoing,
     remote::{ReceivePipeline, Reception},
 };
@@ -216,7 +216,7 @@ impl Audio {
             local: LocalAudio::new(rand::random())?,
             silence: SilenceWatch::default(),
             test_sound: None,
-            echo: Echo::default(),
+            loopback: MicrophoneLoopback::default(),
             packets: 0,
         };
         let thread =
@@ -342,7 +342,7 @@ struct Engine {
     silence: SilenceWatch,
     /// Samples of the test sound played so far.
     test_sound: Option<usize>,
-    echo: Echo,
+    loopback: MicrophoneLoopback,
     packets: u64,
 }
 
@@ -369,7 +369,7 @@ impl Engine {
         self.local = LocalAudio::new(rand::random())?;
         self.silence = SilenceWatch::default();
         self.test_sound = None;
-        self.set_echo(Echo::default());
+        self.set_loopback(MicrophoneLoopback::default());
         self.call.as_ref().map_or(Ok(()), |call| call.remote.restart_audio())
     }
 
@@ -410,11 +410,15 @@ impl Engine {
             }
             Order::Call(call) => {
                 self.call = call;
-                self.set_echo(Echo::default()); // Nobody's own voice comes back in a call.
+                self.set_loopback(MicrophoneLoopback::default()); // Nobody's own voice comes back in a call.
             }
             Order::TestSound => self.test_sound = Some(0),
             Order::EchoTest(begin) => {
-                self.set_echo(if begin { Echo::begin() } else { Echo::default() });
+                self.set_loopback(if begin {
+                    MicrophoneLoopback::begin()
+                } else {
+                    MicrophoneLoopback::default()
+                });
             }
             #[cfg(test)]
             Order::Fail => {}
@@ -422,9 +426,9 @@ impl Engine {
         }
     }
 
-    fn set_echo(&mut self, echo: Echo) {
-        self.shared.echo_test.store(echo.stage() as u8, Ordering::Relaxed);
-        self.echo = echo;
+    fn set_loopback(&mut self, loopback: MicrophoneLoopback) {
+        self.shared.echo_test.store(loopback.stage() as u8, Ordering::Relaxed);
+        self.loopback = loopback;
     }
 
     fn play(&mut self) {
@@ -463,8 +467,8 @@ impl Engine {
             }
             self.test_sound = Some(played + FRAME).filter(|played| *played < CHIME);
         }
-        if self.echo.play(&mut frame) {
-            self.shared.echo_test.store(self.echo.stage() as u8, Ordering::Relaxed);
+        if self.loopback.play(&mut frame) {
+            self.shared.echo_test.store(self.loopback.stage() as u8, Ordering::Relaxed);
         }
         self.shared.plays_test_sound.store(self.test_sound.is_some(), Ordering::Relaxed);
         frame
@@ -488,8 +492,8 @@ impl Engine {
             self.shared.silent.store(self.silence.push(&frame), Ordering::Relaxed);
             self.processing.capture(&mut frame);
             set(&self.shared.microphone_level, meter(&frame));
-            if self.echo.record(&frame) {
-                self.shared.echo_test.store(self.echo.stage() as u8, Ordering::Relaxed);
+            if self.loopback.record(&frame) {
+                self.shared.echo_test.store(self.loopback.stage() as u8, Ordering::Relaxed);
             }
             if !self.shared.microphone_on.load(Ordering::Relaxed) {
                 frame = [0.0; FRAME];

@@ -9,13 +9,13 @@ const LENGTH: usize = SAMPLE_RATE as usize * 4;
 
 /// The echo test of one audio thread. Its sound never leaves memory.
 #[derive(Default)]
-pub(crate) struct Echo {
+pub(crate) struct MicrophoneLoopback {
     stage: EchoTest,
     recorded: Vec<f32>,
     played: usize,
 }
 
-impl Echo {
+impl MicrophoneLoopback {
     /// Begins to record.
     pub(crate) fn begin() -> Self {
         Self { stage: EchoTest::Listening, recorded: Vec::with_capacity(LENGTH), played: 0 }
@@ -62,21 +62,21 @@ mod tests {
 
     #[test]
     fn what_was_said_comes_back_once_and_is_gone() {
-        let mut echo = Echo::begin();
+        let mut loopback = MicrophoneLoopback::begin();
         let mut frames = 0;
-        while echo.stage() == EchoTest::Listening {
-            assert!(!echo.play(&mut [0.0; FRAME]), "nothing is played while it records");
+        while loopback.stage() == EchoTest::Listening {
+            assert!(!loopback.play(&mut [0.0; FRAME]), "nothing is played while it records");
             frames += 1;
-            echo.record(&[frames as f32; FRAME]);
+            loopback.record(&[frames as f32; FRAME]);
         }
         assert_eq!(frames, 400);
         for expected in 1..=frames {
             let mut frame = [0.5; FRAME];
-            assert!(!echo.record(&[9.0; FRAME]), "nothing is recorded while it plays");
-            assert_eq!(echo.play(&mut frame), expected == frames);
+            assert!(!loopback.record(&[9.0; FRAME]), "nothing is recorded while it plays");
+            assert_eq!(loopback.play(&mut frame), expected == frames);
             assert_eq!(frame, [0.5 + expected as f32; FRAME]);
         }
-        assert_eq!(echo.stage(), EchoTest::Played);
-        assert!(echo.recorded.is_empty());
+        assert_eq!(loopback.stage(), EchoTest::Played);
+        assert!(loopback.recorded.is_empty());
     }
 }
