@@ -118,7 +118,7 @@ pub(crate) struct CallAudio {
     pub(crate) reception: Arc<Reception>,
 }
 
-enum Order {
+enum AudioCommand {
     Capture(Option<Consumer<f32>>),
     Playout(Option<(Producer<f32>, Arc<AtomicUsize>)>),
     Call(Option<CallAudio>),
@@ -134,7 +134,7 @@ enum Order {
 /// The thread's handle.
 pub(crate) struct Audio {
     pub(crate) shared: Arc<Shared>,
-    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<AudioCommand>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -205,7 +205,7 @@ impl Audio {
     }
 
     fn start_with(shared: Arc<Shared>) -> Result<Self, AudioError> {
-        let (orders, queue) = mpsc::channel();
+        let (commands, queue) = mpsc::channel();
         let mut engine = Engine {
             shared: shared.clone(),
             capture: None,
@@ -222,12 +222,12 @@ impl Audio {
         let thread =
             std::thread::Builder::new().name("audio".into()).spawn(move || engine.keep_running(&queue));
         let thread = thread.map_err(AudioError::Thread)?;
-        Ok(Self { shared, orders, thread: Some(thread) })
+        Ok(Self { shared, commands, thread: Some(thread) })
     }
 
-    fn order(&self, order: Order) {
+    fn command(&self, command: AudioCommand) {
         // It ends only with `stop`.
-        if self.orders.send(order).is_ok()
+        if self.commands.send(command).is_ok()
             && let Some(thread) = &self.thread
         {
             thread.thread().unpark();
@@ -241,31 +241,31 @@ impl Audio {
     /// A fresh end for a microphone to write to; the one before is let go of.
     pub(crate) fn capture(&self) -> Captured {
         let (ring, consumer) = RingBuffer::new(RING);
-        self.order(Order::Capture(Some(consumer)));
+        self.command(AudioCommand::Capture(Some(consumer)));
         Captured { ring, shared: self.shared.clone(), wake: self.wake() }
     }
 
     /// No microphone.
     pub(crate) fn no_capture(&self) {
-        self.order(Order::Capture(None));
+        self.command(AudioCommand::Capture(None));
     }
 
     /// A fresh end for a speaker to read from; the one before is let go of.
     pub(crate) fn playout(&self) -> Playing {
         let (producer, ring) = RingBuffer::new(RING);
         let wish = Arc::new(AtomicUsize::new(0));
-        self.order(Order::Playout(Some((producer, wish.clone()))));
+        self.command(AudioCommand::Playout(Some((producer, wish.clone()))));
         Playing { ring, wish, shared: self.shared.clone(), wake: self.wake() }
     }
 
     /// No speaker.
     pub(crate) fn no_playout(&self) {
-        self.order(Order::Playout(None));
+        self.command(AudioCommand::Playout(None));
     }
 
     /// Connects to a call, or to none.
     pub(crate) fn set_call(&self, call: Option<CallAudio>) {
-        self.order(Order::Call(call));
+        self.command(AudioCommand::Call(call));
     }
 
     pub(crate) fn set_microphone_on(&self, on: bool) {
@@ -283,17 +283,17 @@ impl Audio {
     }
 
     pub(crate) fn play_test_sound(&self) {
-        self.order(Order::TestSound);
+        self.command(AudioCommand::TestSound);
     }
 
     /// Records a few seconds and plays them back; or ends that.
     pub(crate) fn test_echo(&self, begin: bool) {
-        self.order(Order::EchoTest(begin));
+        self.command(AudioCommand::EchoTest(begin));
     }
 
     /// Ends the thread.
     pub(crate) fn stop(mut self) {
-        self.order(Order::Stop);
+        self.command(AudioCommand::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -348,10 +348,10 @@ struct Engine {
 
 impl Engine {
     /// Runs until it is told to stop; a fault in it costs a moment of sound, not the thread.
-    fn keep_running(&mut self, orders: &mpsc::Receiver<Order>) {
+    fn keep_running(&mut self, commands: &mpsc::Receiver<AudioCommand>) {
         let granted = bedside_devices::run_before_others();
         tracing::debug!(granted, "real-time scheduling for sound");
-        while catch_unwind(AssertUnwindSafe(|| self.run(orders))).is_err() {
+        while catch_unwind(AssertUnwindSafe(|| self.run(commands))).is_err() {
             tracing::error!("the audio thread met a fault, and begins anew");
             if let Err(error) = self.restart() {
                 // Without a codec there is nothing to go on with; whoever looks sees a thread that ended.
@@ -373,47 +373,47 @@ impl Engine {
         self.call.as_ref().map_or(Ok(()), |call| call.remote.restart_audio())
     }
 
-    fn run(&mut self, orders: &mpsc::Receiver<Order>) {
+    fn run(&mut self, commands: &mpsc::Receiver<AudioCommand>) {
         loop {
             loop {
-                match orders.try_recv() {
-                    Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => return,
+                match commands.try_recv() {
+                    Ok(AudioCommand::Stop) | Err(mpsc::TryRecvError::Disconnected) => return,
                     #[cfg(test)]
-                    Ok(Order::Fail) => panic!("a fault, for a test"),
-                    Ok(order) => self.obey(order),
+                    Ok(AudioCommand::Fail) => panic!("a fault, for a test"),
+                    Ok(command) => self.on_command(command),
                     Err(mpsc::TryRecvError::Empty) => break,
                 }
             }
             self.play();
             self.record();
             if self.capture.is_none() && self.playout.is_none() {
-                std::thread::park(); // Every order wakes it.
+                std::thread::park(); // Every command wakes it.
             } else {
                 std::thread::park_timeout(NAP);
             }
         }
     }
 
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Capture(ring) => {
+    fn on_command(&mut self, command: AudioCommand) {
+        match command {
+            AudioCommand::Capture(ring) => {
                 self.capture = ring;
                 self.silence = SilenceWatch::default();
                 self.shared.silent.store(false, Ordering::Relaxed);
                 set(&self.shared.microphone_level, 0.0);
                 self.is_capture_new = true;
             }
-            Order::Playout(ring) => {
+            AudioCommand::Playout(ring) => {
                 self.playout =
                     ring.map(|(ring, wish)| Playout { ring, wish, largest: [0; 2], frames: 0, is_new: true });
                 set(&self.shared.speaker_level, 0.0);
             }
-            Order::Call(call) => {
+            AudioCommand::Call(call) => {
                 self.call = call;
                 self.set_loopback(MicrophoneLoopback::default()); // Nobody's own voice comes back in a call.
             }
-            Order::TestSound => self.test_sound = Some(0),
-            Order::EchoTest(begin) => {
+            AudioCommand::TestSound => self.test_sound = Some(0),
+            AudioCommand::EchoTest(begin) => {
                 self.set_loopback(if begin {
                     MicrophoneLoopback::begin()
                 } else {
@@ -421,8 +421,8 @@ impl Engine {
                 });
             }
             #[cfg(test)]
-            Order::Fail => {}
-            Order::Stop => {}
+            AudioCommand::Fail => {}
+            AudioCommand::Stop => {}
         }
     }
 
@@ -573,7 +573,7 @@ mod tests {
         };
         assert!(hears(&audio));
         for fault in 1..=2 {
-            audio.order(Order::Fail);
+            audio.command(AudioCommand::Fail);
             let began = Instant::now();
             while audio.shared.restarts() < fault {
                 assert!(began.elapsed() < Duration::from_secs(1), "noticed within a second");

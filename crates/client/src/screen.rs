@@ -18,7 +18,7 @@ const SCREEN: TrackSource = TrackSource::Video(VideoSource::Screen);
 /// How often a screen is looked at that nobody is sent: whether it is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-enum Order {
+enum ScreenCommand {
     Share(String),
     StopSharing,
     Call(Option<Arc<dyn Outgoing>>),
@@ -36,7 +36,7 @@ pub(crate) enum ScreenEvent {
 
 /// The thread's handle.
 pub(crate) struct ScreenSharing {
-    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<ScreenCommand>,
     pub(crate) key_frame: KeyFrameRequest,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,7 +51,7 @@ impl ScreenSharing {
         open: impl Fn(&str) -> Result<Box<dyn ScreenCapture>, Trouble> + Send + 'static,
         tell: impl Fn(ScreenEvent) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (orders, queue) = mpsc::channel();
+        let (commands, queue) = mpsc::channel();
         let key_frame = KeyFrameRequest::default();
         let engine = Engine {
             key_frame: key_frame.clone(),
@@ -61,33 +61,33 @@ impl ScreenSharing {
             call: None,
         };
         let thread = std::thread::Builder::new().name("screen".into()).spawn(move || engine.run(&queue))?;
-        Ok(Self { orders, key_frame, thread: Some(thread) })
+        Ok(Self { commands, key_frame, thread: Some(thread) })
     }
 
-    fn order(&self, order: Order) {
-        if self.orders.send(order).is_err() {
+    fn command(&self, command: ScreenCommand) {
+        if self.commands.send(command).is_err() {
             tracing::error!("the screen's thread is gone");
         }
     }
 
     /// Shares the screen or window with this id, in place of another.
     pub(crate) fn share(&self, id: String) {
-        self.order(Order::Share(id));
+        self.command(ScreenCommand::Share(id));
     }
 
     /// Shares nothing.
     pub(crate) fn stop_sharing(&self) {
-        self.order(Order::StopSharing);
+        self.command(ScreenCommand::StopSharing);
     }
 
     /// Sends to a call, or to nobody.
     pub(crate) fn set_call(&self, call: Option<Arc<dyn Outgoing>>) {
-        self.order(Order::Call(call));
+        self.command(ScreenCommand::Call(call));
     }
 
     /// Ends the thread.
     pub(crate) fn stop(mut self) {
-        self.order(Order::Stop);
+        self.command(ScreenCommand::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -116,18 +116,20 @@ struct Engine {
 }
 
 impl Engine {
-    fn run(mut self, orders: &mpsc::Receiver<Order>) {
+    fn run(mut self, commands: &mpsc::Receiver<ScreenCommand>) {
         bedside_devices::yield_to_sound();
         loop {
-            let order = match &self.shared {
-                Some(shared) => orders.recv_timeout(shared.due.saturating_duration_since(Instant::now())),
-                None => orders.recv().map_err(mpsc::RecvTimeoutError::from),
+            let command = match &self.shared {
+                Some(shared) => commands.recv_timeout(shared.due.saturating_duration_since(Instant::now())),
+                None => commands.recv().map_err(mpsc::RecvTimeoutError::from),
             };
-            match order {
-                Ok(Order::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return self.stop_sharing(),
-                Ok(Order::Share(id)) => self.share(id),
-                Ok(Order::StopSharing) => self.stop_sharing(),
-                Ok(Order::Call(call)) => self.set_call(call),
+            match command {
+                Ok(ScreenCommand::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return self.stop_sharing();
+                }
+                Ok(ScreenCommand::Share(id)) => self.share(id),
+                Ok(ScreenCommand::StopSharing) => self.stop_sharing(),
+                Ok(ScreenCommand::Call(call)) => self.set_call(call),
                 Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
             }
         }

@@ -23,7 +23,7 @@ use crate::{frame_channel::FrameChannel, outgoing::Outgoing};
 /// a corner of the window. Each costs the page a drawing of the whole.
 const PREVIEW: Preview = Preview { width: 480, height: 270, every: Duration::from_millis(62) };
 const PREVIEW_IN_CALL: Preview = Preview { width: 320, height: 180, every: Duration::from_millis(95) };
-/// How long the camera is waited for before orders are looked at again.
+/// How long the camera is waited for before commands are looked at again.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long it waits after a fault.
 const AFTER_FAULT: Duration = Duration::from_millis(100);
@@ -53,7 +53,7 @@ struct Preview {
     every: Duration,
 }
 
-enum Order {
+enum VideoCommand {
     Camera {
         id: Option<String>,
         on: bool,
@@ -82,7 +82,7 @@ pub(crate) enum CameraEvent {
 
 /// The thread's handle.
 pub(crate) struct Video {
-    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<VideoCommand>,
     pub(crate) key_frame: KeyFrameRequest,
     thread: Option<JoinHandle<()>>,
 }
@@ -93,7 +93,7 @@ impl Video {
         preview: Arc<FrameChannel>,
         tell: impl Fn(CameraEvent) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (orders, queue) = mpsc::channel();
+        let (commands, queue) = mpsc::channel();
         let key_frame = KeyFrameRequest::default();
         let engine = Engine {
             key_frame: key_frame.clone(),
@@ -111,28 +111,28 @@ impl Video {
         };
         let thread =
             std::thread::Builder::new().name("video".into()).spawn(move || engine.keep_running(&queue))?;
-        Ok(Self { orders, key_frame, thread: Some(thread) })
+        Ok(Self { commands, key_frame, thread: Some(thread) })
     }
 
-    fn order(&self, order: Order) {
-        if self.orders.send(order).is_err() {
+    fn command(&self, command: VideoCommand) {
+        if self.commands.send(command).is_err() {
             tracing::error!("the video thread is gone");
         }
     }
 
     /// Switches the camera: the light of one that is off goes out.
     pub(crate) fn set_camera(&self, id: Option<String>, on: bool) {
-        self.order(Order::Camera { id, on });
+        self.command(VideoCommand::Camera { id, on });
     }
 
     /// Sends to a call, or to nobody.
     pub(crate) fn set_call(&self, call: Option<Arc<dyn Outgoing>>) {
-        self.order(Order::Call(call));
+        self.command(VideoCommand::Call(call));
     }
 
     /// Ends the thread.
     pub(crate) fn stop(mut self) {
-        self.order(Order::Stop);
+        self.command(VideoCommand::Stop);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -166,9 +166,9 @@ struct Engine {
 
 impl Engine {
     /// Runs until it is told to stop; a fault in it costs a moment of picture, not the thread.
-    fn keep_running(mut self, orders: &mpsc::Receiver<Order>) {
+    fn keep_running(mut self, commands: &mpsc::Receiver<VideoCommand>) {
         bedside_devices::yield_to_sound();
-        while catch_unwind(AssertUnwindSafe(|| self.run(orders))).is_err() {
+        while catch_unwind(AssertUnwindSafe(|| self.run(commands))).is_err() {
             tracing::error!("the video thread met a fault, and begins anew");
             let call = self.call.take();
             self.scaler = Scaler::default();
@@ -182,20 +182,20 @@ impl Engine {
         }
     }
 
-    fn run(&mut self, orders: &mpsc::Receiver<Order>) {
+    fn run(&mut self, commands: &mpsc::Receiver<VideoCommand>) {
         loop {
-            // Without a camera there is nothing to do but wait for an order.
-            let order = if self.camera.is_some() {
-                orders.try_recv().map_err(|e| e == mpsc::TryRecvError::Disconnected)
+            // Without a camera there is nothing to do but wait for an command.
+            let command = if self.camera.is_some() {
+                commands.try_recv().map_err(|e| e == mpsc::TryRecvError::Disconnected)
             } else {
-                orders.recv().map_err(|_| true)
+                commands.recv().map_err(|_| true)
             };
-            match order {
-                Ok(Order::Stop) | Err(true) => return,
-                Ok(Order::Camera { id, on }) => self.set_camera(id.as_deref(), on),
-                Ok(Order::Call(call)) => self.set_call(call),
+            match command {
+                Ok(VideoCommand::Stop) | Err(true) => return,
+                Ok(VideoCommand::Camera { id, on }) => self.set_camera(id.as_deref(), on),
+                Ok(VideoCommand::Call(call)) => self.set_call(call),
                 #[cfg(test)]
-                Ok(Order::Fail) => panic!("a fault, for a test"),
+                Ok(VideoCommand::Fail) => panic!("a fault, for a test"),
                 Err(false) => {}
             }
             let Some(camera) = &self.camera else { continue };
@@ -302,10 +302,10 @@ mod tests {
         let video = Video::start(Arc::default(), move |event| drop(told.send(event))).unwrap();
         let next = || events.recv_timeout(Duration::from_secs(1)).expect("told within a second");
         for _ in 0..2 {
-            video.order(Order::Fail);
+            video.command(VideoCommand::Fail);
             assert_eq!(next(), CameraEvent::Restarted);
             video.set_camera(None, false);
-            assert_eq!(next(), CameraEvent::Off, "it takes orders again");
+            assert_eq!(next(), CameraEvent::Off, "it takes commands again");
         }
         video.stop();
     }
