@@ -278,7 +278,7 @@ impl App {
                 let state = &mut self.devices.microphone;
                 note_opened(state, DeviceKind::Microphone, opened.as_ref().map(drop));
                 self.devices.microphone_stream = opened.ok();
-                self.tell_media().await;
+                self.announce_media_state().await;
             }
             DeviceEvent::Speaker(number, opened) => {
                 if number != self.devices.speaker_opening {
@@ -320,7 +320,7 @@ impl App {
                 return;
             }
         }
-        self.tell_media().await;
+        self.announce_media_state().await;
     }
 
     /// The audio thread has ended for good: another takes its place, in the middle of a call too.

@@ -383,11 +383,11 @@ impl App {
             DeviceKind::Camera => self.set_camera(on),
             DeviceKind::Speaker => return,
         }
-        self.tell_media().await;
+        self.announce_media_state().await;
     }
 
     /// Tells the other end what this one sends.
-    pub(super) async fn tell_media(&mut self) {
+    pub(super) async fn announce_media_state(&mut self) {
         let agreed = self
             .visit
             .as_ref()

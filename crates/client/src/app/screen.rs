@@ -161,7 +161,7 @@ impl App {
         }
         self.threads.screen.stop_sharing();
         (self.sharing.shared, self.sharing.opening) = (None, None);
-        self.tell_media().await;
+        self.announce_media_state().await;
     }
 
     pub(super) async fn on_screen(&mut self, event: ScreenEvent) {
@@ -189,7 +189,7 @@ impl App {
             }
             ScreenEvent::Failed(..) => return,
         }
-        self.tell_media().await;
+        self.announce_media_state().await;
     }
 
     /// Ends with the visit, and while it is on hold.

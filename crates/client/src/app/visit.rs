@@ -131,7 +131,7 @@ impl App {
                     if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) {
                         call.set_sending_allowed(open, &self.threads);
                     }
-                    self.tell_media().await;
+                    self.announce_media_state().await;
                 }
                 StayAction::Ring => self.chime(),
                 StayAction::CloseDevices => self.close_devices(),
