@@ -33,7 +33,7 @@ use crate::{
 /// Samples between a device and the thread: 200 ms. Hosts hand over up to 170 ms at a time when
 /// a machine is busy. A full capture ring drops the newest.
 const RING: usize = 9_600;
-/// What the playout ring holds beyond the speaker's largest wish: time to be scheduled in.
+/// What the playout ring holds beyond the speaker's largest requested: time to be scheduled in.
 const SPARE: usize = FRAME / 2;
 /// How long it waits after a fault.
 const AFTER_FAULT: Duration = Duration::from_millis(100);
@@ -161,14 +161,14 @@ impl CaptureSink for Captured {
 pub(crate) struct Playing {
     ring: Consumer<f32>,
     /// The most that was asked for at once since the thread last looked.
-    wish: Arc<AtomicUsize>,
+    requested: Arc<AtomicUsize>,
     shared: Arc<Shared>,
     wake: Thread,
 }
 
 impl PlayoutSource for Playing {
     fn play(&mut self, samples: &mut [f32]) {
-        self.wish.fetch_max(samples.len(), Ordering::Relaxed);
+        self.requested.fetch_max(samples.len(), Ordering::Relaxed);
         let there = self.ring.slots().min(samples.len());
         self.shared.underrun.fetch_add((samples.len() - there) as u64, Ordering::Relaxed);
         samples.fill(0.0);
@@ -253,9 +253,9 @@ impl Audio {
     /// A fresh end for a speaker to read from; the one before is let go of.
     pub(crate) fn playout(&self) -> Playing {
         let (producer, ring) = RingBuffer::new(RING);
-        let wish = Arc::new(AtomicUsize::new(0));
-        self.command(AudioCommand::Playout(Some((producer, wish.clone()))));
-        Playing { ring, wish, shared: self.shared.clone(), wake: self.wake() }
+        let requested = Arc::new(AtomicUsize::new(0));
+        self.command(AudioCommand::Playout(Some((producer, requested.clone()))));
+        Playing { ring, requested, shared: self.shared.clone(), wake: self.wake() }
     }
 
     /// No speaker.
@@ -305,8 +305,8 @@ impl Audio {
 /// The way to the speaker.
 struct Playout {
     ring: Producer<f32>,
-    wish: Arc<AtomicUsize>,
-    /// The speaker's largest wish: of the ten seconds before, and of these. One that came after a
+    requested: Arc<AtomicUsize>,
+    /// The speaker's largest requested: of the ten seconds before, and of these. One that came after a
     /// machine stood still must not keep the call late for good.
     largest: [usize; 2],
     frames: u32,
@@ -315,7 +315,7 @@ struct Playout {
 }
 
 impl Playout {
-    /// Frames of 10 ms after which a wish is forgotten, at the latest twice.
+    /// Frames of 10 ms after which a requested is forgotten, at the latest twice.
     const REMEMBERED: u32 = 1_000;
 
     /// Whether less waits than the speaker may ask for at once.
@@ -324,9 +324,9 @@ impl Playout {
             self.largest = [self.largest[1], 0];
             self.frames = 0;
         }
-        self.largest[1] = self.largest[1].max(self.wish.swap(0, Ordering::Relaxed));
-        let wish = self.largest[0].max(self.largest[1]).max(FRAME) + SPARE;
-        RING - self.ring.slots() < wish && self.ring.slots() >= FRAME
+        self.largest[1] = self.largest[1].max(self.requested.swap(0, Ordering::Relaxed));
+        let requested = self.largest[0].max(self.largest[1]).max(FRAME) + SPARE;
+        RING - self.ring.slots() < requested && self.ring.slots() >= FRAME
     }
 }
 
@@ -404,8 +404,13 @@ impl Engine {
                 self.is_capture_new = true;
             }
             AudioCommand::Playout(ring) => {
-                self.playout =
-                    ring.map(|(ring, wish)| Playout { ring, wish, largest: [0; 2], frames: 0, is_new: true });
+                self.playout = ring.map(|(ring, requested)| Playout {
+                    ring,
+                    requested,
+                    largest: [0; 2],
+                    frames: 0,
+                    is_new: true,
+                });
                 set(&self.shared.speaker_level, 0.0);
             }
             AudioCommand::Call(call) => {
@@ -435,7 +440,7 @@ impl Engine {
         // Another speaker: the echo takes another way. One that is only tried again and again, and never
         // opens, changes nothing for the microphone.
         if let Some(playout) = self.playout.as_mut().filter(|playout| playout.is_new)
-            && playout.wish.load(Ordering::Relaxed) > 0
+            && playout.requested.load(Ordering::Relaxed) > 0
         {
             playout.is_new = false;
             self.processing.reset();

@@ -20,10 +20,10 @@ pub fn yield_to_sound() {
 pub fn run_before_others() -> bool {
     #[cfg(target_os = "linux")]
     {
-        let wish = libc::sched_param { sched_priority: REAL_TIME };
-        // SAFETY: `wish` outlives the call; 0 is the calling thread. A refusal changes nothing.
+        let wanted = libc::sched_param { sched_priority: REAL_TIME };
+        // SAFETY: `wanted` outlives the call; 0 is the calling thread. A refusal changes nothing.
         unsafe {
-            libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const wish) == 0
+            libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &raw const wanted) == 0
         }
     }
     #[cfg(not(target_os = "linux"))]
