@@ -7,7 +7,7 @@ use bedside_redact::Secret;
 use tokio::task::JoinSet;
 use webrtc::peer_connection::RTCIceServer;
 
-use crate::tunnel::Way;
+use crate::tunnel::StreamRelay;
 
 /// Servers taken: each is asked by each of the machine's addresses.
 const MOST: usize = 8;
@@ -81,10 +81,14 @@ impl IceServer {
     }
 
     /// The way to a relay over a stream; none for anything else.
-    pub(crate) fn way(&self) -> Option<Way> {
+    pub(crate) fn way(&self) -> Option<StreamRelay> {
         let url = parse(&self.url).filter(Url::is_stream)?;
         let has_name = !self.username.is_empty() && !self.credential.expose().is_empty();
-        has_name.then(|| Way { host: url.host.to_owned(), port: url.port, tls: url.scheme == "turns" })
+        has_name.then(|| StreamRelay {
+            host: url.host.to_owned(),
+            port: url.port,
+            tls: url.scheme == "turns",
+        })
     }
 
     /// The same relay for the stack, at the address that stands for it.
@@ -193,7 +197,7 @@ mod tests {
         let url = "turns:relay.example:443?transport=tcp".to_owned();
         assert_eq!(resolve(vec![url.clone()], Duration::ZERO).await, [vec![url.clone()]]);
         let way = server(&url).way().unwrap();
-        assert_eq!(way, Way { host: "relay.example".into(), port: 443, tls: true });
+        assert_eq!(way, StreamRelay { host: "relay.example".into(), port: 443, tls: true });
         assert!(server("turn:192.0.2.1?transport=tcp").way().is_some_and(|way| !way.tls && way.port == 3478));
         assert!(server("turn:192.0.2.1?transport=udp").way().is_none());
     }

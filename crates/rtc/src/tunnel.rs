@@ -53,7 +53,7 @@ const ALLOCATED: [u8; 2] = [0x01, 0x03];
 
 /// A relay that is reached by a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Way {
+pub(crate) struct StreamRelay {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) tls: bool,
@@ -77,7 +77,7 @@ fn lengths(head: [u8; 4]) -> Option<(usize, usize)> {
 }
 
 struct Shared {
-    ways: Vec<Way>,
+    ways: Vec<StreamRelay>,
     hold: Duration,
     tls: Arc<rustls::ClientConfig>,
     proxies: Proxies,
@@ -87,7 +87,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn way(&self, to: SocketAddr) -> Option<&Way> {
+    fn way(&self, to: SocketAddr) -> Option<&StreamRelay> {
         let number = usize::from(to.port()).checked_sub(1)?;
         self.ways.get(number).filter(|_| to.ip() == STAND_IN)
     }
@@ -103,7 +103,7 @@ impl Tunnels {
     /// `has_udp`: a relay is to be tried over UDP first. The connections are `tasks`.
     pub(crate) fn new(
         inner: Arc<dyn Runtime>,
-        ways: Vec<Way>,
+        ways: Vec<StreamRelay>,
         has_udp: bool,
         tls: Arc<rustls::ClientConfig>,
         proxies: Proxies,
@@ -227,7 +227,7 @@ impl fmt::Debug for Socket {
 impl Socket {
     /// Whether a datagram goes its way, or is lost on it; no if there is no way any more, which the
     /// stack takes for the end of that relay.
-    fn send(&self, to: SocketAddr, way: &Way, data: &[u8]) -> bool {
+    fn send(&self, to: SocketAddr, way: &StreamRelay, data: &[u8]) -> bool {
         // Channel data (RFC 8656 §12.4).
         if data.first().is_some_and(|first| first >> 6 == 0b01) {
             self.shared.carries.store(usize::from(to.port()), Ordering::Relaxed);
@@ -311,7 +311,7 @@ impl AsyncUdpSocket for Socket {
 
 /// Connects, and carries datagrams until either end closes.
 async fn carry(
-    way: Way,
+    way: StreamRelay,
     stands_for: SocketAddr,
     shared: Arc<Shared>,
     datagrams: mpsc::Receiver<Bytes>,
@@ -343,7 +343,7 @@ async fn carry(
 }
 
 async fn secured(
-    way: &Way,
+    way: &StreamRelay,
     stream: TcpStream,
     tls: Arc<rustls::ClientConfig>,
 ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {

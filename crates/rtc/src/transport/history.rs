@@ -12,12 +12,12 @@ const MOST: usize = 4_096;
 struct Sent {
     departure: Instant,
     size: DataSize,
-    told: Told,
+    told: Reported,
 }
 
 /// What was told of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Told {
+enum Reported {
     Nothing,
     /// It had not arrived. It may have been overtaken, which the next feedback tells.
     Missing,
@@ -30,7 +30,7 @@ pub(super) struct History {
     sent: VecDeque<Sent>,
     /// Number of the first of them.
     first: u64,
-    /// Told to be missing by the feedback before.
+    /// Reported to be missing by the feedback before.
     missing: Vec<u16>,
 }
 
@@ -42,7 +42,7 @@ impl History {
 
     /// The packet with the next number left.
     pub(super) fn push(&mut self, departure: Instant, size: DataSize) {
-        self.sent.push_back(Sent { departure, size, told: Told::Nothing });
+        self.sent.push_back(Sent { departure, size, told: Reported::Nothing });
         if self.sent.len() > MOST {
             self.sent.pop_front();
             self.first += 1;
@@ -60,24 +60,24 @@ impl History {
         for told in told.iter().take(usize::from(feedback.packet_status_count)) {
             let Some(sent) = self.get(told.sequence_number) else { continue };
             match (sent.told, told.arrival.filter(|_| told.arrived)) {
-                (Told::Nothing | Told::Missing, Some(arrival)) => {
-                    sent.told = Told::Done;
+                (Reported::Nothing | Reported::Missing, Some(arrival)) => {
+                    sent.told = Reported::Done;
                     results.push(PacketResult {
                         departure: sent.departure,
                         arrival: Some(arrival),
                         size: sent.size,
                     });
                 }
-                (Told::Nothing, None) if !told.arrived => {
-                    sent.told = Told::Missing;
+                (Reported::Nothing, None) if !told.arrived => {
+                    sent.told = Reported::Missing;
                     missing.push(told.sequence_number);
                 }
                 _ => {}
             }
         }
         for number in std::mem::replace(&mut self.missing, missing) {
-            if let Some(sent) = self.get(number).filter(|sent| sent.told == Told::Missing) {
-                sent.told = Told::Done;
+            if let Some(sent) = self.get(number).filter(|sent| sent.told == Reported::Missing) {
+                sent.told = Reported::Done;
                 let lost = PacketResult { departure: sent.departure, arrival: None, size: sent.size };
                 results.push(lost);
             }

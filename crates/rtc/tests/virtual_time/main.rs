@@ -11,9 +11,9 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use bedside_session::CallPhase;
-use person::{Deed, Person, visit};
+use person::{Person, Step, visit};
 use scene::Hearing;
-use world::{Way, World};
+use world::{LinkProfile, World};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -36,14 +36,14 @@ async fn connected(world: &Arc<World>, people: &[Person; 2], within: Duration) -
 /// The same after a break, of which the service tells both ends as well.
 async fn connected_again(world: &Arc<World>, people: &[Person; 2], within: Duration) -> Duration {
     for person in people {
-        person.does(Deed::LinkUp);
+        person.does(Step::LinkUp);
     }
     connected(world, people, within).await
 }
 
 /// What one person had of the other between two times.
 #[derive(Debug)]
-struct Had {
+struct Reception {
     hearing: Hearing,
     /// Share of the sound that was made up.
     concealed: f64,
@@ -53,13 +53,13 @@ struct Had {
     width: usize,
 }
 
-fn had(person: &Person, from: Duration, to: Duration) -> Had {
+fn had(person: &Person, from: Duration, to: Duration) -> Reception {
     let seen = person.seen();
     let shown: Vec<_> = seen.pictures.iter().filter(|picture| (from..to).contains(&picture.at)).collect();
     let times: Vec<Duration> =
         [from].into_iter().chain(shown.iter().map(|picture| picture.at)).chain([to]).collect();
     let heard = &seen.heard[..(to.as_millis() as usize * 48).min(seen.heard.len())];
-    Had {
+    Reception {
         hearing: scene::hearing(heard, from),
         concealed: seen.sound.concealed as f64 / seen.sound.played.max(1) as f64,
         fps: shown.len() as f64 / (to - from).as_secs_f64(),
@@ -69,7 +69,7 @@ fn had(person: &Person, from: Duration, to: Duration) -> Had {
 }
 
 /// A call of `length` over `way`; gives what both had of one another after the first five seconds.
-fn call_over(way: Way, length: Duration) -> [Had; 2] {
+fn call_over(way: LinkProfile, length: Duration) -> [Reception; 2] {
     let world = World::new(way, 1);
     world.clone().run(async {
         let people = visit(&world);
@@ -92,7 +92,7 @@ async fn leave(world: &Arc<World>, people: [Person; 2]) {
 
 #[test]
 fn a_good_line_carries_a_growing_picture() {
-    for had in call_over(Way::GOOD, seconds(15)) {
+    for had in call_over(LinkProfile::GOOD, seconds(15)) {
         assert!(had.fps > 29.0 && had.longest_freeze < Duration::from_millis(200), "{had:?}");
         assert!(had.width == 1280, "it climbs all the way: {had:?}");
         assert!(had.hearing.likeness > 0.97 && had.hearing.recognised == 1.0, "{had:?}");
@@ -103,10 +103,10 @@ fn a_good_line_carries_a_growing_picture() {
 
 #[test]
 fn a_machine_that_draws_slowly_is_sent_less_and_sends_as_before() {
-    let world = World::new(Way::GOOD, 1);
+    let world = World::new(LinkProfile::GOOD, 1);
     world.clone().run(async {
         let people = visit(&world);
-        people[0].does(Deed::DrawUpTo(450));
+        people[0].does(Step::DrawUpTo(450));
         connected(&world, &people, seconds(4)).await;
         // Before more is tried again.
         world.sleep(seconds(42)).await;
@@ -119,12 +119,12 @@ fn a_machine_that_draws_slowly_is_sent_less_and_sends_as_before() {
 }
 
 /// As in a hotel.
-const WIRELESS: Way =
-    Way { delay: Duration::from_millis(40), jitter: Duration::from_millis(25), ..Way::GOOD };
+const WIRELESS: LinkProfile =
+    LinkProfile { delay: Duration::from_millis(40), jitter: Duration::from_millis(25), ..LinkProfile::GOOD };
 
 #[test]
 fn a_lossy_line_carries_a_consultation() {
-    for had in call_over(Way { loss: 0.05, ..WIRELESS }, seconds(30)) {
+    for had in call_over(LinkProfile { loss: 0.05, ..WIRELESS }, seconds(30)) {
         assert!(had.fps > 24.0 && had.longest_freeze < seconds(1), "{had:?}");
         assert!(had.width >= 960, "a little loss does not keep the picture small: {had:?}");
         assert!(had.hearing.likeness > 0.95 && had.hearing.recognised > 0.97, "{had:?}");
@@ -135,7 +135,7 @@ fn a_lossy_line_carries_a_consultation() {
 
 #[test]
 fn a_line_that_loses_one_in_seven_is_still_of_use() {
-    for had in call_over(Way { loss: 0.15, ..WIRELESS }, seconds(30)) {
+    for had in call_over(LinkProfile { loss: 0.15, ..WIRELESS }, seconds(30)) {
         assert!(had.fps > 12.0 && had.longest_freeze < seconds(3), "{had:?}");
         assert!(had.hearing.likeness > 0.9 && had.hearing.recognised > 0.9, "{had:?}");
         // What libopus has no redundancy for is counted as made up, as it is.
@@ -145,7 +145,7 @@ fn a_line_that_loses_one_in_seven_is_still_of_use() {
 
 #[test]
 fn on_a_narrow_line_the_picture_gives_way_to_the_sound() {
-    for had in call_over(Way { width: Some(300_000), ..Way::GOOD }, seconds(30)) {
+    for had in call_over(LinkProfile { width: Some(300_000), ..LinkProfile::GOOD }, seconds(30)) {
         assert!(had.hearing.likeness > 0.95 && had.hearing.recognised > 0.95, "{had:?}");
         assert!(had.hearing.latency < Duration::from_millis(450), "{had:?}");
         assert!(had.concealed < 0.06, "{had:?}");
@@ -156,7 +156,7 @@ fn on_a_narrow_line_the_picture_gives_way_to_the_sound() {
 #[test]
 fn a_break_heals_by_itself() {
     for (seed, length) in [(4, seconds(4)), (15, seconds(15)), (30, seconds(30))] {
-        let world = World::new(Way { loss: 0.02, ..WIRELESS }, seed);
+        let world = World::new(LinkProfile { loss: 0.02, ..WIRELESS }, seed);
         world.clone().run(async {
             let people = visit(&world);
             connected(&world, &people, seconds(4)).await;
@@ -194,8 +194,8 @@ fn after_a_minute_both_come_back_by_a_button() {
 
         world.open(true);
         for person in &people {
-            person.does(Deed::LinkUp);
-            person.does(Deed::Rejoin);
+            person.does(Step::LinkUp);
+            person.does(Step::Rejoin);
         }
         connected(&world, &people, seconds(10)).await;
         world.sleep(seconds(5)).await;

@@ -110,7 +110,7 @@ impl SendFeedback for Remote {
 }
 
 /// What a person does.
-pub(crate) enum Deed {
+pub(crate) enum Step {
     Rejoin,
     LinkUp,
     Leave,
@@ -121,7 +121,7 @@ pub(crate) enum Deed {
 /// From outside: what they saw, and what they are to do.
 pub(crate) struct Person {
     seen: Arc<Mutex<Seen>>,
-    deeds: mpsc::UnboundedSender<Deed>,
+    deeds: mpsc::UnboundedSender<Step>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -138,12 +138,12 @@ impl Person {
         let heard = &seen.heard[since.as_millis() as usize * 48..];
         (heard.iter().map(|s| s * s).sum::<f32>() / heard.len() as f32).sqrt()
     }
-    pub(crate) fn does(&self, deed: Deed) {
+    pub(crate) fn does(&self, deed: Step) {
         assert!(self.deeds.send(deed).is_ok(), "they have left");
     }
     /// Leaves the call and waits until all of it is gone.
     pub(crate) async fn leaves(self) {
-        self.does(Deed::Leave);
+        self.does(Step::Leave);
         self.task.await.expect("nothing went wrong at this end");
     }
 }
@@ -215,7 +215,7 @@ struct Measured {
 }
 
 impl Running {
-    async fn run(mut self, actions: Vec<CallAction>, mut deeds: mpsc::UnboundedReceiver<Deed>) {
+    async fn run(mut self, actions: Vec<CallAction>, mut deeds: mpsc::UnboundedReceiver<Step>) {
         self.perform(actions).await;
         let began = self.world.now();
         loop {
@@ -224,10 +224,10 @@ impl Running {
             tokio::select! {
                 biased;
                 Some(deed) = deeds.recv() => match deed {
-                    Deed::Rejoin => self.input(CallInput::Rejoin).await,
-                    Deed::LinkUp => self.input(CallInput::LinkUp).await,
-                    Deed::Leave => break,
-                    Deed::DrawUpTo(width) => self.draws_up_to = width,
+                    Step::Rejoin => self.input(CallInput::Rejoin).await,
+                    Step::LinkUp => self.input(CallInput::LinkUp).await,
+                    Step::Leave => break,
+                    Step::DrawUpTo(width) => self.draws_up_to = width,
                 },
                 event = next_event(&mut self.peer) => self.on_event(event).await,
                 () = tick => self.on_tick().await,

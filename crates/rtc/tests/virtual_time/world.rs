@@ -19,7 +19,7 @@ use webrtc::runtime::{
 
 /// What the network does to what one end sends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Way {
+pub(crate) struct LinkProfile {
     /// On the way at least.
     pub(crate) delay: Duration,
     /// And at most this much more. Order is kept, as in a queue.
@@ -34,7 +34,7 @@ pub(crate) struct Way {
     pub(crate) open: bool,
 }
 
-impl Way {
+impl LinkProfile {
     /// A good connection within a country.
     pub(crate) const GOOD: Self = Self {
         delay: Duration::from_millis(20),
@@ -67,7 +67,7 @@ struct State {
     on_the_way: BTreeMap<Due, Datagram>,
     /// By port: no two sockets of this machine share one.
     inboxes: HashMap<u16, Inbox>,
-    ways: [Way; 2],
+    ways: [LinkProfile; 2],
     /// When what each end sent last has passed the narrowest place, and arrives.
     passed: [Duration; 2],
     arrived: [Duration; 2],
@@ -82,7 +82,7 @@ pub(crate) struct World {
 
 impl World {
     /// A world with the same way in both directions, whose chances repeat for the same `seed`.
-    pub(crate) fn new(way: Way, seed: u64) -> Arc<Self> {
+    pub(crate) fn new(way: LinkProfile, seed: u64) -> Arc<Self> {
         let state = State {
             now: Duration::ZERO,
             count: 0,
