@@ -28,7 +28,7 @@ pub struct Meters(AtomicBool);
 /// What the page is told.
 #[derive(Serialize, Clone, TS)]
 #[serde(tag = "kind", content = "value", rename_all = "camelCase")]
-pub enum Told {
+pub enum UiEvent {
     /// The whole state.
     Snapshot(Box<Snapshot>),
     /// What of it has changed since.
@@ -70,7 +70,7 @@ pub fn act(ask: Command, running: State<'_, Running>) {
 
 /// Tells the page of the state and of what changes in it, and of loudness, until it is gone.
 #[tauri::command]
-pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::AppHandle) {
+pub fn watch(channel: Channel<UiEvent>, running: State<'_, Running>, app: tauri::AppHandle) {
     let Some(mut snapshots) = running.with(Client::snapshots) else { return };
     snapshots.mark_changed();
     tauri::async_runtime::spawn(async move {
@@ -84,10 +84,10 @@ pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::Ap
                     Ok(()) => {
                         let now = snapshots.borrow_and_update().clone();
                         match known.learn(&now) {
-                            Ok(News::Some(change)) => Told::Change(change),
+                            Ok(News::Some(change)) => UiEvent::Change(change),
                             Ok(News::None) => continue,
                             // What can't be taken apart is told whole.
-                            Ok(News::All) | Err(_) => Told::Snapshot(Box::new(now)),
+                            Ok(News::All) | Err(_) => UiEvent::Snapshot(Box::new(now)),
                         }
                     }
                     Err(_) => return,
@@ -102,7 +102,7 @@ pub fn watch(channel: Channel<Told>, running: State<'_, Running>, app: tauri::Ap
                         continue;
                     }
                     last = (levels.microphone, levels.speaker);
-                    Told::Levels { microphone: last.0, speaker: last.1 }
+                    UiEvent::Levels { microphone: last.0, speaker: last.1 }
                 }
             };
             if channel.send(told).is_err() {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use bedside_app::commands::{Pictures, Told};
+use bedside_app::commands::{Pictures, UiEvent};
 use ts_rs::{Config, TS, TypeVisitor};
 
 struct Collector<'a> {
@@ -30,7 +30,7 @@ fn bindings_are_fresh() {
     let config = Config::new().with_large_int("number");
     let mut collector = Collector { config: &config, declarations: BTreeMap::new() };
     collector.visit::<bedside_client::Command>();
-    collector.visit::<Told>();
+    collector.visit::<UiEvent>();
     collector.visit::<Pictures>();
     let mut text =
         String::from("// Generated from the core's types by `cargo xtask bindings`. Not to be edited.\n");

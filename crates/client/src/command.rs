@@ -38,7 +38,7 @@ impl From<DecodableCodec> for bedside_media::VideoCodec {
 /// What a person asks for, as the page says it: all but the last two come as JSON.
 #[derive(Debug, serde::Deserialize, ts_rs::TS)]
 #[serde(tag = "ask", rename_all = "camelCase", rename_all_fields = "camelCase")]
-#[ts(rename = "Ask", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Command {
     /// Sign in, and stay signed in.
     SignIn {

@@ -1,4 +1,4 @@
-import type { Ask, AttachmentId, Pictures, Snapshot } from "./bindings";
+import type { Command, AttachmentId, Pictures, Snapshot } from "./bindings";
 
 /** Loudness as meters show it, 0 to 1. */
 export interface Levels {
@@ -9,7 +9,7 @@ export interface Levels {
 /** The Rust core, as the page sees it. Tests give a fake one. */
 export interface Backend {
   /** Asks for something; what comes of it is in the next snapshot. */
-  ask(ask: Ask): void;
+  ask(ask: Command): void;
   /** Tells of every state and of loudness. */
   watch(onSnapshot: (snapshot: Snapshot) => void, onLevels: (levels: Levels) => void): void;
   /** Whether a meter is shown: loudness is told only then. */

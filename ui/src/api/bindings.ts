@@ -2,7 +2,7 @@
 
 export type AppointmentId = string;
 
-export type Ask = { "ask": "signIn", 
+export type Command = { "ask": "signIn", 
 /**
  * The service's address.
  */
@@ -888,7 +888,7 @@ amountCharged?: number,
  */
 currency?: string, };
 
-export type Told = { "kind": "snapshot", "value": Snapshot } | { "kind": "change", "value": Change } | { "kind": "levels", "value": { 
+export type UiEvent = { "kind": "snapshot", "value": Snapshot } | { "kind": "change", "value": Change } | { "kind": "levels", "value": { 
 /**
  * The microphone's.
  */

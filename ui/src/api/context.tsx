@@ -10,7 +10,7 @@ import {
 } from "react";
 
 import type { Backend, Levels } from "./backend";
-import type { Ask, Snapshot } from "./bindings";
+import type { Command, Snapshot } from "./bindings";
 import { withNextPicture } from "../parts/beat";
 
 /** Loudness changes fifteen times a second: only meters listen to it, not every screen. */
@@ -80,7 +80,7 @@ export function useBackend(): Backend {
 }
 
 /** Asks the core for something. */
-export function useAsk(): (ask: Ask) => void {
+export function useAsk(): (ask: Command) => void {
   const { backend } = useStore();
   return useCallback(
     (ask) => {

@@ -1,7 +1,7 @@
 import { Channel, invoke } from "@tauri-apps/api/core";
 
 import type { Backend } from "./backend";
-import type { Snapshot, Told } from "./bindings";
+import type { Snapshot, UiEvent } from "./bindings";
 import { withChange } from "./change";
 
 /** A call whose failure means that the core is gone, and the window with it. */
@@ -16,7 +16,7 @@ export function tauriBackend(): Backend {
       call("act", { ask });
     },
     watch: (onSnapshot, onLevels) => {
-      const channel = new Channel<Told>();
+      const channel = new Channel<UiEvent>();
       let known: Snapshot | null = null;
       channel.onmessage = (told) => {
         if (told.kind === "levels") {

@@ -1,5 +1,5 @@
 import type { Backend } from "../api/backend";
-import type { Ask, Session, Snapshot, Visit } from "../api/bindings";
+import type { Command, Session, Snapshot, Visit } from "../api/bindings";
 
 const doctor = {
   id: "d",
@@ -129,7 +129,7 @@ export const snapshot: Snapshot = {
 
 /** A core that says one thing, then what it is given to say, and remembers what it is asked. */
 export function fakeBackend(says: Snapshot) {
-  const asked: Ask[] = [];
+  const asked: Command[] = [];
   const files: string[] = [];
   let tell: (says: Snapshot) => void = () => undefined;
   const backend: Backend = {
