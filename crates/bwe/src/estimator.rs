@@ -160,7 +160,7 @@ impl Estimator {
             rtt: self.rtt,
             queue_delay: Duration::from_secs_f64(self.queue.median_ms() / 1e3),
             loss: self.loss.mean_loss(),
-            inherent_loss: self.loss.inherent(),
+            inherent_loss: self.loss.inherent_loss(),
         }
     }
 
@@ -233,10 +233,11 @@ impl Estimator {
     fn decide(&mut self, now: Instant, results: &[PacketResult]) {
         let queue_ms = self.queue.floor_ms();
         let recent = self.throughput.recent();
-        let excess_loss = recent.map_or(0.0, |recent| recent.loss - self.loss.inherent());
+        let excess_loss = recent.map_or(0.0, |recent| recent.loss - self.loss.inherent_loss());
         // Of twenty packets of which one in twenty is lost anyway, three are no surprise.
-        let inherent = self.loss.inherent();
-        let chance = recent.map_or(0.0, |r| 2.0 * (inherent * (1.0 - inherent) / r.packets as f64).sqrt());
+        let inherent_loss = self.loss.inherent_loss();
+        let chance =
+            recent.map_or(0.0, |r| 2.0 * (inherent_loss * (1.0 - inherent_loss) / r.packets as f64).sqrt());
         let is_queue = queue_ms > QUEUE_MS.max(self.queue.spread_ms() * JITTER_SHARE);
         let is_overload = excess_loss > OVERFLOW_LOSS + chance && is_queue;
         let usage = match self.trendline.usage() {
@@ -266,7 +267,7 @@ impl Estimator {
         self.is_clear = usage == BandwidthUsage::Normal
             && queue_ms < QUEUE_MS
             && excess_loss < CLEAR_LOSS + chance
-            && (!self.loss.is_limiting() || inherent < PROBED_LOSS);
+            && (!self.loss.is_limiting() || inherent_loss < PROBED_LOSS);
         if let Some(acked) = acked {
             self.note_proven(now, acked);
         }

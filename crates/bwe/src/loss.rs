@@ -55,20 +55,20 @@ struct Window {
 
 #[derive(Clone, Copy, Debug)]
 struct Channel {
-    inherent: f64,
+    inherent_loss: f64,
     bandwidth: Bitrate,
 }
 
 impl Channel {
     /// The share lost of what is sent at that rate.
     fn loss_at(&self, rate: Bitrate) -> f64 {
-        let beyond = (rate - self.bandwidth).ratio(rate);
-        (self.inherent + (1.0 - self.inherent) * beyond).clamp(1e-6, 1.0 - 1e-6)
+        let excess = (rate - self.bandwidth).ratio(rate);
+        (self.inherent_loss + (1.0 - self.inherent_loss) * excess).clamp(1e-6, 1.0 - 1e-6)
     }
 
-    fn believable(bandwidth: Bitrate, inherent: f64) -> f64 {
+    fn believable(bandwidth: Bitrate, inherent_loss: f64) -> f64 {
         let most = INHERENT_BASE + INHERENT_KBPS * 1e3 / bandwidth.as_f64().max(1.0);
-        inherent.max(LEAST_INHERENT).min(most.min(MOST_INHERENT))
+        inherent_loss.max(LEAST_INHERENT).min(most.min(MOST_INHERENT))
     }
 }
 
@@ -94,7 +94,7 @@ impl LossModel {
             sent: DataSize::ZERO,
             lost: DataSize::ZERO,
             window_began: None,
-            channel: Channel { inherent: INHERENT, bandwidth: start },
+            channel: Channel { inherent_loss: INHERENT, bandwidth: start },
             target: Bitrate::MAX,
             is_limiting: false,
             recovery: None,
@@ -108,8 +108,8 @@ impl LossModel {
     }
 
     /// The share that the path is believed to lose whatever is sent.
-    pub(crate) const fn inherent(&self) -> f64 {
-        self.channel.inherent
+    pub(crate) const fn inherent_loss(&self) -> f64 {
+        self.channel.inherent_loss
     }
 
     /// The share lost lately.
@@ -161,7 +161,7 @@ impl LossModel {
         let newest = self.window_began;
         let winner = self.likeliest(by_delay, acked);
         let mut bandwidth = winner.bandwidth;
-        if self.mean_loss > winner.inherent && bandwidth > self.channel.bandwidth {
+        if self.mean_loss > winner.inherent_loss && bandwidth > self.channel.bandwidth {
             // More is lost than the path's own: no time to try more.
             bandwidth = self.channel.bandwidth;
         }
@@ -183,9 +183,9 @@ impl LossModel {
         let lower = acked.unwrap_or(Bitrate::ZERO).min(by_delay);
         let bounded = bandwidth.min(upper).min(by_delay).max(lower);
         self.channel = if bounded < bandwidth {
-            Channel { inherent: Channel::believable(bounded, winner.inherent), bandwidth: bounded }
+            Channel { inherent_loss: Channel::believable(bounded, winner.inherent_loss), bandwidth: bounded }
         } else {
-            Channel { inherent: winner.inherent, bandwidth: bandwidth.max(lower) }
+            Channel { inherent_loss: winner.inherent_loss, bandwidth: bandwidth.max(lower) }
         };
         self.is_limiting = bounded < by_delay && bounded < most;
         self.target = if self.is_limiting { bounded } else { Bitrate::MAX };
@@ -264,8 +264,8 @@ impl LossModel {
 
     /// With the inherent loss that fits better: one step of Newton's method.
     fn fitted(&self, bandwidth: Bitrate) -> Channel {
-        let inherent = Channel::believable(bandwidth, self.channel.inherent);
-        let channel = Channel { inherent, bandwidth };
+        let inherent_loss = Channel::believable(bandwidth, self.channel.inherent_loss);
+        let channel = Channel { inherent_loss, bandwidth };
         let (mut first, mut second) = (0.0, 0.0);
         for (weight, window) in self.weighted() {
             let loss = channel.loss_at(window.rate);
@@ -275,8 +275,8 @@ impl LossModel {
             second -= weight * (lost / loss.powi(2) + received / (1.0 - loss).powi(2));
         }
         let second = if second >= 0.0 { -1e-6 } else { second };
-        let better = inherent - NEWTON_STEP * first / second;
-        Channel { inherent: Channel::believable(bandwidth, better), bandwidth }
+        let better = inherent_loss - NEWTON_STEP * first / second;
+        Channel { inherent_loss: Channel::believable(bandwidth, better), bandwidth }
     }
 
     /// How well a channel explains what was lost, and how welcome it is.
