@@ -23,9 +23,10 @@ const BUSY: f64 = 0.5;
 /// And at the slowest pace, beyond which a smaller one is sent: nearly all of it. A page that is busy paints
 /// as often as it can, whatever is left for others, and what encoding waits for says little.
 const TOO_SLOW: f64 = 0.9;
-/// In which a picture is sent, one after the other, before it is made smaller: movement can be judged by fifteen
-/// frames a second, and nothing brings back what a small picture leaves out.
-const PACES: [u32; 2] = [20, 15];
+/// In which a picture is sent, one after the other, before it is made smaller: nothing brings back what a small
+/// picture leaves out. A page draws a few less than are sent, and movement can't be judged by fewer than
+/// fifteen.
+const PACES: [u32; 1] = [20];
 /// And for so long: what a window that opens takes for a moment is no sign of a slow machine.
 const BUSY_FOR: Duration = Duration::from_millis(1_500);
 /// Every machine can keep up with this step; below it only the network leads.
@@ -92,6 +93,8 @@ pub struct Ladder {
     ceiling: Option<(usize, Instant)>,
     /// Which of the slower paces this machine keeps to, and until when.
     pace: Option<(usize, Instant)>,
+    /// Until when the smallest picture is not tried on a rate that was just enough for it and did not hold.
+    hidden_until: Option<Instant>,
     /// How long the next step that the network refuses rests.
     next_rest: Duration,
 }
@@ -105,6 +108,7 @@ impl Default for Ladder {
             busy_since: None,
             ceiling: None,
             pace: None,
+            hidden_until: None,
             next_rest: NETWORK_REST,
         }
     }
@@ -134,13 +138,19 @@ impl Ladder {
     /// The least that a picture is of use with: more while there is none, so that it does not come
     /// and go.
     pub fn least(&self) -> Bitrate {
-        STEPS[0].needs.scaled(if self.at.is_none() { UP_MARGIN } else { KEPT_DOWN_TO })
+        STEPS[0].needs.scaled(if self.at.is_none() { self.first_margin() } else { KEPT_DOWN_TO })
+    }
+
+    /// What the smallest picture must have of its need to be shown again.
+    const fn first_margin(&self) -> f64 {
+        if self.hidden_until.is_some() { BACK_MARGIN } else { UP_MARGIN }
     }
 
     /// The choice for these means.
     pub fn choose(&mut self, means: &Means, now: Instant) -> Choice {
         self.ceiling = self.ceiling.filter(|(_, until)| now < *until);
         self.pace = self.pace.filter(|(_, until)| now < *until);
+        self.hidden_until = self.hidden_until.filter(|until| now < *until);
         self.heed_machine(means.encoding, now);
         let kept = self.at.and_then(|at| {
             let keeps = |step: &Step| means.rate.as_f64() >= step.needs.as_f64() * KEPT_DOWN_TO;
@@ -189,9 +199,13 @@ impl Ladder {
                 .climbed_at
                 .take()
                 .is_some_and(|since| now.saturating_duration_since(since) < REFUSED_WITHIN)
-            && at > 0
         {
-            self.ceiling = Some((at - 1, now + self.next_rest));
+            let until = now + self.next_rest;
+            match at.checked_sub(1) {
+                Some(below) => self.ceiling = Some((below, until)),
+                // A break takes it too: where there is much again after it, it comes back at once.
+                None => self.hidden_until = Some(until),
+            }
             self.next_rest = (self.next_rest * 2).min(LONGEST_REST);
         }
         self.at = to;
@@ -203,7 +217,8 @@ impl Ladder {
         let affordable = |step: &Step| {
             // Audio alone can't show that there is room for the first picture.
             let is_proven = means.proven >= step.needs || *step == STEPS[0];
-            means.rate >= step.needs.scaled(UP_MARGIN) && is_proven
+            let margin = if self.at.is_none() { self.first_margin() } else { UP_MARGIN };
+            means.rate >= step.needs.scaled(margin) && is_proven
         };
         let Some(to) = STEPS[..=top].iter().rposition(affordable).filter(|to| Some(*to) > self.at) else {
             self.up_since = None;
@@ -272,9 +287,9 @@ mod tests {
         assert_eq!(shown(ladder.choose(&slow, at)), Some((720, 30)), "for a moment");
         assert_eq!(shown(settle(&mut ladder, &slow, at, 20)), Some((720, 20)), "fewer frames first");
         let at = at + Duration::from_secs(20);
-        let slower = means(4_000, Duration::from_millis(62));
-        assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((540, 15)), "then a smaller one");
-        let at = at + Duration::from_secs(4);
+        let slower = means(4_000, Duration::from_millis(47));
+        assert_eq!(shown(settle(&mut ladder, &slower, at, 2)), Some((540, 20)), "then a smaller one");
+        let at = at + Duration::from_secs(2);
         assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((360, 30)), "which every machine can");
         let at = at + Duration::from_secs(4);
         let idle = means(4_000, Duration::from_millis(6));
@@ -317,6 +332,20 @@ mod tests {
         ladder.choose(&means(10, QUICK), start + Duration::from_secs(20));
         let little = start + Duration::from_secs(30);
         assert!(settle(&mut ladder, &means(70, QUICK), little, 1).step.is_none());
+    }
+
+    #[test]
+    fn a_picture_that_the_network_hardly_carries_does_not_come_and_go() {
+        let start = Instant::now();
+        let mut ladder = Ladder::default();
+        let (mut shown, mut times) = (true, 0);
+        for tenth in 0..600_u64 {
+            let rate = if shown { 30 } else { 80 };
+            let step = ladder.choose(&means(rate, QUICK), start + Duration::from_millis(tenth * 100)).step;
+            times += u32::from(!shown && step.is_some());
+            shown = step.is_some();
+        }
+        assert!((1..=2).contains(&times), "shown {times} times in a minute");
     }
 
     #[test]

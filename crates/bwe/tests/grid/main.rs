@@ -5,8 +5,8 @@ mod path;
 
 use std::time::Duration;
 
-use bedside_bwe::Bitrate;
-use path::{Path, call};
+use bedside_bwe::{Bitrate, DataSize};
+use path::{PACKET, Path, call, calls};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -18,39 +18,63 @@ const fn path(kbps: u64, queue_ms: u64) -> Path {
 
 /// What a call uses at the most: the best picture and audio.
 const MOST: Bitrate = Bitrate::kbps(2_556);
+/// What audio alone uses at the most, its headers with it; a picture needs about as much again.
+const AUDIO_ALONE: Bitrate = Bitrate::kbps(56);
+const FITS_NO_PICTURE: Bitrate = Bitrate::kbps(150);
 
-#[test]
-fn a_path_of_any_kind_is_used_and_not_flooded() {
+/// Paths of 60 kbit/s to 5 Mbit/s, with queues of 20 to 400 ms, up to 20 % of loss, and round trips of 10 to 600 ms.
+fn all_paths() -> Vec<Path> {
     let mut paths = vec![];
-    for kbps in [200, 300, 450, 800, 1_400, 2_200, 5_000] {
-        for queue_ms in [60, 80, 100, 120, 300] {
-            for loss in [0.0, 0.02, 0.05] {
+    for kbps in [60, 100, 150, 200, 300, 450, 800, 1_400, 2_200, 5_000] {
+        for queue_ms in [20, 40, 60, 80, 120, 200, 400] {
+            for loss in [0.0, 0.02, 0.05, 0.1, 0.2] {
                 for jitter in [0, 20] {
-                    for rtt in [10, 80, 300] {
+                    for rtt in [10, 80, 300, 600] {
                         paths.push(Path { loss, jitter: ms(jitter), rtt: ms(rtt), ..path(kbps, queue_ms) });
                     }
                 }
             }
         }
     }
-    // Every fifth: all axes are met, in a fifth of the time.
+    paths
+}
+
+/// Whether more is asked of a call over this path than that it goes on.
+fn is_of_use(path: &Path) -> bool {
+    // A queue that is shorter than its second packet holds nothing back; with a tenth lost and a long way for
+    // repair, a picture needs more room than there is.
+    let is_long_enough = path.queue >= DataSize::bytes(2 * PACKET) / path.width;
+    is_long_enough && path.loss <= 0.1
+}
+
+/// What can be used of it: no picture fits into the narrowest.
+fn usable(path: &Path) -> Bitrate {
+    let carried = path.width.scaled(1.0 - path.loss);
+    if carried < FITS_NO_PICTURE { AUDIO_ALONE.min(carried) } else { carried.min(MOST) }
+}
+
+#[test]
+fn a_path_of_any_kind_is_used_and_not_flooded() {
+    // Every 19th: all axes are met, in a nineteenth of the time.
+    let paths: Vec<Path> = all_paths().into_iter().step_by(19).collect();
+    let outcomes = calls(&paths, 30);
     let (mut tried, mut missed) = (0, vec![]);
-    for path in paths.into_iter().step_by(5) {
-        let outcome = call(path, 30, path.width.as_bps() / 1_000 + path.queue.as_millis() as u64, |_, _| {});
-        let used = outcome.rate(15, 30).ratio(path.width.scaled(1.0 - path.loss).min(MOST));
+    for (path, outcome) in paths.iter().zip(outcomes) {
+        let used = outcome.rate(15, 30).ratio(usable(path));
         let (own_loss, queue_p95) = (outcome.own_loss(20, 30), outcome.queue_p95(15, 30));
+        let changes = outcome.changes.len();
+        let said =
+            format!("{used:.2} used, {own_loss:.3} lost, {queue_p95:.0} ms, {changes} changes: {path:?}");
+        println!("{said}");
+        if !is_of_use(path) {
+            continue;
+        }
         tried += 1;
-        assert!(used > 0.5 && own_loss < 0.06, "{used:.2} used, {own_loss:.3} lost: {path:?}");
-        assert!(
-            queue_p95 < 300.0 && outcome.changes.len() <= 6,
-            "{queue_p95}, {:?}: {path:?}",
-            outcome.changes
-        );
-        if used < 0.7 || own_loss > 0.03 || queue_p95 > 100.0 {
-            missed.push(format!("{used:.2} used, {own_loss:.3} lost, {queue_p95:.0} ms of queue: {path:?}"));
+        if used < 0.7 || own_loss > 0.03 || queue_p95 > 100.0 || changes > 4 {
+            missed.push(said);
         }
     }
-    assert!(missed.len() * 20 <= tried, "{} of {tried}:\n{}", missed.len(), missed.join("\n"));
+    assert!(missed.len() * 10 <= tried, "{} of {tried}:\n{}", missed.len(), missed.join("\n"));
 }
 
 #[test]

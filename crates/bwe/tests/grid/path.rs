@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    num::NonZero,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -81,10 +83,29 @@ struct Packet {
 const TICK: Duration = Duration::from_micros(500);
 const FEEDBACK_EVERY: Duration = Duration::from_millis(100);
 const HEADERS: u64 = 60;
+/// The most that one packet carries, bytes.
+pub(crate) const PACKET: u64 = 1_120;
 const AUDIO: Demand<bool> =
     Demand { id: true, min: Bitrate::kbps(36), max: Bitrate::kbps(56), priority: 0, may_pause: false };
 pub(crate) const CONFIG: Config =
     Config { start: Bitrate::kbps(400), min: Bitrate::kbps(40), max: Bitrate::kbps(3_000) };
+
+/// A call over each of them, on all cores.
+pub(crate) fn calls(paths: &[Path], seconds: usize) -> Vec<Outcome> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = paths.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let run = |path: &Path| {
+            let seed = path.width.as_bps() / 1_000 + path.queue.as_millis() as u64;
+            call(*path, seconds, seed, |_, _| {})
+        };
+        let started: Vec<_> = paths
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().map(run).collect::<Vec<_>>()))
+            .collect();
+        started.into_iter().flat_map(|thread| thread.join().expect("no call panics")).collect()
+    })
+}
 
 /// A call of so many seconds; `change` may change the path at each second.
 pub(crate) fn call(mut path: Path, seconds: usize, seed: u64, change: impl Fn(usize, &mut Path)) -> Outcome {
@@ -153,7 +174,7 @@ pub(crate) fn call(mut path: Path, seconds: usize, seed: u64, change: impl Fn(us
                     let times = if std::mem::take(&mut is_key) { 4.0 } else { 0.6 + 0.7 * dice.throw() };
                     let mut left = (usual * times) as u64;
                     while left > 0 {
-                        let part = left.min(1_120);
+                        let part = left.min(PACKET);
                         left -= part;
                         let size = DataSize::bytes(part + HEADERS);
                         pacer.push(Priority::Video, size, Packet { size, is_audio: false });
