@@ -1,7 +1,8 @@
 import type { CallState, Track } from "../api/bindings";
 
-/** Fewest pictures a second that movement can be judged by. */
-export const FEW_PICTURES = 15;
+/** Fewest pictures a second that movement can be judged by. A camera sends no fewer than fifteen, of which a busy
+ * window misses one now and then. */
+export const FEW_PICTURES = 12;
 /** Share of ten seconds in which the picture may stand still before it is said, percent. */
 const FROZEN = 5;
 /** From when on a picture is greyed, and said to be old, milliseconds. */
