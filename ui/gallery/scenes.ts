@@ -373,6 +373,13 @@ export const scenes: Record<string, Scene> = {
   "call-audio": call({ ...talks, session: { ...session, consultationMode: "AUDIO" } }),
   "call-only-sound": call(callWith({ quality: { ...inCall.quality, sending: null } })),
   "call-share": call({ ...talks, screen: { ...visit.screen, choices: screens } }),
+  "call-share-system": call({
+    ...talks,
+    screen: {
+      ...visit.screen,
+      choices: [{ id: "portal", kind: "system", name: "", preview: null }],
+    },
+  }),
   "call-share-looks": call({ ...talks, screen: { ...visit.screen, looks: true } }),
   "call-shares": call({ ...talks, screen: { ...visit.screen, shared: screens[0] ?? null } }),
   "call-share-gone": call({ ...talks, screen: { ...visit.screen, trouble: "gone" } }),

@@ -283,6 +283,17 @@ describe("sharing one's screen", () => {
     expect(screen.getByRole("button", { name: "Share" })).toBeDisabled();
   });
 
+  it("says what comes next where the system asks itself", async () => {
+    const system = { id: "portal", kind: "system", name: "", preview: null } as const;
+    const page = open(sharingWith({ choices: [system] }));
+    expect(screen.getByText(/asks you next what to share/)).toBeInTheDocument();
+    await userEvent.click(screen.getByRole("button", { name: "Choose…" }));
+    expect(page.asked).toEqual([{ ask: "shareScreen", id: "portal" }]);
+    page.change(sharingWith({ choices: [system], opening: true }));
+    expect(screen.getByText(/window that your computer has opened/)).toBeInTheDocument();
+    expect(screen.getByRole("button", { name: "Choose…" })).toBeDisabled();
+  });
+
   it("shares nothing when it is left", async () => {
     const asked = show(sharingWith({ choices: [...choices] }));
     await userEvent.click(screen.getByRole("button", { name: "Cancel" }));

@@ -23,10 +23,9 @@ const BUSY: f64 = 0.5;
 /// And at the slowest pace, beyond which a smaller one is sent: nearly all of it. A page that is busy paints
 /// as often as it can, whatever is left for others, and what encoding waits for says little.
 const TOO_SLOW: f64 = 0.9;
-/// In which a picture is sent, one after the other, before it is made smaller: nothing brings back what a small
-/// picture leaves out. A page draws a few less than are sent, and movement can't be judged by fewer than
-/// fifteen.
-const PACES: [u32; 1] = [20];
+/// In which a picture is sent, one after the other, before it is made smaller: movement can be judged by fifteen
+/// frames a second, and nothing brings back what a small picture leaves out.
+const PACES: [u32; 2] = [20, 15];
 /// And for so long: what a window that opens takes for a moment is no sign of a slow machine.
 const BUSY_FOR: Duration = Duration::from_millis(1_500);
 /// Every machine can keep up with this step; below it only the network leads.
@@ -287,9 +286,9 @@ mod tests {
         assert_eq!(shown(ladder.choose(&slow, at)), Some((720, 30)), "for a moment");
         assert_eq!(shown(settle(&mut ladder, &slow, at, 20)), Some((720, 20)), "fewer frames first");
         let at = at + Duration::from_secs(20);
-        let slower = means(4_000, Duration::from_millis(47));
-        assert_eq!(shown(settle(&mut ladder, &slower, at, 2)), Some((540, 20)), "then a smaller one");
-        let at = at + Duration::from_secs(2);
+        let slower = means(4_000, Duration::from_millis(62));
+        assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((540, 15)), "then a smaller one");
+        let at = at + Duration::from_secs(4);
         assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((360, 30)), "which every machine can");
         let at = at + Duration::from_secs(4);
         let idle = means(4_000, Duration::from_millis(6));

@@ -17,6 +17,8 @@ use crate::{outgoing::Outgoing, video::KeyFrameRequest};
 const SCREEN: TrackSource = TrackSource::Video(VideoSource::Screen);
 /// How often a screen is looked at that nobody is sent: whether it is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked whether a person has answered the system's dialog: sooner than they notice.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 enum ScreenCommand {
     Share(String),
@@ -28,7 +30,7 @@ enum ScreenCommand {
 /// What sharing came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ScreenEvent {
-    /// This one is shared now.
+    /// This one is shared now: it was chosen, and what it shows is known.
     Shared(String),
     /// This one is not, or not any more.
     Failed(String, Trouble),
@@ -100,6 +102,8 @@ impl ScreenSharing {
 struct Shared {
     id: String,
     capture: Box<dyn ScreenCapture>,
+    /// Whether it was told: not while the system's own dialog asks.
+    is_told: bool,
     local: LocalScreen,
     /// When it is looked at next.
     due: Instant,
@@ -140,9 +144,8 @@ impl Engine {
         let opened = catch_unwind(AssertUnwindSafe(|| (self.open)(&id)));
         match opened.unwrap_or_else(|_| Err(fault())) {
             Ok(capture) => {
-                let now = Instant::now();
-                self.shared = Some(Shared { id: id.clone(), capture, local: new_local(), due: now });
-                (self.tell)(ScreenEvent::Shared(id));
+                let (local, due) = (new_local(), Instant::now());
+                self.shared = Some(Shared { id, capture, is_told: false, local, due });
             }
             Err(trouble) => (self.tell)(ScreenEvent::Failed(id, trouble)),
         }
@@ -169,7 +172,9 @@ impl Engine {
     /// thread.
     fn look(&mut self) {
         let Some(shared) = &mut self.shared else { return };
-        let looked = catch_unwind(AssertUnwindSafe(|| look(shared, self.call.as_deref(), &self.key_frame)));
+        let tell = &self.tell;
+        let looked =
+            catch_unwind(AssertUnwindSafe(|| look(shared, self.call.as_deref(), &self.key_frame, tell)));
         let trouble = match looked {
             Ok(Ok(())) => return,
             Ok(Err(trouble)) => trouble,
@@ -194,10 +199,17 @@ fn look(
     shared: &mut Shared,
     call: Option<&dyn Outgoing>,
     key_frame: &KeyFrameRequest,
+    tell: &dyn Fn(ScreenEvent),
 ) -> Result<(), Trouble> {
-    let Shared { capture, local, due, .. } = shared;
+    let Shared { id, capture, is_told, local, due } = shared;
     let at = Instant::now();
-    let shown = capture.capture()?;
+    let Some(shown) = capture.capture()? else {
+        *due = at + ASK_EVERY;
+        return Ok(());
+    };
+    if !std::mem::replace(is_told, true) {
+        tell(ScreenEvent::Shared(id.clone()));
+    }
     let Some(call) = call.filter(|call| call.is_connected()) else {
         *due = at + LOOK_EVERY;
         return Ok(());
@@ -240,15 +252,21 @@ mod tests {
     struct Blinking {
         picture: I420,
         left: u32,
+        /// So often it says that the person is still asked.
+        asks: u32,
     }
 
     impl ScreenCapture for Blinking {
-        fn capture(&mut self) -> Result<Shown<'_>, Trouble> {
+        fn capture(&mut self) -> Result<Option<Shown<'_>>, Trouble> {
+            if let Some(asks) = self.asks.checked_sub(1) {
+                self.asks = asks;
+                return Ok(None);
+            }
             self.left = self.left.checked_sub(1).ok_or(Trouble::Missing)?;
             assert!(self.left != 1_000, "a fault, for a test");
             let number = self.left as u8;
             self.picture.planes_mut().0.fill(number.wrapping_mul(40));
-            Ok(Shown { picture: &self.picture, has_changed: true })
+            Ok(Some(Shown { picture: &self.picture, has_changed: true }))
         }
     }
 
@@ -256,11 +274,12 @@ mod tests {
         let left = match id {
             "short" => 5,
             "faulty" => 1_003,
-            "long" => u32::MAX,
+            "long" | "asked for" => u32::MAX,
             "faulty at once" => panic!("a fault, for a test"),
             _ => return Err(Trouble::Denied),
         };
-        Ok(Box::new(Blinking { picture: I420::black(64, 48), left }))
+        let asks = if id == "asked for" { 3 } else { 0 };
+        Ok(Box::new(Blinking { picture: I420::black(64, 48), left, asks }))
     }
 
     /// A call that counts what it is sent.
@@ -337,6 +356,19 @@ mod tests {
             assert_eq!(started.next(), ScreenEvent::Failed(id.to_owned(), trouble));
         }
         assert!(!call.frames.lock().unwrap().is_empty());
+        started.sharing.stop();
+    }
+
+    #[test]
+    fn it_is_told_once_the_person_has_chosen() {
+        let started = Started::new();
+        started.sharing.share("asked for".to_owned());
+        assert_eq!(started.next(), ScreenEvent::Shared("asked for".to_owned()));
+        // Taken back while it asks: nothing was shared.
+        started.sharing.share("asked for".to_owned());
+        started.sharing.stop_sharing();
+        started.sharing.share("long".to_owned());
+        assert_eq!(started.next(), ScreenEvent::Shared("long".to_owned()));
         started.sharing.stop();
     }
 

@@ -1,4 +1,5 @@
-//! Microphones, speakers, cameras and screens: the only crate that names cpal, v4l, nokhwa and x11rb.
+//! Microphones, speakers, cameras and screens: the only crate that names cpal, v4l, nokhwa,
+//! x11rb, xcap and pipewire.
 //!
 //! Each device runs on a thread of its own, says when it is open or why not, hands data over
 //! through something bounded that counts what it drops, and is joined when its handle is closed.

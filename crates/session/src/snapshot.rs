@@ -404,6 +404,8 @@ pub enum ScreenChoiceKind {
     Display,
     /// One window.
     Window,
+    /// Whatever is chosen in the system's own dialog, which comes next.
+    System,
 }
 
 /// Why nothing is shared.

@@ -613,7 +613,7 @@ name: string,
  */
 preview: string | null, };
 
-export type ScreenChoiceKind = "display" | "window";
+export type ScreenChoiceKind = "display" | "window" | "system";
 
 export type ScreenTrouble = "gone" | "unsupported" | "failed";
 

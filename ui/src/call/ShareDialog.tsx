@@ -25,11 +25,14 @@ export function ShareDialog({ screen, name }: { screen: SharedScreen; name: stri
   const { choices } = screen;
   const displays = (choices ?? []).filter(({ kind }) => kind === "display");
   const windows = (choices ?? []).filter(({ kind }) => kind === "window");
+  // Where the system asks itself, there is that one way alone.
+  const system = choices?.find(({ kind }) => kind === "system");
   const isOpen = screen.looks || choices !== null;
   // What was chosen and is gone gives way to nothing, never to something else, which would be seen; and
   // what was chosen once is not chosen the next time.
-  const id = choices?.some((choice) => choice.id === chosen) ? chosen : null;
-  if (id !== chosen) setChosen(id);
+  const kept = choices?.some((choice) => choice.id === chosen) ? chosen : null;
+  if (kept !== chosen) setChosen(kept);
+  const id = system?.id ?? kept;
   const close = () => {
     ask({ ask: "leaveScreenChoice" });
   };
@@ -43,6 +46,8 @@ export function ShareDialog({ screen, name }: { screen: SharedScreen; name: stri
             <p role="status">
               <LoaderCircle aria-hidden size={20} /> {t("share.looks")}
             </p>
+          ) : system ? (
+            <p role="status">{t(screen.opening ? "share.systemAsks" : "share.systemNext")}</p>
           ) : choices.length === 0 ? (
             <p role="status">{t("share.nothing")}</p>
           ) : (
@@ -74,7 +79,7 @@ export function ShareDialog({ screen, name }: { screen: SharedScreen; name: stri
                 if (id !== null) ask({ ask: "shareScreen", id });
               }}
             >
-              {t("share.share")}
+              {t(system ? "share.choose" : "share.share")}
             </Button>
           </div>
         </Dialog>

@@ -59,6 +59,7 @@ fn choice(screen: Screen) -> ScreenChoice {
     let kind = match screen.kind {
         ScreenKind::Display => ScreenChoiceKind::Display,
         ScreenKind::Window => ScreenChoiceKind::Window,
+        ScreenKind::System => ScreenChoiceKind::System,
     };
     ScreenChoice { id: screen.id, kind, name: screen.name, preview }
 }
@@ -180,8 +181,14 @@ impl App {
             // Another was chosen meanwhile: it comes next.
             ScreenEvent::Shared(_) => return,
             ScreenEvent::Failed(id, why) if is(&self.sharing.opening, &id) => {
-                self.sharing.opening = None;
-                self.sharing.fail(&why);
+                let chosen = self.sharing.opening.take();
+                let asks = chosen.is_some_and(|chosen| chosen.kind == ScreenChoiceKind::System);
+                if asks && why == Trouble::Denied {
+                    // They left the system's dialog, and know it.
+                    self.close_choice();
+                } else {
+                    self.sharing.fail(&why);
+                }
             }
             ScreenEvent::Failed(id, why) if is(&self.sharing.shared, &id) => {
                 self.sharing.shared = None;

@@ -2,8 +2,10 @@
 //! of the one that was chosen.
 
 mod pixels;
+#[cfg(all(target_os = "linux", feature = "portal"))]
+mod portal;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(windows, target_os = "macos"))]
 #[path = "elsewhere.rs"]
 mod system;
 #[cfg(target_os = "linux")]
@@ -41,6 +43,8 @@ pub enum ScreenKind {
     Display,
     /// One window, whatever lies over it.
     Window,
+    /// What the system's own dialog lets a person choose, which opens once this was chosen. It has no name.
+    System,
 }
 
 /// What is shown.
@@ -56,12 +60,13 @@ pub struct Shown<'a> {
 /// whoever shares it sees what is shared.
 pub trait ScreenCapture: Send {
     /// What it shows now. A window that is minimised keeps showing what it did.
-    /// [`Trouble::Missing`] once it is gone.
-    fn capture(&mut self) -> Result<Shown<'_>, Trouble>;
+    /// Nothing while the system's own dialog still asks. [`Trouble::Missing`] once it is gone, and
+    /// [`Trouble::Denied`] where the dialog was left.
+    fn capture(&mut self) -> Result<Option<Shown<'_>>, Trouble>;
 }
 
 /// Everything that can be shared: screens, then windows, the uppermost first.
-/// [`Trouble::Unsupported`] where the system lets no program look.
+/// Where the system asks itself, that alone. [`Trouble::Unsupported`] where it lets no program look.
 pub fn screens() -> Result<Vec<Screen>, Trouble> {
     system::screens()
 }

@@ -1,7 +1,6 @@
 //! X11: monitors by RandR, windows by Composite, pixels through shared memory, the pointer by XFixes.
 //!
-//! Where the session is Wayland's, X11 shows none of its windows: there the portal would have to be asked,
-//! and nothing is offered.
+//! Where the session is Wayland's, X11 shows none of its windows: there the portal is asked (feature `portal`).
 
 mod frame;
 mod grab;
@@ -22,6 +21,8 @@ use x11rb::{
     rust_connection::RustConnection,
 };
 
+#[cfg(feature = "portal")]
+use super::portal;
 use super::{
     Screen, ScreenCapture, ScreenKind, Shown,
     pixels::{self, Overlay},
@@ -44,6 +45,11 @@ const DISPLAY: &str = "display:";
 const WINDOW: &str = "window:";
 
 pub(super) fn screens() -> Result<Vec<Screen>, Trouble> {
+    #[cfg(feature = "portal")]
+    if portal::is_wayland() {
+        let (id, name) = (portal::PORTAL.to_owned(), String::new());
+        return Ok(vec![Screen { id, kind: ScreenKind::System, name, preview: None }]);
+    }
     let server = Server::connect()?;
     let mut grabber = Grabber::new(server.connection.clone());
     let mut screens = vec![];
@@ -74,6 +80,10 @@ fn preview(grabber: &mut Grabber, drawable: u32, rect: Rect) -> Option<Vec<u8>> 
 }
 
 pub(super) fn open(id: &str) -> Result<Box<dyn ScreenCapture>, Trouble> {
+    #[cfg(feature = "portal")]
+    if id == portal::PORTAL {
+        return portal::open();
+    }
     let server = Server::connect()?;
     let what = if let Some(name) = id.strip_prefix(DISPLAY) {
         What::Display { name: name.to_owned() }
@@ -294,7 +304,7 @@ impl Capture {
 }
 
 impl ScreenCapture for Capture {
-    fn capture(&mut self) -> Result<Shown<'_>, Trouble> {
+    fn capture(&mut self) -> Result<Option<Shown<'_>>, Trouble> {
         let has_changed = match self.look() {
             // It changed its size between two questions: it is looked at again the next time.
             Err(Trouble::Missing) if self.is_there() => {
@@ -303,7 +313,7 @@ impl ScreenCapture for Capture {
             }
             looked => looked?,
         };
-        Ok(Shown { picture: &self.picture, has_changed })
+        Ok(Some(Shown { picture: &self.picture, has_changed }))
     }
 }
 
