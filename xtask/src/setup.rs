@@ -49,6 +49,21 @@ const HEADLESS: &[&str] = &[
 #[cfg(target_os = "linux")]
 const LAB: &[&str] = &["chromium-driver"];
 
+/// For screens of Wayland sessions: what the feature `portal` is built with, a compositor with its portal, and
+/// somebody who makes pictures.
+#[cfg(target_os = "linux")]
+const WAYLAND: &[&str] = &[
+    "libpipewire-0.3-dev",
+    "pipewire",
+    "wireplumber",
+    "sway",
+    "swaybg",
+    "xdg-desktop-portal",
+    "xdg-desktop-portal-wlr",
+    "gstreamer1.0-tools",
+    "gstreamer1.0-pipewire",
+];
+
 /// As Debian calls it. Ubuntu has it under another name, as a snap.
 const BROWSER: &str = "chromium";
 const BROWSER_ELSEWHERE: &str = "chromium-browser";
@@ -63,6 +78,12 @@ pub(crate) fn run(headless: bool) -> Result<()> {
 #[cfg(target_os = "linux")]
 pub(crate) fn lab() -> Result<()> {
     install(LAB)
+}
+
+/// Installs what the tests of Wayland sessions need besides.
+#[cfg(target_os = "linux")]
+pub(crate) fn wayland() -> Result<()> {
+    install(WAYLAND)
 }
 
 /// Installs what is missing, as root or with sudo; says what to install where there is no apt.

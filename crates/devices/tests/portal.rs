@@ -115,8 +115,9 @@ impl Session {
     fn logs(&self) -> String {
         let files = fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path());
         let logs = files.filter(|file| file.extension().is_some_and(|it| it == "log"));
-        logs.map(|log| format!("== {}\n{}", log.display(), fs::read_to_string(&log).unwrap_or_default()))
-            .collect()
+        let read =
+            |log: PathBuf| format!("== {}\n{}", log.display(), fs::read_to_string(&log).unwrap_or_default());
+        logs.map(read).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -236,7 +237,6 @@ fn what_is_chosen_in_the_desktop_s_dialog_is_seen_until_it_ends() {
     answer("HEADLESS-1\n");
     if !Path::new("/dev/dri").exists() {
         // This compositor's portal hands pictures over in a graphics card's memory alone.
-        println!("without a graphics card no picture comes: not tried");
         assert!(matches!(trouble_of(&mut *capture), Trouble::Other(_)));
         return;
     }

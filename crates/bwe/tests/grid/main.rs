@@ -63,15 +63,14 @@ fn a_path_of_any_kind_is_used_and_not_flooded() {
         let used = outcome.rate(15, 30).ratio(usable(path));
         let (own_loss, queue_p95) = (outcome.own_loss(20, 30), outcome.queue_p95(15, 30));
         let changes = outcome.changes.len();
-        let said =
-            format!("{used:.2} used, {own_loss:.3} lost, {queue_p95:.0} ms, {changes} changes: {path:?}");
-        println!("{said}");
         if !is_of_use(path) {
             continue;
         }
         tried += 1;
         if used < 0.7 || own_loss > 0.03 || queue_p95 > 100.0 || changes > 4 {
-            missed.push(said);
+            missed.push(format!(
+                "{used:.2} used, {own_loss:.3} lost, {queue_p95:.0} ms, {changes} changes: {path:?}"
+            ));
         }
     }
     assert!(missed.len() * 10 <= tried, "{} of {tried}:\n{}", missed.len(), missed.join("\n"));

@@ -39,12 +39,14 @@ pub(super) fn choose(offers: &[Offer]) -> Option<Offer> {
 }
 
 /// A size between bounds in steps, as near to what is wanted as it gets.
+#[cfg(any(target_os = "linux", test))]
 pub(super) fn nearest(wanted: u32, min: u32, max: u32, step: u32) -> u32 {
     let wanted = wanted.clamp(min.min(max), max);
     min + (wanted - min.min(wanted)) / step.max(1) * step.max(1)
 }
 
 /// The size nearest to what is wanted of one that comes in steps: width, then height.
+#[cfg(any(target_os = "linux", test))]
 pub(super) fn nearest_size(width: (u32, u32, u32), height: (u32, u32, u32)) -> (u32, u32) {
     (nearest(WANTED_WIDTH, width.0, width.1, width.2), nearest(WANTED_HEIGHT, height.0, height.1, height.2))
 }

@@ -10,6 +10,7 @@ const PREVIEW: (usize, usize) = (320, 200);
 const PREVIEW_QUALITY: u8 = 70;
 
 /// A mouse pointer, or anything else with transparent parts, over what is shown.
+#[cfg(any(target_os = "linux", test))]
 pub(super) struct Overlay<'a> {
     /// Where its upper left corner lies.
     pub(super) left: i32,
@@ -20,6 +21,7 @@ pub(super) struct Overlay<'a> {
 }
 
 /// Draws it where it lies over the picture.
+#[cfg(any(target_os = "linux", test))]
 pub(super) fn draw_over(pixels: &mut [u8], width: usize, overlay: &Overlay<'_>) {
     if width == 0 || overlay.width == 0 {
         return;

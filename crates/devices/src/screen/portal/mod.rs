@@ -13,8 +13,10 @@ use std::{
 };
 
 use ashpd::desktop::{
-    PersistMode, ResponseError,
-    screencast::{CursorMode, Screencast, SelectSourcesOptions, SourceType},
+    CreateSessionOptions, PersistMode, ResponseError,
+    screencast::{
+        CursorMode, OpenPipeWireRemoteOptions, Screencast, SelectSourcesOptions, SourceType, StartCastOptions,
+    },
 };
 use ashpd::zbus;
 use bedside_media::I420;
@@ -108,7 +110,7 @@ struct Granted {
 async fn ask() -> Result<Granted, Trouble> {
     let connection = zbus::Connection::session().await.map_err(ashpd::Error::from)?;
     let proxy = Screencast::with_connection(connection.clone()).await?;
-    let session = proxy.create_session(Default::default()).await?;
+    let session = proxy.create_session(CreateSessionOptions::default()).await?;
     let offered = proxy.available_source_types().await?;
     let pointer = proxy.available_cursor_modes().await.unwrap_or_default() & CursorMode::Embedded;
     let mut sources = SelectSourcesOptions::default()
@@ -119,9 +121,9 @@ async fn ask() -> Result<Granted, Trouble> {
         sources = sources.set_cursor_mode(CursorMode::Embedded);
     }
     proxy.select_sources(&session, sources).await?.response()?;
-    let chosen = proxy.start(&session, None, Default::default()).await?.response()?;
+    let chosen = proxy.start(&session, None, StartCastOptions::default()).await?.response()?;
     let node = chosen.streams().first().ok_or(Trouble::Missing)?.pipe_wire_node_id();
-    let remote = proxy.open_pipe_wire_remote(&session, Default::default()).await?;
+    let remote = proxy.open_pipe_wire_remote(&session, OpenPipeWireRemoteOptions::default()).await?;
     Ok(Granted { _connection: connection, remote, node })
 }
 

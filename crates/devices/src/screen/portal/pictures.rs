@@ -63,7 +63,7 @@ pub(super) fn run(
         // What was shared is gone, or the desktop ended it.
         let gone = move |id| {
             if id == node {
-                end(Trouble::Missing)
+                end(Trouble::Missing);
             }
         };
         registry.add_listener_local().global_remove(gone).register()
