@@ -251,6 +251,9 @@ export const scenes: Record<string, Scene> = {
   "sign-in-unreachable": {
     snapshot: { ...signedOut, busy: true, problem: { code: "unreachable", message: "" } },
   },
+  "sign-in-proxy": {
+    snapshot: { ...signedOut, busy: true, problem: { code: "proxyWantsName", message: "" } },
+  },
   "patient-home": {
     snapshot: {
       ...patient,

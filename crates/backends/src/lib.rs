@@ -17,6 +17,10 @@ pub enum BackendError {
     /// It does not answer.
     #[error("the service can't be reached")]
     Unreachable,
+    /// The network lets nothing out but through its HTTP proxy, and that wants a name and a password (RFC 9110,
+    /// status 407). May be otherwise in another network.
+    #[error("the network's proxy wants a name and a password")]
+    ProxyWantsName,
     /// It refused.
     #[error("{}", .0.detail.as_deref().unwrap_or(&.0.title))]
     Refused(Problem),
@@ -33,7 +37,12 @@ impl BackendError {
     pub const fn code(&self) -> Option<Code> {
         match self {
             Self::Refused(problem) => Some(problem.code),
-            Self::Unreachable | Self::Garbled | Self::BadAddress => None,
+            Self::Unreachable | Self::ProxyWantsName | Self::Garbled | Self::BadAddress => None,
         }
+    }
+
+    /// Whether the service was not reached at all, and may be in a moment.
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable | Self::ProxyWantsName)
     }
 }

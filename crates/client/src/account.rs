@@ -71,6 +71,7 @@ pub(crate) async fn keep_tokens(vault: Vault, service: String, clinic: Arc<dyn C
 pub(crate) fn problem(error: &BackendError) -> UiProblem {
     let code = match (error, error.code()) {
         (BackendError::Unreachable, _) => UiCode::Unreachable,
+        (BackendError::ProxyWantsName, _) => UiCode::ProxyWantsName,
         (_, Some(Code::WrongCredentials)) => UiCode::WrongCredentials,
         (_, Some(Code::EmailTaken)) => UiCode::EmailTaken,
         (_, Some(Code::TooManyAttempts)) => UiCode::TooManyAttempts,

@@ -179,6 +179,8 @@ pub struct UiProblem {
 pub enum UiCode {
     /// The service does not answer; it is being tried again.
     Unreachable,
+    /// The network's proxy wants a name and a password before it lets anything out; it is being tried again.
+    ProxyWantsName,
     /// E-mail or password.
     WrongCredentials,
     /// There is an account with this address.
@@ -211,6 +213,13 @@ pub enum UiCode {
     PictureRestarted,
     /// Anything else.
     Other,
+}
+
+impl UiCode {
+    /// Whether it is over once the service answers.
+    pub const fn is_unreachable(self) -> bool {
+        matches!(self, Self::Unreachable | Self::ProxyWantsName)
+    }
 }
 
 /// The visit one is in.

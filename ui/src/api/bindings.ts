@@ -2,108 +2,6 @@
 
 export type AppointmentId = string;
 
-export type Command = { "ask": "signIn", 
-/**
- * The service's address.
- */
-service: string, 
-/**
- * With this address.
- */
-email: string, 
-/**
- * And this password.
- */
-password: string, } | { "ask": "register", 
-/**
- * The service's address.
- */
-service: string, 
-/**
- * The name the doctor sees.
- */
-name: string, 
-/**
- * With this address.
- */
-email: string, 
-/**
- * And this password.
- */
-password: string, } | { "ask": "decodes", 
-/**
- * Codecs of video.
- */
-codecs: Array<DecodableCodec>, } | { "ask": "signOut" } | { "ask": "home" } | { "ask": "history" } | { "ask": "openPast", 
-/**
- * Which.
- */
-session: SessionId, } | { "ask": "recall", 
-/**
- * Which.
- */
-session: SessionId, } | { "ask": "lookUp", 
-/**
- * The service's address.
- */
-service: string, } | { "ask": "enter", 
-/**
- * Which.
- */
-session: SessionId, } | { "ask": "ready" } | { "ask": "join" } | { "ask": "decline" } | { "ask": "admit", 
-/**
- * Which.
- */
-session: SessionId, } | { "ask": "leave" } | { "ask": "end" } | { "ask": "hold", 
-/**
- * Whether.
- */
-on: boolean, } | { "ask": "rejoin" } | { "ask": "sendText", 
-/**
- * The words.
- */
-text: string, } | { "ask": "discard", 
-/**
- * Which.
- */
-id: ClientMessageId, } | { "ask": "olderMessages" } | { "ask": "chatOpen", 
-/**
- * Whether.
- */
-open: boolean, } | { "ask": "typing", 
-/**
- * Whether.
- */
-typing: boolean, } | { "ask": "feedback", 
-/**
- * What was said.
- */
-feedback: FeedbackRequest, } | { "ask": "switch", 
-/**
- * Which.
- */
-device: DeviceKind, 
-/**
- * On or off.
- */
-on: boolean, } | { "ask": "choose", 
-/**
- * Which kind.
- */
-device: DeviceKind, 
-/**
- * Which one; none for the system's choice.
- */
-id: string | null, } | { "ask": "lookForDevices" } | { "ask": "testSound" } | { "ask": "testSoundHeard", 
-/**
- * Whether.
- */
-heard: boolean, } | { "ask": "echoTest" } | { "ask": "testNetwork" } | { "ask": "chooseScreen" } | { "ask": "leaveScreenChoice" } | { "ask": "shareScreen", 
-/**
- * Which.
- */
-id: string, } | { "ask": "stopSharing" } | { "ask": "dismiss" };
-
 export type Attachment = { 
 /**
  * Which; fetched from `/api/v1/consultations/sessions/{id}/attachments/{attachmentId}`.
@@ -223,6 +121,108 @@ status: MessageStatus,
 timestamp: string, };
 
 export type ClientMessageId = string;
+
+export type Command = { "ask": "signIn", 
+/**
+ * The service's address.
+ */
+service: string, 
+/**
+ * With this address.
+ */
+email: string, 
+/**
+ * And this password.
+ */
+password: string, } | { "ask": "register", 
+/**
+ * The service's address.
+ */
+service: string, 
+/**
+ * The name the doctor sees.
+ */
+name: string, 
+/**
+ * With this address.
+ */
+email: string, 
+/**
+ * And this password.
+ */
+password: string, } | { "ask": "decodes", 
+/**
+ * Codecs of video.
+ */
+codecs: Array<DecodableCodec>, } | { "ask": "signOut" } | { "ask": "home" } | { "ask": "history" } | { "ask": "openPast", 
+/**
+ * Which.
+ */
+session: SessionId, } | { "ask": "recall", 
+/**
+ * Which.
+ */
+session: SessionId, } | { "ask": "lookUp", 
+/**
+ * The service's address.
+ */
+service: string, } | { "ask": "enter", 
+/**
+ * Which.
+ */
+session: SessionId, } | { "ask": "ready" } | { "ask": "join" } | { "ask": "decline" } | { "ask": "admit", 
+/**
+ * Which.
+ */
+session: SessionId, } | { "ask": "leave" } | { "ask": "end" } | { "ask": "hold", 
+/**
+ * Whether.
+ */
+on: boolean, } | { "ask": "rejoin" } | { "ask": "sendText", 
+/**
+ * The words.
+ */
+text: string, } | { "ask": "discard", 
+/**
+ * Which.
+ */
+id: ClientMessageId, } | { "ask": "olderMessages" } | { "ask": "chatOpen", 
+/**
+ * Whether.
+ */
+open: boolean, } | { "ask": "typing", 
+/**
+ * Whether.
+ */
+typing: boolean, } | { "ask": "feedback", 
+/**
+ * What was said.
+ */
+feedback: FeedbackRequest, } | { "ask": "switch", 
+/**
+ * Which.
+ */
+device: DeviceKind, 
+/**
+ * On or off.
+ */
+on: boolean, } | { "ask": "choose", 
+/**
+ * Which kind.
+ */
+device: DeviceKind, 
+/**
+ * Which one; none for the system's choice.
+ */
+id: string | null, } | { "ask": "lookForDevices" } | { "ask": "testSound" } | { "ask": "testSoundHeard", 
+/**
+ * Whether.
+ */
+heard: boolean, } | { "ask": "echoTest" } | { "ask": "testNetwork" } | { "ask": "chooseScreen" } | { "ask": "leaveScreenChoice" } | { "ask": "shareScreen", 
+/**
+ * Which.
+ */
+id: string, } | { "ask": "stopSharing" } | { "ask": "dismiss" };
 
 export type Connection = { 
 /**
@@ -888,16 +888,6 @@ amountCharged?: number,
  */
 currency?: string, };
 
-export type UiEvent = { "kind": "snapshot", "value": Snapshot } | { "kind": "change", "value": Change } | { "kind": "levels", "value": { 
-/**
- * The microphone's.
- */
-microphone: number, 
-/**
- * The speaker's.
- */
-speaker: number, } };
-
 export type Track = "microphone" | "camera" | "screen";
 
 export type TrackStats = { 
@@ -926,7 +916,17 @@ concealedPercent: number | null,
  */
 picture: PictureStats | null, };
 
-export type UiCode = "unreachable" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "declined" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "incompatible" | "soundRestarted" | "pictureRestarted" | "other";
+export type UiCode = "unreachable" | "proxyWantsName" | "wrongCredentials" | "emailTaken" | "tooManyAttempts" | "signedOut" | "sessionEnded" | "patientGone" | "noAnswer" | "declined" | "joinedMeanwhile" | "invalid" | "tooLarge" | "unsupportedType" | "incompatible" | "soundRestarted" | "pictureRestarted" | "other";
+
+export type UiEvent = { "kind": "snapshot", "value": Snapshot } | { "kind": "change", "value": Change } | { "kind": "levels", "value": { 
+/**
+ * The microphone's.
+ */
+microphone: number, 
+/**
+ * The speaker's.
+ */
+speaker: number, } };
 
 export type UiProblem = { 
 /**

@@ -14,6 +14,8 @@ export const en = {
   },
   problem: {
     unreachable: "The clinic’s service does not answer. We keep trying; nothing you typed is lost.",
+    proxyWantsName:
+      "This network asks for a name and password before it lets Bedside out. Ask whoever runs it, or try another network. We keep trying; nothing you typed is lost.",
     wrongCredentials: "The e-mail address or the password is not right.",
     emailTaken: "There is an account with this e-mail address already. Sign in with it instead.",
     tooManyAttempts: "Too many attempts. Please wait a minute, then try again.",

@@ -48,6 +48,7 @@ export function isOfField(problem: UiProblem | null, field?: Field): boolean {
 function isNoFault(code: UiProblem["code"]): boolean {
   return (
     code === "unreachable" ||
+    code === "proxyWantsName" ||
     code === "joinedMeanwhile" ||
     code === "patientGone" ||
     code === "noAnswer" ||

@@ -276,7 +276,7 @@ impl Clinic for SignedIn {
     async fn download(&self, id: SessionId, attachment: AttachmentId) -> Result<Bytes, BackendError> {
         let path = path(id, &format!("/attachments/{attachment}"));
         let response = self.call(|api| api.request(Method::GET, &path).timeout(FILE_TIMEOUT)).await?;
-        response.bytes().await.map_err(|_| BackendError::Unreachable)
+        response.bytes().await.map_err(unreached)
     }
 
     async fn summary(&self, id: SessionId) -> Result<Summary, BackendError> {
@@ -322,7 +322,7 @@ async fn read<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Backend
 }
 
 async fn send(request: RequestBuilder) -> Result<reqwest::Response, BackendError> {
-    let response = request.send().await.map_err(|_| BackendError::Unreachable)?;
+    let response = request.send().await.map_err(unreached)?;
     if response.status().is_success() {
         return Ok(response);
     }
@@ -331,6 +331,9 @@ async fn send(request: RequestBuilder) -> Result<reqwest::Response, BackendError
         response.status(),
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
     );
+    if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(BackendError::ProxyWantsName);
+    }
     let problem: Result<Problem, _> = response.json().await;
     Err(match problem {
         Ok(problem) => BackendError::Refused(problem),
@@ -339,13 +342,27 @@ async fn send(request: RequestBuilder) -> Result<reqwest::Response, BackendError
     })
 }
 
+/// Why nothing came back. What a proxy answered to `CONNECT` is told in words alone, somewhere below.
+fn unreached(error: reqwest::Error) -> BackendError {
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = cause {
+        if error.to_string().contains("proxy authorization required") {
+            return BackendError::ProxyWantsName;
+        }
+        cause = error.source();
+    }
+    BackendError::Unreachable
+}
+
 async fn json<T: DeserializeOwned>(response: reqwest::Response) -> Result<T, BackendError> {
-    let bytes = response.bytes().await.map_err(|_| BackendError::Unreachable)?;
+    let bytes = response.bytes().await.map_err(unreached)?;
     serde_json::from_slice(&bytes).map_err(|_| BackendError::Garbled)
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[test]
@@ -357,5 +374,29 @@ mod tests {
         for wrong in ["", "ftp://x", "https://", "not an address"] {
             assert_eq!(url(wrong), None, "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_wants_a_name_is_told_from_a_service_that_is_silent() {
+        let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", proxy.local_addr().unwrap());
+        let answering = tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut stream, _) = proxy.accept().await.unwrap();
+                let mut asked = [0; 1_024];
+                let _ = stream.read(&mut asked).await.unwrap();
+                let answer = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().proxy(reqwest::Proxy::all(&address).unwrap()).build().unwrap();
+        for url in ["https://clinic.example/health", "http://clinic.example/health"] {
+            let refused = send(http.get(url)).await;
+            assert!(matches!(refused, Err(BackendError::ProxyWantsName)), "{url}: {refused:?}");
+        }
+        answering.await.unwrap();
+        let silent = send(http.get("https://clinic.example/health")).await;
+        assert!(matches!(silent, Err(BackendError::Unreachable)), "{silent:?}");
     }
 }

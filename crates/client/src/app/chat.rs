@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use bedside_backends::{BackendError, Clinic};
+use bedside_backends::Clinic;
 use bedside_protocol::{
     AttachmentId, ChatMessage, ChatPage, ChatStatus, ClientMessage, ClientMessageId, MessageType,
     OutgoingMessage, Problem, SessionId, Text, Typing,
@@ -162,7 +162,7 @@ impl App {
                     let after = (seq > 0).then_some(seq);
                     match api.chat(id, after, None).await {
                         // The link's next coming up asks again.
-                        Err(BackendError::Unreachable) => Event::Page(id, Ok(ChatPage::empty())),
+                        Err(error) if error.is_unreachable() => Event::Page(id, Ok(ChatPage::empty())),
                         page => Event::Page(id, page),
                     }
                 }),

@@ -147,9 +147,9 @@ impl App {
             Event::Declined(..) => {}
             Event::Joined(id, join, outcome) => self.on_join_answered(id, join, outcome).await,
             Event::Answered => {
-                self.problem = self.problem.take().filter(|p| p.code != UiCode::Unreachable);
+                self.problem = self.problem.take().filter(|p| !p.code.is_unreachable());
             }
-            Event::Unanswered => self.fail(&bedside_backends::BackendError::Unreachable),
+            Event::Unanswered(error) => self.fail(&error),
             Event::Page(id, Ok(page)) => self.on_page(id, page),
             Event::Uploaded(id, Ok(outgoing)) => {
                 self.busy = false;
@@ -227,7 +227,7 @@ impl App {
             Ok(entered) => self.enter_account(service, entered),
             Err(error) => {
                 self.fail(&error);
-                if self.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable) {
+                if self.problem.as_ref().is_some_and(|p| p.code.is_unreachable()) {
                     if let Some(asking) = &mut self.asking {
                         asking.again_at = Some(Instant::now() + ASK_AGAIN);
                     }
@@ -263,7 +263,7 @@ impl App {
         match event {
             WireEvent::Up => {
                 self.link = Link::Up;
-                if self.problem.as_ref().is_some_and(|p| p.code == UiCode::Unreachable) {
+                if self.problem.as_ref().is_some_and(|p| p.code.is_unreachable()) {
                     self.problem = None;
                 }
                 self.refresh_sessions();

@@ -80,7 +80,7 @@ pub(crate) enum Event {
     Declined(SessionId, Result<Session, BackendError>),
     Joined(SessionId, JoinId, Result<JoinResponse, BackendError>),
     /// The service did not answer to something that goes on being asked.
-    Unanswered,
+    Unanswered(BackendError),
     /// And now it did.
     Answered,
     Page(SessionId, Result<ChatPage, BackendError>),
@@ -362,16 +362,19 @@ impl App {
             let mut was_told = false;
             loop {
                 let answer = request(signed_in.clone()).await;
-                if !matches!(answer, Err(BackendError::Unreachable)) {
+                let unreached = match answer {
+                    Err(error) if error.is_unreachable() => error,
                     // Closed while the request was under way.
-                    if was_told {
-                        let _ = events.send((Some(account), Event::Answered)).await;
+                    answer => {
+                        if was_told {
+                            let _ = events.send((Some(account), Event::Answered)).await;
+                        }
+                        let _ = events.send((Some(account), event(answer))).await;
+                        return;
                     }
-                    let _ = events.send((Some(account), event(answer))).await;
-                    return;
-                }
+                };
                 if !was_told {
-                    let _ = events.send((Some(account), Event::Unanswered)).await;
+                    let _ = events.send((Some(account), Event::Unanswered(unreached))).await;
                 }
                 was_told = true;
                 tokio::time::sleep(ASK_AGAIN).await;

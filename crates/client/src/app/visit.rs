@@ -48,7 +48,7 @@ impl VisitState {
 fn failure(error: &BackendError) -> JoinFailure {
     tracing::info!(%error, "no place in the visit");
     match (error, error.code()) {
-        (BackendError::Unreachable, _) => JoinFailure::Unreachable,
+        (error, _) if error.is_unreachable() => JoinFailure::Unreachable,
         (_, Some(Code::SessionEnded)) => JoinFailure::Ended,
         (_, Some(Code::NotAdmitted)) => JoinFailure::NotAdmitted,
         _ => JoinFailure::Refused(account::problem(error)),
@@ -175,7 +175,7 @@ impl App {
         if self.visit_mut(id).is_none() {
             // Gone while this was under way. The service may have heard of the two in either
             // order, even where its answer was lost.
-            if matches!(outcome, Ok(_) | Err(BackendError::Unreachable)) {
+            if outcome.as_ref().err().is_none_or(BackendError::is_unreachable) {
                 self.tell_of_leaving(id);
             }
             return;
