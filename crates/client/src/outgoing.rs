@@ -65,3 +65,82 @@ impl Outgoing for MediaSender {
         Self::video(self, source, VideoFrame { timestamp, captured, codec, data: data.into() })
     }
 }
+
+/// A call that keeps what it is sent.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::{
+        collections::HashMap,
+        sync::Mutex,
+        time::{Duration, Instant},
+    };
+
+    use bedside_bwe::{Bitrate, Config, LinkStatus};
+    use bedside_call::{EncodedAudio, EncodedVideo};
+    use bedside_media::{TrackSource, VideoCodec, VideoSource};
+
+    use super::Outgoing;
+
+    /// What it was sent: of each video, whether each frame was a key frame; and what each track wants.
+    #[derive(Default)]
+    pub(crate) struct Call {
+        frames: Mutex<HashMap<VideoSource, Vec<bool>>>,
+        wanted: Mutex<HashMap<TrackSource, Bitrate>>,
+    }
+
+    impl Call {
+        pub(crate) fn frames(&self, source: VideoSource) -> Vec<bool> {
+            self.frames.lock().unwrap().get(&source).cloned().unwrap_or_default()
+        }
+
+        pub(crate) fn forget_frames(&self) {
+            self.frames.lock().unwrap().clear();
+        }
+
+        pub(crate) fn wait_for_frames(&self, source: VideoSource, least: usize) {
+            let began = Instant::now();
+            while self.frames(source).len() < least {
+                assert!(began.elapsed() < Duration::from_secs(5), "frames come");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    impl Outgoing for Call {
+        fn is_connected(&self) -> bool {
+            true
+        }
+
+        fn link(&self) -> LinkStatus {
+            let start = Bitrate::kbps(2_000);
+            LinkStatus::unknown(Config { start, min: Bitrate::ZERO, max: Bitrate::MAX })
+        }
+
+        fn is_congested(&self, _: VideoSource) -> bool {
+            false
+        }
+
+        fn codec(&self, _: VideoSource) -> VideoCodec {
+            VideoCodec::Vp8
+        }
+
+        fn most(&self, _: VideoSource) -> Bitrate {
+            Bitrate::MAX
+        }
+
+        fn set_wanted(&self, source: TrackSource, wanted: Bitrate) {
+            self.wanted.lock().unwrap().insert(source, wanted);
+        }
+
+        fn wanted(&self, source: TrackSource) -> Bitrate {
+            self.wanted.lock().unwrap().get(&source).copied().unwrap_or_default()
+        }
+
+        fn audio(&self, _: EncodedAudio) {}
+
+        fn video(&self, source: VideoSource, frame: EncodedVideo) -> bool {
+            self.frames.lock().unwrap().entry(source).or_default().push(frame.is_key);
+            true
+        }
+    }
+}

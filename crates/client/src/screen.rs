@@ -239,14 +239,11 @@ fn look(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use bedside_bwe::Config;
-    use bedside_call::{EncodedAudio, EncodedVideo};
     use bedside_devices::Shown;
-    use bedside_media::{I420, VideoCodec};
+    use bedside_media::I420;
 
     use super::*;
+    use crate::outgoing::testing::Call;
 
     /// A screen that changes each time it is looked at, until it is gone.
     struct Blinking {
@@ -282,47 +279,6 @@ mod tests {
         Ok(Box::new(Blinking { picture: I420::black(64, 48), left, asks }))
     }
 
-    /// A call that counts what it is sent.
-    #[derive(Default)]
-    struct Call {
-        frames: Mutex<Vec<bool>>,
-        wanted: Mutex<Bitrate>,
-    }
-
-    impl Outgoing for Call {
-        fn is_connected(&self) -> bool {
-            true
-        }
-        fn link(&self) -> LinkStatus {
-            let start = Bitrate::kbps(2_000);
-            LinkStatus::unknown(Config { start, min: Bitrate::ZERO, max: Bitrate::MAX })
-        }
-        fn is_congested(&self, _: VideoSource) -> bool {
-            false
-        }
-        fn codec(&self, _: VideoSource) -> VideoCodec {
-            VideoCodec::Vp8
-        }
-        fn most(&self, _: VideoSource) -> Bitrate {
-            Bitrate::MAX
-        }
-        fn set_wanted(&self, source: TrackSource, wanted: Bitrate) {
-            assert_eq!(source, SCREEN);
-            *self.wanted.lock().unwrap() = wanted;
-        }
-        fn wanted(&self, _: TrackSource) -> Bitrate {
-            Bitrate::ZERO
-        }
-        fn audio(&self, _: EncodedAudio) {
-            panic!("a screen is not heard");
-        }
-        fn video(&self, source: VideoSource, frame: EncodedVideo) -> bool {
-            assert_eq!(source, VideoSource::Screen);
-            self.frames.lock().unwrap().push(frame.is_key);
-            true
-        }
-    }
-
     struct Started {
         sharing: ScreenSharing,
         events: mpsc::Receiver<ScreenEvent>,
@@ -349,13 +305,13 @@ mod tests {
             started.sharing.share(id.to_owned());
             assert_eq!(started.next(), ScreenEvent::Shared(id.to_owned()));
             assert_eq!(started.next(), ScreenEvent::Failed(id.to_owned(), trouble));
-            assert_eq!(*call.wanted.lock().unwrap(), Bitrate::ZERO);
+            assert_eq!(call.wanted(SCREEN), Bitrate::ZERO);
         }
         for (id, trouble) in [("none", Trouble::Denied), ("faulty at once", fault())] {
             started.sharing.share(id.to_owned());
             assert_eq!(started.next(), ScreenEvent::Failed(id.to_owned(), trouble));
         }
-        assert!(!call.frames.lock().unwrap().is_empty());
+        assert!(!call.frames(VideoSource::Screen).is_empty());
         started.sharing.stop();
     }
 
@@ -380,18 +336,14 @@ mod tests {
         for _ in 0..2 {
             let call = Arc::new(Call::default());
             started.sharing.set_call(Some(call.clone()));
-            let began = Instant::now();
-            while call.frames.lock().unwrap().len() < 3 {
-                assert!(began.elapsed() < Duration::from_secs(5), "frames come");
-                std::thread::yield_now();
-            }
+            call.wait_for_frames(VideoSource::Screen, 3);
             started.sharing.set_call(None);
-            let is_wanted = || *call.wanted.lock().unwrap() > Bitrate::ZERO;
-            while is_wanted() {
+            let began = Instant::now();
+            while call.wanted(SCREEN) > Bitrate::ZERO {
                 assert!(began.elapsed() < Duration::from_secs(5), "on hold nothing is wanted");
                 std::thread::yield_now();
             }
-            assert!(call.frames.lock().unwrap()[0]);
+            assert!(call.frames(VideoSource::Screen)[0]);
         }
         started.sharing.stop_sharing();
         started.sharing.stop();

@@ -94,12 +94,21 @@ impl Video {
         tell: impl Fn(CameraEvent) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (commands, queue) = mpsc::channel();
+    ) -> std::io::Result<Self> {
+        Self::start_with(|id| Camera::open(id).map(|camera| Box::new(camera) as _), preview, tell)
+    }
+
+    fn start_with(
+        open: impl Fn(Option<&str>) -> Result<Box<dyn Pictures>, Trouble> + Send + 'static,
+        preview: Arc<FrameChannel>,
+        tell: impl Fn(CameraEvent) + Send + 'static,
         let key_frame = KeyFrameRequest::default();
         let engine = Engine {
             key_frame: key_frame.clone(),
             preview,
             tell: Box::new(tell),
             camera: None,
+            open: Box::new(open),
             wanted: None,
             seen: 0,
             frame_at: Instant::now(),
@@ -151,12 +160,31 @@ struct Engine {
     key_frame: KeyFrameRequest,
     preview: Arc<FrameChannel>,
     tell: Box<dyn Fn(CameraEvent) + Send>,
-    camera: Option<Camera>,
+    camera: Option<Box<dyn Pictures>>,
     /// The camera that is to be on, to be opened again after a fault.
     wanted: Option<WantedCamera>,
+/// What gives pictures: a camera, or what stands for one in a test.
+trait Pictures: Send {
+    fn has_failed(&self) -> bool;
+    fn newer_than(&self, after: u64, patience: Duration) -> Option<(u64, CameraFrame)>;
+}
+
+impl Pictures for Camera {
+    fn has_failed(&self) -> bool {
+        Self::has_failed(self)
+    }
+
+    fn newer_than(&self, after: u64, patience: Duration) -> Option<(u64, CameraFrame)> {
+        Self::newer_than(self, after, patience)
+    }
+}
+
+type Open = Box<dyn Fn(Option<&str>) -> Result<Box<dyn Pictures>, Trouble> + Send>;
+
     seen: u64,
     /// When the newest frame came, or the camera was opened.
     frame_at: Instant,
+    open: Open,
     call: Option<Arc<dyn Outgoing>>,
     scaler: Scaler,
     local: Option<LocalVideo>,
@@ -184,7 +212,7 @@ impl Engine {
 
     fn run(&mut self, commands: &mpsc::Receiver<VideoCommand>) {
         loop {
-            // Without a camera there is nothing to do but wait for an command.
+            // Without a camera there is nothing to do but wait for a command.
             let command = if self.camera.is_some() {
                 commands.try_recv().map_err(|e| e == mpsc::TryRecvError::Disconnected)
             } else {
@@ -306,6 +334,49 @@ mod tests {
             assert_eq!(next(), CameraEvent::Restarted);
             video.set_camera(None, false);
             assert_eq!(next(), CameraEvent::Off, "it takes commands again");
+        }
+        video.stop();
+    }
+    use crate::outgoing::testing::Call;
+
+    /// A camera of thirty pictures a second.
+    struct Thirty {
+        began: Instant,
+    }
+
+    impl Pictures for Thirty {
+        fn has_failed(&self) -> bool {
+            false
+        }
+
+        fn newer_than(&self, after: u64, _: Duration) -> Option<(u64, CameraFrame)> {
+            let at = self.began + Duration::from_millis(33) * (after as u32 + 1);
+            std::thread::park_timeout(at.saturating_duration_since(Instant::now()));
+            Some((after + 1, CameraFrame { picture: Arc::new(I420::black(64, 48)), at }))
+        }
+    }
+
+    #[test]
+    fn a_fault_in_mid_call_is_told_and_the_camera_is_seen_again() {
+        let (told, events) = mpsc::channel();
+        let open = |_: Option<&str>| Ok(Box::new(Thirty { began: Instant::now() }) as Box<dyn Pictures>);
+        let video = Video::start_with(open, Arc::default(), move |event| drop(told.send(event))).unwrap();
+        let next = || events.recv_timeout(Duration::from_secs(1)).expect("told within a second");
+        let call = Arc::new(Call::default());
+        video.set_call(Some(call.clone()));
+        video.set_camera(None, true);
+        assert_eq!(next(), CameraEvent::Works);
+        assert!(matches!(next(), CameraEvent::Sending(Some(_))));
+        for _ in 0..2 {
+            call.wait_for_frames(VideoSource::Camera, 3);
+            video.command(VideoCommand::Fail);
+            assert_eq!(next(), CameraEvent::Sending(None));
+            assert_eq!(next(), CameraEvent::Works, "it is opened again");
+            assert_eq!(next(), CameraEvent::Restarted);
+            assert!(matches!(next(), CameraEvent::Sending(Some(_))));
+            call.forget_frames();
+            call.wait_for_frames(VideoSource::Camera, 3);
+            assert!(call.frames(VideoSource::Camera)[0], "the other end begins with a key frame");
         }
         video.stop();
     }
