@@ -160,7 +160,7 @@ pub enum Dialect {
 
 /// What a signal says. The doctor's end makes every offer, so that two never cross.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum SignalBody {
     /// "I am here." Answered by a hello with `reply`, unless it is one.
     Hello {
