@@ -282,11 +282,25 @@ impl World {
         Ok(Window(program))
     }
 
+    /// What the person sits at.
+    #[cfg(target_os = "linux")]
+    pub(crate) const fn program(&self) -> Program {
+        self.place.program
+    }
+
+    /// The service's address, as it is reached from here.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn service(&self) -> &str {
+        &self.service
+    }
+
     /// What a browser is started with: a camera that shows the clip's twin and a microphone that says
     /// what is next to it, no questions, and nothing that calls home or slows down out of sight.
     pub(crate) fn browser_arguments(&self) -> Vec<String> {
         let clip = self.place.clip.as_ref().map_or(Path::new(""), |clip| clip.frames.as_path());
-        vec![
+        // The lab's page comes from a file; a page of a clinic's would come from the service.
+        let reaches_service = (!self.service.is_empty()).then(|| "--disable-web-security".to_owned());
+        let arguments = vec![
             "--no-sandbox".into(),
             "--disable-gpu".into(),
             "--use-fake-ui-for-media-stream".into(),
@@ -313,7 +327,8 @@ impl World {
             "--window-size=1280,800".into(),
             "--window-position=0,0".into(),
             format!("--user-data-dir={}", self.folder.0.join("browser").display()),
-        ]
+        ];
+        arguments.into_iter().chain(reaches_service).collect()
     }
 
     /// From the app's next start on there is no camera.

@@ -41,6 +41,24 @@ pub(crate) enum Peers {
     Ours,
     /// Two Chromium.
     Browser,
+    /// A doctor in our app, a patient in Chromium, over the service.
+    Mixed,
+}
+
+impl Peers {
+    /// What the doctor and the patient sit at.
+    const fn programs(self) -> [Program; 2] {
+        match self {
+            Self::Ours => [Program::App, Program::App],
+            Self::Browser => [Program::Browser, Program::Browser],
+            Self::Mixed => [Program::App, Program::Browser],
+        }
+    }
+
+    /// Whether they meet through the service.
+    const fn visit(self) -> bool {
+        !matches!(self, Self::Browser)
+    }
 }
 
 /// The two ends, and what is between them. Ends in this order.
@@ -64,26 +82,26 @@ pub(super) async fn hold(
     let stage = set(peers, profile, media, camera, out).await?;
     let people = [&stage.doctor, &stage.patient];
     for person in people {
-        if peers == Peers::Browser {
+        let is_browser = person.world.program() == Program::Browser;
+        if is_browser {
             person.opens(&crate::root().join("xtask/assets/lab/call.html")).await?;
         }
         person.script(include_str!("../../assets/lab/probe.js")).await?;
-    }
-    if peers == Peers::Ours {
-        call_in(&stage).await?;
-    } else {
-        for person in people {
-            person.script("return open()").await?;
+        if is_browser {
+            person.script(&format!("return open({})", peers == Peers::Browser)).await?;
         }
+    }
+    if peers.visit() {
+        call_in(&stage).await?;
     }
     let offset = now_ms() - clock() * 1e3;
     let mut ears = vec![];
     let mut mouths = vec![];
     let mut speaking = vec![];
     for (person, speech) in people.iter().zip(&media.speech) {
-        ears.push(person.world.record("speaker")?);
-        if peers == Peers::Ours {
-            mouths.push(person.world.record("mouth")?);
+        ears.push((person.world.name, person.world.record("speaker")?));
+        if person.world.program() == Program::App {
+            mouths.push((person.world.name, person.world.record("mouth")?));
             speaking.push(person.world.begin_to_speak("mouth", speech)?);
         }
         // Whoever begins to record or to play makes the sound server settle its latencies anew. And
@@ -117,15 +135,14 @@ pub(super) async fn hold(
         speaking.stop()?;
     }
     for (kind, recordings) in [("ear", ears), ("mouth", mouths)] {
-        for (person, recording) in people.iter().zip(recordings) {
-            let name = person.world.name;
+        for (name, recording) in recordings {
             let (sound, start) = recording.stop()?;
             facts[kind][name] = (start * 1e3 + offset).into();
             fs::write(out.join(name).join(format!("{kind}.s16")), sound)?;
         }
     }
     for person in people {
-        collect(person, peers, &out.join(person.world.name)).await?;
+        collect(person, &out.join(person.world.name)).await?;
     }
     let notes = stage.network.notes();
     facts["network"] = notes.iter().map(|note| json!([note.at - up, note.there, note.back])).collect();
@@ -140,10 +157,12 @@ pub(super) async fn hold(
 async fn set(peers: Peers, profile: &Profile, media: &Media, camera: &Camera, out: &Path) -> Result<Stage> {
     let hosts = [Arc::new(Host::new('a')?), Arc::new(Host::new('b')?)];
     let network = Network::between(&hosts[0], &hosts[1], profile.condition)?;
-    let clinic = if peers == Peers::Ours { Some(Clinic::open(out)?) } else { None };
+    let clinic = if peers.visit() { Some(Clinic::open(out)?) } else { None };
     let service = clinic.as_ref().map(Clinic::address).unwrap_or_default();
     let mut people = vec![];
-    for (name, host) in [("doctor", &hosts[0]), ("patient", &hosts[1])] {
+    for ((name, host), program) in
+        [("doctor", &hosts[0]), ("patient", &hosts[1])].into_iter().zip(peers.programs())
+    {
         let folder = out.join(name);
         fs::create_dir_all(folder.join("kept"))?;
         if let Some(clinic) = &clinic {
@@ -155,7 +174,7 @@ async fn set(peers: Peers, profile: &Profile, media: &Media, camera: &Camera, ou
         }
         let place = Place {
             host: Some(host.clone()),
-            program: if peers == Peers::Ours { Program::App } else { Program::Browser },
+            program,
             clip: Some(Clip { frames: media.frames.clone(), sent: folder.join("sent.csv") }),
         };
         people.push(Person::sit_down(World::start(name, "0", &service, camera, out, place)?).await?);
@@ -168,6 +187,14 @@ async fn set(peers: Peers, profile: &Profile, media: &Media, camera: &Camera, ou
 async fn call_in(stage: &Stage) -> Result<()> {
     let Stage { doctor, patient, .. } = stage;
     doctor.signs_in(DOCTOR, PASSWORD).await?;
+    if patient.world.program() == Program::Browser {
+        patient.script(include_str!("../../assets/lab/bedside.js")).await?;
+        let service = format!("http://{}", patient.world.service());
+        let [service, email, password] = [&service, PATIENT, PASSWORD].map(|word| json!(word));
+        patient.script(&format!("return bedside.arrives({service}, {email}, {password})")).await?;
+        doctor.sees("Maria Keller has arrived").await?;
+        return doctor.does("admit").await;
+    }
     patient.signs_in(PATIENT, PASSWORD).await?;
     patient.does("enter").await?;
     patient.sees("Your camera works").await?;
@@ -181,9 +208,16 @@ async fn call_in(stage: &Stage) -> Result<()> {
 async fn join(stage: &Stage, peers: Peers) -> Result<f64> {
     let Stage { doctor, patient, .. } = stage;
     let click = now_ms();
-    if peers == Peers::Ours {
-        patient.does("join").await?;
-        return Ok(click);
+    match peers {
+        Peers::Ours => {
+            patient.does("join").await?;
+            return Ok(click);
+        }
+        Peers::Mixed => {
+            patient.script("return bedside.joins()").await?;
+            return Ok(click);
+        }
+        Peers::Browser => {}
     }
     let told = |what: &str, sdp: &Value| format!("return {what}({sdp})");
     let offer = doctor.script("return offer()").await?;
@@ -226,11 +260,11 @@ fn move_away(host: &Host) -> Result<()> {
 }
 
 /// What the page saw, into files.
-async fn collect(person: &Person, peers: Peers, folder: &Path) -> Result<()> {
+async fn collect(person: &Person, folder: &Path) -> Result<()> {
     let lab = "window.bedsideLab";
     let seen = person.script(&format!("return {lab}.seen")).await?;
     fs::write(folder.join("seen.json"), seen.to_string())?;
-    if peers == Peers::Browser {
+    if person.world.program() == Program::Browser {
         let sent: Vec<(f64, f64)> =
             serde_json::from_value(person.script(&format!("return {lab}.sent")).await?)?;
         let lines: Vec<String> = sent.iter().map(|(number, at)| format!("{number},{at:.1}")).collect();

@@ -110,7 +110,7 @@ pub(super) fn table(calls: &[Value]) -> String {
             continue;
         }
         let mut columns: Vec<(&str, Vec<&Value>)> = vec![];
-        for name in ["ours", "browser"] {
+        for name in ["ours", "browser", "mixed"] {
             let of: Vec<&Value> = held.iter().copied().filter(|call| call["peers"] == name).collect();
             if !of.is_empty() {
                 columns.push((name, of));
