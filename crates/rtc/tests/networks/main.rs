@@ -227,15 +227,19 @@ fn coturn_stands_in_for_the_embedded_relay() {
     let mut internet = Internet::new();
     let server = internet.server("coturn", 100);
     let folder = tempfile::tempdir().unwrap();
-    let args = coturn(&server, folder.path(), "north");
+    let made = support::certificate(folder.path(), &server.address);
+    let args = coturn(&server, folder.path(), "north", &made);
     let _coturn = Program::start(&server, "turnserver", &args, 3_478);
     let homes = [internet.home("a", 11, Lets::All), internet.home("b", 12, Lets::All)];
-    for transport in [RelayTransport::Udp, RelayTransport::Tcp] {
-        let by = if transport == RelayTransport::Udp { "udp" } else { "tcp" };
-        let url = format!("turn:{}:3478?transport={by}", server.address);
+    for (transport, url) in [
+        (RelayTransport::Udp, format!("turn:{}:3478?transport=udp", server.address)),
+        (RelayTransport::Tcp, format!("turn:{}:3478?transport=tcp", server.address)),
+        (RelayTransport::Tls, format!("turns:{}:{HTTPS}?transport=tcp", server.address)),
+    ] {
         let secret = Secret::new(b"north".to_vec());
         let issued = RelayCredentials::for_clinics_own(vec![url], secret).issue("somebody", "here", soon());
-        let config = PeerConfig { ice_servers: for_peer(issued), relay_only: true, ..PeerConfig::default() };
+        let (ice_servers, tls) = (for_peer(issued), Some(made.trusted.clone()));
+        let config = PeerConfig { ice_servers, tls, relay_only: true, ..PeerConfig::default() };
         let ends = call([&homes[0], &homes[1]], [config.clone(), config]);
         for end in ends {
             assert_eq!(
@@ -247,8 +251,8 @@ fn coturn_stands_in_for_the_embedded_relay() {
     }
 }
 
-/// Debian's coturn with time-limited credentials, as its manual has it.
-fn coturn(host: &Host, folder: &Path, secret: &str) -> Vec<String> {
+/// Debian's coturn with time-limited credentials and TLS, as its manual has it.
+fn coturn(host: &Host, folder: &Path, secret: &str, certificate: &support::Certificate) -> Vec<String> {
     let file = |name: &str| -> PathBuf { folder.join(name) };
     [
         "-n".to_owned(),
@@ -258,7 +262,9 @@ fn coturn(host: &Host, folder: &Path, secret: &str) -> Vec<String> {
         format!("--listening-ip={}", host.address),
         format!("--relay-ip={}", host.address),
         "--no-cli".to_owned(),
-        "--no-tls".to_owned(),
+        format!("--tls-listening-port={HTTPS}"),
+        format!("--cert={}", certificate.chain.display()),
+        format!("--pkey={}", certificate.key.display()),
         "--no-dtls".to_owned(),
         format!("--userdb={}", file("db").display()),
         format!("--pidfile={}", file("pid").display()),
