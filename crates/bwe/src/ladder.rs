@@ -20,9 +20,10 @@ const KEPT_DOWN_TO: f64 = 0.85;
 /// that had a fifth of its time to spare sent a quarter of the picture. At 0.7 the page of such a machine
 /// drew ten frames a second.
 const BUSY: f64 = 0.5;
-/// And at the slowest pace, beyond which a smaller one is sent: nearly all of it. A page that is busy paints
-/// as often as it can, whatever is left for others, and what encoding waits for says little.
-const TOO_SLOW: f64 = 0.9;
+/// And at the slowest pace, beyond which a smaller one is sent: so much that ten frames a second are all there
+/// are. A page that is busy paints as often as it can, whatever is left for others, and a small picture takes it
+/// as long as a large one: at 0.9 a machine on a slow day sent 360p, and no more was drawn of it.
+const TOO_SLOW: f64 = 1.5;
 /// In which a picture is sent, one after the other, before it is made smaller: movement can be judged by fifteen
 /// frames a second, and nothing brings back what a small picture leaves out.
 const PACES: [u32; 2] = [20, 15];
@@ -56,7 +57,8 @@ pub struct Step {
 impl Step {
     /// The same in fewer frames. Half of them need three quarters of the rate: each differs more from the one
     /// before.
-    fn at_pace(self, fps: u32) -> Self {
+    #[must_use]
+    pub fn at_pace(self, fps: u32) -> Self {
         let share = f64::midpoint(1.0, f64::from(fps) / f64::from(self.fps));
         Self { fps, enough: self.enough.scaled(share), ..self }
     }
@@ -167,7 +169,7 @@ impl Ladder {
 
     /// Frames a second of a step, as this machine can.
     fn fps(&self, at: usize) -> u32 {
-        let pace = self.pace.filter(|_| at > ALWAYS).map_or(u32::MAX, |(pace, _)| PACES[pace]);
+        let pace = self.pace.filter(|_| at >= ALWAYS).map_or(u32::MAX, |(pace, _)| PACES[pace]);
         STEPS[at].fps.min(pace)
     }
 
@@ -286,13 +288,13 @@ mod tests {
         assert_eq!(shown(ladder.choose(&slow, at)), Some((720, 30)), "for a moment");
         assert_eq!(shown(settle(&mut ladder, &slow, at, 20)), Some((720, 20)), "fewer frames first");
         let at = at + Duration::from_secs(20);
-        let slower = means(4_000, Duration::from_millis(62));
+        let slower = means(4_000, Duration::from_millis(105));
         assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((540, 15)), "then a smaller one");
         let at = at + Duration::from_secs(4);
-        assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((360, 30)), "which every machine can");
+        assert_eq!(shown(settle(&mut ladder, &slower, at, 4)), Some((360, 15)), "which every machine can");
         let at = at + Duration::from_secs(4);
         let idle = means(4_000, Duration::from_millis(6));
-        assert_eq!(shown(settle(&mut ladder, &idle, at, 30)), Some((360, 30)), "not tried again so soon");
+        assert_eq!(shown(settle(&mut ladder, &idle, at, 30)), Some((360, 15)), "not tried again so soon");
         let at = at + Duration::from_secs(30);
         assert_eq!(shown(settle(&mut ladder, &idle, at, 40)), Some((720, 30)));
     }

@@ -15,6 +15,9 @@ use crate::{
 /// How often the size is chosen.
 const CHOOSE_EVERY: Duration = Duration::from_millis(250);
 
+/// No fewer pictures a second are sent, whatever the other end asks for: what is fewer is no movement.
+const LEAST_PACE: u32 = 5;
+
 /// What is sent of one's own picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SentVideo {
@@ -32,6 +35,8 @@ pub struct LocalVideo {
     ladder: Ladder,
     /// The most that the other end can draw.
     limit: Bitrate,
+    /// The most pictures a second that its window can draw, where it said so.
+    pace: Option<u32>,
     step: Option<Step>,
     chosen_at: Option<Instant>,
     next_frame: Instant,
@@ -44,6 +49,7 @@ impl LocalVideo {
             encoder: TrackEncoder::new(ContentHint::Motion, first, epoch),
             ladder: Ladder::default(),
             limit: Bitrate::MAX,
+            pace: None,
             step: None,
             chosen_at: None,
             next_frame: epoch,
@@ -58,6 +64,11 @@ impl LocalVideo {
     /// The other end can draw no more than this; [`Bitrate::MAX`] where it said nothing of it.
     pub fn set_limit(&mut self, most: Bitrate) {
         self.limit = most;
+    }
+
+    /// The other end's window can draw no more pictures a second than these; none where it draws what comes.
+    pub const fn set_pace(&mut self, most: Option<u32>) {
+        self.pace = most;
     }
 
     /// Both ends have agreed on this codec.
@@ -116,11 +127,14 @@ impl LocalVideo {
             encoding: self.encoder.encoding,
         };
         let choice = self.ladder.choose(&means, now);
-        if choice.step != self.step {
-            self.step = choice.step;
+        // None at all, as somebody might ask for, is no picture.
+        let pace = self.pace.unwrap_or(u32::MAX).max(LEAST_PACE);
+        let step = choice.step.map(|step| if step.fps > pace { step.at_pace(pace) } else { step });
+        if step != self.step {
+            self.step = step;
             self.encoder.encoding = Duration::ZERO;
         }
-        self.encoder.set_bitrate(choice.bitrate)
+        self.encoder.set_bitrate(step.map_or(Bitrate::ZERO, |step| choice.bitrate.min(step.enough)))
     }
 }
 
@@ -135,6 +149,29 @@ mod tests {
         let mut link = LinkStatus::unknown(Config { start: rate, min: Bitrate::ZERO, max: Bitrate::MAX });
         link.estimate.proven = rate;
         link
+    }
+
+    #[test]
+    fn no_more_pictures_are_sent_than_the_other_window_draws() {
+        let (began, picture, link) = (Instant::now(), I420::black(640, 360), link(280));
+        let mut video = LocalVideo::new(7, began);
+        let mut second = 0;
+        for (pace, wanted) in [(None, 24), (Some(15), 15), (Some(0), 5), (None, 24)] {
+            video.set_pace(pace);
+            let mut sent = 0;
+            for _ in 0..4 {
+                sent = 0;
+                for n in 0..30 {
+                    let at = began + Duration::from_micros((second * 30 + n) * 33_333);
+                    if let Some(step) = video.wants(&link, Bitrate::ZERO, at).unwrap() {
+                        video.encode(&picture, step, at).unwrap();
+                        sent += 1;
+                    }
+                }
+                second += 1;
+            }
+            assert!(u32::abs_diff(sent, wanted) <= 1, "{sent} a second, asked for {pace:?}");
+        }
     }
 
     /// Sends for `seconds`; gives each frame's time in ms and whether it was a key frame.

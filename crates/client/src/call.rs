@@ -293,7 +293,7 @@ impl ActiveCall {
     }
 
     /// Measures once a second; gives what the service is to be told, every ten.
-    pub(crate) async fn tick(&mut self, audio: &Audio) -> Option<QualityReport> {
+    pub(crate) async fn tick(&mut self, threads: &Threads) -> Option<QualityReport> {
         let OpenPeer { peer, remote, reception, measuring, .. } = self.open.as_mut()?;
         let now = Instant::now();
         if !measuring.is_due(now) {
@@ -305,11 +305,17 @@ impl ActiveCall {
         if let Some(most) = most {
             peer.limit(VideoSource::Camera, most).await;
         }
+        threads.video.set_pace(sends.and_then(|sends| sends.draws));
         (self.quality, self.received) = (Quality { sending: self.sending, ..quality }, tracks);
-        let (link, late) = (peer.media().link(), audio.shared.late());
+        let (link, late) = (peer.media().link(), threads.audio.shared.late());
         tracing::debug!(?link, ?late, sending = ?self.sending, "call");
         let talks = self.gate_open && self.machine.phase() == CallPhase::Connected;
-        talks.then(|| self.log.push(self.quality, audio.shared.levels().speaker))?
+        talks.then(|| self.log.push(self.quality, threads.audio.shared.levels().speaker))?
+    }
+
+    /// The most pictures a second that this end's window can draw, where that is less than come.
+    pub(crate) fn draws(&self) -> Option<u32> {
+        self.open.as_ref().and_then(|open| open.measuring.draws())
     }
 
     /// For the screen.

@@ -59,6 +59,8 @@ enum VideoCommand {
         on: bool,
     },
     Call(Option<Arc<dyn Outgoing>>),
+    /// The most pictures a second that the other end can draw.
+    Pace(Option<u32>),
     /// For tests: the thread meets a fault.
     #[cfg(test)]
     Fail,
@@ -93,8 +95,6 @@ impl Video {
         preview: Arc<FrameChannel>,
         tell: impl Fn(CameraEvent) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (commands, queue) = mpsc::channel();
-    ) -> std::io::Result<Self> {
         Self::start_with(|id| Camera::open(id).map(|camera| Box::new(camera) as _), preview, tell)
     }
 
@@ -102,13 +102,15 @@ impl Video {
         open: impl Fn(Option<&str>) -> Result<Box<dyn Pictures>, Trouble> + Send + 'static,
         preview: Arc<FrameChannel>,
         tell: impl Fn(CameraEvent) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (commands, queue) = mpsc::channel();
         let key_frame = KeyFrameRequest::default();
         let engine = Engine {
             key_frame: key_frame.clone(),
             preview,
+            open: Box::new(open),
             tell: Box::new(tell),
             camera: None,
-            open: Box::new(open),
             wanted: None,
             seen: 0,
             frame_at: Instant::now(),
@@ -139,6 +141,11 @@ impl Video {
         self.command(VideoCommand::Call(call));
     }
 
+    /// The other end can draw no more pictures a second than these.
+    pub(crate) fn set_pace(&self, most: Option<u32>) {
+        self.command(VideoCommand::Pace(most));
+    }
+
     /// Ends the thread.
     pub(crate) fn stop(mut self) {
         self.command(VideoCommand::Stop);
@@ -156,13 +163,6 @@ struct WantedCamera {
     id: Option<String>,
 }
 
-struct Engine {
-    key_frame: KeyFrameRequest,
-    preview: Arc<FrameChannel>,
-    tell: Box<dyn Fn(CameraEvent) + Send>,
-    camera: Option<Box<dyn Pictures>>,
-    /// The camera that is to be on, to be opened again after a fault.
-    wanted: Option<WantedCamera>,
 /// What gives pictures: a camera, or what stands for one in a test.
 trait Pictures: Send {
     fn has_failed(&self) -> bool;
@@ -181,10 +181,17 @@ impl Pictures for Camera {
 
 type Open = Box<dyn Fn(Option<&str>) -> Result<Box<dyn Pictures>, Trouble> + Send>;
 
+struct Engine {
+    key_frame: KeyFrameRequest,
+    preview: Arc<FrameChannel>,
+    open: Open,
+    tell: Box<dyn Fn(CameraEvent) + Send>,
+    camera: Option<Box<dyn Pictures>>,
+    /// The camera that is to be on, to be opened again after a fault.
+    wanted: Option<WantedCamera>,
     seen: u64,
     /// When the newest frame came, or the camera was opened.
     frame_at: Instant,
-    open: Open,
     call: Option<Arc<dyn Outgoing>>,
     scaler: Scaler,
     local: Option<LocalVideo>,
@@ -222,6 +229,11 @@ impl Engine {
                 Ok(VideoCommand::Stop) | Err(true) => return,
                 Ok(VideoCommand::Camera { id, on }) => self.set_camera(id.as_deref(), on),
                 Ok(VideoCommand::Call(call)) => self.set_call(call),
+                Ok(VideoCommand::Pace(most)) => {
+                    if let Some(local) = &mut self.local {
+                        local.set_pace(most);
+                    }
+                }
                 #[cfg(test)]
                 Ok(VideoCommand::Fail) => panic!("a fault, for a test"),
                 Err(false) => {}
@@ -250,7 +262,7 @@ impl Engine {
             (self.tell)(CameraEvent::Off);
             return;
         }
-        (self.tell)(match Camera::open(id) {
+        (self.tell)(match (self.open)(id) {
             Ok(camera) => {
                 self.camera = Some(camera);
                 self.frame_at = Instant::now();
@@ -322,21 +334,9 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bedside_media::I420;
 
-    #[test]
-    fn a_fault_is_told_and_the_thread_goes_on() {
-        let (told, events) = mpsc::channel();
-        let video = Video::start(Arc::default(), move |event| drop(told.send(event))).unwrap();
-        let next = || events.recv_timeout(Duration::from_secs(1)).expect("told within a second");
-        for _ in 0..2 {
-            video.command(VideoCommand::Fail);
-            assert_eq!(next(), CameraEvent::Restarted);
-            video.set_camera(None, false);
-            assert_eq!(next(), CameraEvent::Off, "it takes commands again");
-        }
-        video.stop();
-    }
+    use super::*;
     use crate::outgoing::testing::Call;
 
     /// A camera of thirty pictures a second.
@@ -377,6 +377,20 @@ mod tests {
             call.forget_frames();
             call.wait_for_frames(VideoSource::Camera, 3);
             assert!(call.frames(VideoSource::Camera)[0], "the other end begins with a key frame");
+        }
+        video.stop();
+    }
+
+    #[test]
+    fn without_a_call_it_takes_commands_again_after_a_fault() {
+        let (told, events) = mpsc::channel();
+        let video = Video::start(Arc::default(), move |event| drop(told.send(event))).unwrap();
+        let next = || events.recv_timeout(Duration::from_secs(1)).expect("told within a second");
+        for _ in 0..2 {
+            video.command(VideoCommand::Fail);
+            assert_eq!(next(), CameraEvent::Restarted);
+            video.set_camera(None, false);
+            assert_eq!(next(), CameraEvent::Off, "it takes commands again");
         }
         video.stop();
     }

@@ -205,6 +205,10 @@ pub enum SignalBody {
         /// Shares a screen.
         #[serde(default)]
         screen: bool,
+        /// The most pictures of the other's camera that the sender's window can draw in a second; absent where it
+        /// draws what comes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        draws: Option<u32>,
     },
     /// The sender leaves the call on purpose.
     Bye,
@@ -222,5 +226,30 @@ impl SignalBody {
             Self::Media { .. } => "media",
             Self::Bye => "bye",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As docs/protocol.md has them, and a browser gives and takes them.
+    #[test]
+    fn signals_have_the_names_that_others_know() {
+        let candidate = SignalBody::Candidate {
+            negotiation: 1,
+            candidate: "candidate:1".into(),
+            sdp_mid: Some("0".into()),
+            sdp_m_line_index: Some(0),
+        };
+        let said = serde_json::json!({
+            "kind": "candidate", "negotiation": 1, "candidate": "candidate:1", "sdpMid": "0", "sdpMLineIndex": 0,
+        });
+        assert_eq!(serde_json::to_value(&candidate).unwrap(), said);
+        assert_eq!(serde_json::from_value::<SignalBody>(said).unwrap(), candidate);
+        let media = SignalBody::Media { microphone: true, camera: false, screen: false, draws: None };
+        let said =
+            serde_json::json!({ "kind": "media", "microphone": true, "camera": false, "screen": false });
+        assert_eq!(serde_json::to_value(&media).unwrap(), said);
     }
 }

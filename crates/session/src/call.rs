@@ -138,12 +138,14 @@ pub struct SentMedia {
     pub camera: bool,
     /// Shares a screen.
     pub screen: bool,
+    /// The most pictures a second of the other's camera that its window can draw, where that is less than come.
+    pub draws: Option<u32>,
 }
 
 impl SentMedia {
     /// The person at that end, as the screen shows them.
     pub fn participant(self, party: Party) -> Participant {
-        let Self { microphone, camera, screen } = self;
+        let Self { microphone, camera, screen, .. } = self;
         let tracks = [(microphone, Track::Microphone), (camera, Track::Camera), (screen, Track::Screen)];
         let tracks = tracks.into_iter().filter_map(|(sends, track)| sends.then_some(track)).collect();
         Participant { party, tracks }
@@ -330,8 +332,8 @@ impl Call {
                 vec![CallAction::AddCandidate { candidate, sdp_mid, sdp_m_line_index }]
             }
             SignalBody::Restart if self.party == Party::Doctor && self.has_flowed => self.offer(true, now),
-            SignalBody::Media { microphone, camera, screen } => {
-                self.remote = Some(SentMedia { microphone, camera, screen });
+            SignalBody::Media { microphone, camera, screen, draws } => {
+                self.remote = Some(SentMedia { microphone, camera, screen, draws });
                 vec![]
             }
             // Whether the visit goes on is the session's to say; the call waits for a new hello.
@@ -547,8 +549,8 @@ impl Call {
     }
 
     fn send_media(&self) -> Vec<CallAction> {
-        let SentMedia { microphone, camera, screen } = self.media;
-        let body = SignalBody::Media { microphone, camera, screen };
+        let SentMedia { microphone, camera, screen, draws } = self.media;
+        let body = SignalBody::Media { microphone, camera, screen, draws };
         self.send(body).into_iter().collect()
     }
 }

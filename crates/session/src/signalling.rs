@@ -79,12 +79,13 @@ mod tests {
         assert!(call.participants().is_empty() && call.phase() == CallPhase::Calling);
         for body in [
             SignalBody::Hello { reply: false },
-            SignalBody::Media { microphone: true, camera: false, screen: true },
+            SignalBody::Media { microphone: true, camera: false, screen: true, draws: Some(15) },
         ] {
             let signal = Signal { session_id: session, from: other, to: None, body };
             call.handle(CallInput::Signal(signal), Duration::ZERO);
         }
         let doctor = Participant { party: Party::Doctor, tracks: vec![Track::Microphone, Track::Screen] };
         assert_eq!(call.participants(), [doctor]);
+        assert_eq!(call.remote().and_then(|sends| sends.draws), Some(15));
     }
 }

@@ -396,7 +396,8 @@ impl App {
         let microphone = agreed && self.devices.microphone.on && self.devices.microphone.works;
         let camera = agreed && self.devices.camera.on && self.devices.camera.works;
         let screen = agreed && self.sharing.is_shared();
-        self.on_call(CallInput::Media(SentMedia { microphone, camera, screen })).await;
+        let draws = self.visit.as_ref().and_then(|visit| visit.draws);
+        self.on_call(CallInput::Media(SentMedia { microphone, camera, screen, draws })).await;
     }
 
     /// Listens to what happens in the visit one is in.

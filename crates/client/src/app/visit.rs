@@ -36,6 +36,8 @@ pub(crate) struct VisitState {
     pub(super) other_types_since: Option<Instant>,
     pub(super) summary: Option<Summary>,
     pub(super) feedback_given: bool,
+    /// How many pictures a second the other end was told that are drawn here.
+    pub(super) draws: Option<u32>,
 }
 
 impl VisitState {
@@ -81,6 +83,7 @@ impl App {
             stay,
             chat: self.unsent.remove(&id).unwrap_or_else(|| ChatLog::new(id, me)),
             call: None,
+            draws: None,
             other_types_since: None,
             summary: None,
             feedback_given: false,
@@ -332,9 +335,14 @@ impl App {
         }
         let id = visit.id();
         let report = match &mut visit.call {
-            Some(call) => call.tick(&self.threads.audio).await,
+            Some(call) => call.tick(&self.threads).await,
             None => None,
         };
+        let draws = visit.call.as_ref().and_then(ActiveCall::draws);
+        let is_other_pace = std::mem::replace(&mut visit.draws, draws) != draws;
+        if is_other_pace {
+            self.announce_media_state().await;
+        }
         if let (Some(report), Some(signed_in)) = (report, self.signed_in.clone()) {
             let signed_out = self.signed_out.clone();
             // One that does not arrive is not asked for again: the next has its time in it.
