@@ -27,6 +27,8 @@ const TOO_SLOW: f64 = 1.5;
 /// In which a picture is sent, one after the other, before it is made smaller: movement can be judged by fifteen
 /// frames a second, and nothing brings back what a small picture leaves out.
 const PACES: [u32; 2] = [20, 15];
+/// No fewer are sent, whatever the other end asks for: what is fewer is no movement.
+const LEAST_PACE: u32 = 5;
 /// And for so long: what a window that opens takes for a moment is no sign of a slow machine.
 const BUSY_FOR: Duration = Duration::from_millis(1_500);
 /// Every machine can keep up with this step; below it only the network leads.
@@ -57,8 +59,7 @@ pub struct Step {
 impl Step {
     /// The same in fewer frames. Half of them need three quarters of the rate: each differs more from the one
     /// before.
-    #[must_use]
-    pub fn at_pace(self, fps: u32) -> Self {
+    fn at_pace(self, fps: u32) -> Self {
         let share = f64::midpoint(1.0, f64::from(fps) / f64::from(self.fps));
         Self { fps, enough: self.enough.scaled(share), ..self }
     }
@@ -124,6 +125,8 @@ pub struct Means {
     pub proven: Bitrate,
     /// The mean time that a frame has lately taken to encode.
     pub encoding: Duration,
+    /// The most frames a second that the other end's window can draw, where it said so.
+    pub pace: Option<u32>,
 }
 
 /// What to send now.
@@ -152,7 +155,7 @@ impl Ladder {
         self.ceiling = self.ceiling.filter(|(_, until)| now < *until);
         self.pace = self.pace.filter(|(_, until)| now < *until);
         self.hidden_until = self.hidden_until.filter(|until| now < *until);
-        self.heed_machine(means.encoding, now);
+        self.heed_machine(means, now);
         let kept = self.at.and_then(|at| {
             let keeps = |step: &Step| means.rate.as_f64() >= step.needs.as_f64() * KEPT_DOWN_TO;
             STEPS[..=at].iter().rposition(keeps)
@@ -163,24 +166,24 @@ impl Ladder {
         } else {
             self.climb(means, now);
         }
-        let step = self.at.map(|at| STEPS[at].at_pace(self.fps(at)));
+        let step = self.at.map(|at| STEPS[at].at_pace(self.fps(at, means.pace)));
         Choice { step, bitrate: step.map_or(Bitrate::ZERO, |step| means.rate.min(step.enough)) }
     }
 
-    /// Frames a second of a step, as this machine can.
-    fn fps(&self, at: usize) -> u32 {
+    /// Frames a second of a step, as this machine can and the other end wants.
+    fn fps(&self, at: usize, wanted: Option<u32>) -> u32 {
         let pace = self.pace.filter(|_| at >= ALWAYS).map_or(u32::MAX, |(pace, _)| PACES[pace]);
-        STEPS[at].fps.min(pace)
+        STEPS[at].fps.min(pace).min(wanted.unwrap_or(u32::MAX).max(LEAST_PACE))
     }
 
-    fn heed_machine(&mut self, encoding: Duration, now: Instant) {
+    fn heed_machine(&mut self, means: &Means, now: Instant) {
         let Some(at) = self.at.filter(|at| *at > ALWAYS) else {
             self.busy_since = None;
             return;
         };
         let slower = self.pace.map_or(0, |(pace, _)| pace + 1);
         let most = if slower < PACES.len() { BUSY } else { TOO_SLOW };
-        if encoding.as_secs_f64() * f64::from(self.fps(at)) <= most {
+        if means.encoding.as_secs_f64() * f64::from(self.fps(at, means.pace)) <= most {
             self.busy_since = None;
         } else if now.saturating_duration_since(*self.busy_since.get_or_insert(now)) >= BUSY_FOR {
             let rest = now + MACHINE_REST;
@@ -243,7 +246,7 @@ mod tests {
     const QUICK: Duration = Duration::from_millis(2);
 
     fn means(rate: u64, encoding: Duration) -> Means {
-        Means { rate: Bitrate::kbps(rate), proven: Bitrate::kbps(rate), encoding }
+        Means { rate: Bitrate::kbps(rate), proven: Bitrate::kbps(rate), encoding, pace: None }
     }
 
     fn settle(ladder: &mut Ladder, means: &Means, start: Instant, seconds: u64) -> Choice {
@@ -297,6 +300,20 @@ mod tests {
         assert_eq!(shown(settle(&mut ladder, &idle, at, 30)), Some((360, 15)), "not tried again so soon");
         let at = at + Duration::from_secs(30);
         assert_eq!(shown(settle(&mut ladder, &idle, at, 40)), Some((720, 30)));
+    }
+
+    #[test]
+    fn no_more_frames_are_chosen_than_the_other_end_draws() {
+        let start = Instant::now();
+        let mut ladder = Ladder::default();
+        let shown = |choice: Choice| choice.step.map(|step| (step.height, step.fps));
+        // So slow that thirty a second would be too many: fifteen are none too many for it.
+        let means = Means { pace: Some(15), ..means(4_000, Duration::from_millis(30)) };
+        assert_eq!(shown(settle(&mut ladder, &means, start, 20)), Some((720, 15)));
+        let after = Means { encoding: QUICK, pace: None, ..means };
+        assert_eq!(shown(ladder.choose(&after, start + Duration::from_secs(20))), Some((720, 30)), "at once");
+        let none = Means { pace: Some(0), ..after };
+        assert_eq!(shown(ladder.choose(&none, start + Duration::from_secs(21))), Some((720, 5)));
     }
 
     #[test]

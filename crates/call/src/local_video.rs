@@ -15,9 +15,6 @@ use crate::{
 /// How often the size is chosen.
 const CHOOSE_EVERY: Duration = Duration::from_millis(250);
 
-/// No fewer pictures a second are sent, whatever the other end asks for: what is fewer is no movement.
-const LEAST_PACE: u32 = 5;
-
 /// What is sent of one's own picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SentVideo {
@@ -125,16 +122,14 @@ impl LocalVideo {
             rate: share.camera.min(self.limit),
             proven: share.proven_camera,
             encoding: self.encoder.encoding,
+            pace: self.pace,
         };
         let choice = self.ladder.choose(&means, now);
-        // None at all, as somebody might ask for, is no picture.
-        let pace = self.pace.unwrap_or(u32::MAX).max(LEAST_PACE);
-        let step = choice.step.map(|step| if step.fps > pace { step.at_pace(pace) } else { step });
-        if step != self.step {
-            self.step = step;
+        if choice.step != self.step {
+            self.step = choice.step;
             self.encoder.encoding = Duration::ZERO;
         }
-        self.encoder.set_bitrate(step.map_or(Bitrate::ZERO, |step| choice.bitrate.min(step.enough)))
+        self.encoder.set_bitrate(choice.bitrate)
     }
 }
 

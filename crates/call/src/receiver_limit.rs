@@ -8,7 +8,7 @@ use bedside_bwe::Bitrate;
 
 /// A picture that waits for the page so long after it was due is one that the page can't keep up with:
 /// a picture a little late is the rule, as the page tells of every second one only.
-const BEHIND: Duration = Duration::from_millis(400);
+pub(crate) const BEHIND: Duration = Duration::from_millis(400);
 /// Share of the pictures that come too late to be drawn from which fewer or smaller ones are better, where so
 /// few a second are drawn that movement can't be judged.
 const LATE: f64 = 1.0 / 3.0;
@@ -105,6 +105,11 @@ impl Default for ReceiverLimit {
 }
 
 impl ReceiverLimit {
+    /// What is asked for.
+    pub(crate) const fn limit(&self) -> Option<Bitrate> {
+        self.limit
+    }
+
     /// Takes what was drawn of the last second; gives the most to ask for now, or nothing to say.
     pub fn on_drawn(&mut self, drawing: &Drawing, now: Instant) -> Option<Bitrate> {
         self.given_up_until = self.given_up_until.filter(|until| now < *until);

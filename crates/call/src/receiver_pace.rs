@@ -16,9 +16,10 @@ const LATE_FOR: Duration = Duration::from_millis(1_900);
 const SETTLES_IN: Duration = Duration::from_secs(3);
 /// Fewer than these a second tell of nothing.
 const TELLING: u64 = 8;
-/// How long all must have been drawn in time before more are asked for; twice as long each time that they then
-/// were too many.
+/// How long all must have been drawn in time before more are asked for; twice as long each time that they were too
+/// many so soon after it.
 const UP_AFTER: Duration = Duration::from_secs(30);
+const TOO_MANY_WITHIN: Duration = Duration::from_secs(20);
 const LONGEST_REST: Duration = Duration::from_secs(240);
 
 /// Decides how many pictures a second to ask for.
@@ -29,7 +30,7 @@ pub struct ReceiverPace {
     late_since: Option<Instant>,
     well_since: Option<Instant>,
     changed_at: Option<Instant>,
-    was_raised: bool,
+    raised_at: Option<Instant>,
     rest: Duration,
 }
 
@@ -40,7 +41,7 @@ impl Default for ReceiverPace {
             late_since: None,
             well_since: None,
             changed_at: None,
-            was_raised: false,
+            raised_at: None,
             rest: UP_AFTER,
         }
     }
@@ -52,9 +53,22 @@ impl ReceiverPace {
         self.at.map(|at| PACES[at])
     }
 
-    /// Whether no fewer are asked for.
-    pub const fn is_slowest(&self) -> bool {
-        matches!(self.at, Some(at) if at + 1 == PACES.len())
+    /// Whether no fewer are asked for, and the other end has had time to follow.
+    pub fn is_exhausted(&self, now: Instant) -> bool {
+        self.is_slowest() && self.has_settled(now)
+    }
+
+    fn is_slowest(&self) -> bool {
+        self.at.is_some_and(|at| at + 1 == PACES.len())
+    }
+
+    fn has_settled(&self, now: Instant) -> bool {
+        self.changed_at.is_none_or(|at| now.saturating_duration_since(at) >= SETTLES_IN)
+    }
+
+    /// Whether so many came too late that fewer are better.
+    pub fn are_late(drawing: &Drawing) -> bool {
+        drawing.late as f64 > (drawing.drawn + drawing.late) as f64 * LATE
     }
 
     /// Takes what was drawn of the last second.
@@ -64,21 +78,24 @@ impl ReceiverPace {
             (self.late_since, self.well_since) = (None, None);
             return;
         }
-        let has_settled = self.changed_at.is_none_or(|at| now.saturating_duration_since(at) >= SETTLES_IN);
-        if drawing.late as f64 > all as f64 * LATE {
+        if Self::are_late(drawing) {
             self.well_since = None;
             let since = *self.late_since.get_or_insert(now);
-            if now.saturating_duration_since(since) >= LATE_FOR && has_settled && !self.is_slowest() {
-                if std::mem::take(&mut self.was_raised) {
-                    self.rest = (self.rest * 2).min(LONGEST_REST);
-                }
+            let is_long = now.saturating_duration_since(since) >= LATE_FOR;
+            if is_long && self.has_settled(now) && !self.is_slowest() {
+                let was_too_many = |at| now.saturating_duration_since(at) < TOO_MANY_WITHIN;
+                self.rest = if self.raised_at.take().is_some_and(was_too_many) {
+                    (self.rest * 2).min(LONGEST_REST)
+                } else {
+                    UP_AFTER
+                };
                 self.change(Some(self.at.map_or(0, |at| at + 1)), now);
             }
         } else {
             self.late_since = None;
             let since = *self.well_since.get_or_insert(now);
             if self.at.is_some() && now.saturating_duration_since(since) >= self.rest {
-                self.was_raised = true;
+                self.raised_at = Some(now);
                 self.change(self.at.and_then(|at| at.checked_sub(1)), now);
             }
         }
@@ -129,6 +146,22 @@ mod tests {
     fn a_moment_of_trouble_is_over_in_two_minutes() {
         let asked = asked(140, |second| if second < 12 { 9 } else { 30 });
         assert_eq!((asked[12], asked[139]), (Some(15), None));
+    }
+
+    #[test]
+    fn what_was_too_much_once_is_forgotten_by_the_next_trouble() {
+        // Thirty are too many for two minutes; then all is well but for a moment much later.
+        let draws = |second: u64| {
+            if second < 120 {
+                13
+            } else if (600..612).contains(&second) {
+                9
+            } else {
+                30
+            }
+        };
+        let asked = asked(760, draws);
+        assert_eq!((asked[599], asked[613], asked[740]), (None, Some(15), None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bedside_bwe::Bitrate;
-use bedside_call::{Drawing, ReceiverLimit, ReceiverPace};
+use bedside_call::{Drawing, ReceiverDemand};
 use bedside_rtc::PeerStats;
 use bedside_session::{
     SentMedia,
@@ -30,8 +30,7 @@ pub(crate) struct Measuring {
     microphone_meter: TrackMeter,
     camera_meter: TrackMeter,
     screen_meter: TrackMeter,
-    limit: ReceiverLimit,
-    pace: ReceiverPace,
+    demand: ReceiverDemand,
 }
 
 /// What a second came to.
@@ -54,14 +53,13 @@ impl Measuring {
             microphone_meter: TrackMeter::default(),
             camera_meter: TrackMeter::default(),
             screen_meter: TrackMeter::default(),
-            limit: ReceiverLimit::default(),
-            pace: ReceiverPace::default(),
+            demand: ReceiverDemand::default(),
         }
     }
 
     /// The most pictures a second that the page can draw, where that is less than come.
     pub(crate) fn draws(&self) -> Option<u32> {
-        self.pace.pace()
+        self.demand.pace()
     }
 
     /// Whether a second has passed.
@@ -108,10 +106,7 @@ impl Measuring {
             behind: feeds.camera.behind(now),
             received: camera_rates.bitrate,
         };
-        self.pace.on_drawn(&drawing, now);
-        // Smaller ones only where fewer were not enough.
-        let in_time = Drawing { late: 0, behind: Duration::ZERO, ..drawing };
-        let most = self.limit.on_drawn(if self.pace.is_slowest() { &drawing } else { &in_time }, now);
+        let most = self.demand.on_drawn(&drawing, now);
         let rtt = reception.rtt().or(stats.round_trip);
         let mouth_to_ear = rtt.unwrap_or_default() / 2 + jitter.level + MACHINES;
         let picture = |before: Progress, now_at: Progress, frozen: Option<Duration>| PictureStats {

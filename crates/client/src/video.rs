@@ -117,6 +117,7 @@ impl Video {
             call: None,
             scaler: Scaler::default(),
             local: None,
+            pace: None,
             sent: None,
             previewed_at: None,
         };
@@ -195,6 +196,8 @@ struct Engine {
     call: Option<Arc<dyn Outgoing>>,
     scaler: Scaler,
     local: Option<LocalVideo>,
+    /// The most pictures a second that the other end draws, as it last said.
+    pace: Option<u32>,
     sent: Option<SentVideo>,
     previewed_at: Option<Instant>,
 }
@@ -230,6 +233,7 @@ impl Engine {
                 Ok(VideoCommand::Camera { id, on }) => self.set_camera(id.as_deref(), on),
                 Ok(VideoCommand::Call(call)) => self.set_call(call),
                 Ok(VideoCommand::Pace(most)) => {
+                    self.pace = most;
                     if let Some(local) = &mut self.local {
                         local.set_pace(most);
                     }
@@ -274,7 +278,11 @@ impl Engine {
     }
 
     fn set_call(&mut self, call: Option<Arc<dyn Outgoing>>) {
-        self.local = call.as_ref().map(|_| LocalVideo::new(rand::random(), Instant::now()));
+        self.local = call.as_ref().map(|_| {
+            let mut local = LocalVideo::new(rand::random(), Instant::now());
+            local.set_pace(self.pace);
+            local
+        });
         self.call = call;
         self.stop_sending();
     }

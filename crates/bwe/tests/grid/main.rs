@@ -63,10 +63,16 @@ fn a_path_of_any_kind_is_used_and_not_flooded() {
         let used = outcome.rate(15, 30).ratio(usable(path));
         let (own_loss, queue_p95) = (outcome.own_loss(20, 30), outcome.queue_p95(15, 30));
         let changes = outcome.changes.len();
+        let audio = outcome.rate(15, 30).ratio(AUDIO_ALONE.min(path.width.scaled(1.0 - path.loss)));
+        assert!(audio > 0.4, "audio goes on: {audio:.2} of it: {path:?}");
         if !is_of_use(path) {
             continue;
         }
         tried += 1;
+        assert!(
+            used > 0.3 && own_loss < 0.1 && queue_p95 < 400.0 && changes <= 8,
+            "{used:.2} used, {own_loss:.3} lost, {queue_p95:.0} ms, {changes} changes: {path:?}"
+        );
         if used < 0.7 || own_loss > 0.03 || queue_p95 > 100.0 || changes > 4 {
             missed.push(format!(
                 "{used:.2} used, {own_loss:.3} lost, {queue_p95:.0} ms, {changes} changes: {path:?}"

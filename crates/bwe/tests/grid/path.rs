@@ -246,5 +246,5 @@ pub(crate) fn call(mut path: Path, seconds: usize, seed: u64, change: impl Fn(us
 }
 
 fn means(rate: Bitrate, proven: Bitrate) -> Means {
-    Means { rate, proven: proven - AUDIO.max, encoding: Duration::from_millis(2) }
+    Means { rate, proven: proven - AUDIO.max, encoding: Duration::from_millis(2), pace: None }
 }

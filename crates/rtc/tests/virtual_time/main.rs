@@ -53,7 +53,7 @@ struct Reception {
     width: usize,
 }
 
-fn had(person: &Person, from: Duration, to: Duration) -> Reception {
+fn reception(person: &Person, from: Duration, to: Duration) -> Reception {
     let seen = person.seen();
     let shown: Vec<_> = seen.pictures.iter().filter(|picture| (from..to).contains(&picture.at)).collect();
     let times: Vec<Duration> =
@@ -75,7 +75,7 @@ fn call_over(way: LinkProfile, length: Duration) -> [Reception; 2] {
         let people = visit(&world);
         let took = connected(&world, &people, seconds(4)).await;
         world.sleep(length).await;
-        let what = people.each_ref().map(|person| had(person, seconds(5), length));
+        let what = people.each_ref().map(|person| reception(person, seconds(5), length));
         eprintln!("connected in {took:?}; {what:#?}");
         leave(&world, people).await;
         what
@@ -110,7 +110,7 @@ fn a_machine_that_draws_slowly_is_sent_less_and_sends_as_before() {
         connected(&world, &people, seconds(4)).await;
         // Before more is tried again.
         world.sleep(seconds(42)).await;
-        let [slow, other] = people.each_ref().map(|person| had(person, seconds(25), seconds(40)));
+        let [slow, other] = people.each_ref().map(|person| reception(person, seconds(25), seconds(40)));
         assert!(slow.width <= 640 && slow.width >= 480, "{slow:?}");
         assert!(slow.fps > 18.0 && slow.longest_freeze < Duration::from_millis(300), "{slow:?}");
         assert_eq!(other.width, 1_280, "{other:?}");

@@ -12,7 +12,7 @@ use std::{
 
 use bedside_bwe::{Bitrate, ladder};
 use bedside_call::{
-    Drawing, EncodedVideo, LocalAudio, LocalVideo, MOST_CAMERA, ReceiverLimit, RemoteAudio, RemoteVideo,
+    Drawing, EncodedVideo, LocalAudio, LocalVideo, MOST_CAMERA, ReceiverDemand, RemoteAudio, RemoteVideo,
     Uses, share, wanted_audio,
 };
 use bedside_media::{
@@ -24,7 +24,7 @@ use bedside_rtc::{
     AudioPacket, Candidate, Peer, PeerConfig, PeerEvent, PeerState, RemoteMedia, ReportBlock, SendFeedback,
     VideoFrame,
 };
-use bedside_session::{Call, CallAction, CallInput, CallPhase};
+use bedside_session::{Call, CallAction, CallInput, CallPhase, SentMedia};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -121,7 +121,7 @@ pub(crate) enum Step {
 /// From outside: what they saw, and what they are to do.
 pub(crate) struct Person {
     seen: Arc<Mutex<Seen>>,
-    deeds: mpsc::UnboundedSender<Step>,
+    steps: mpsc::UnboundedSender<Step>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -138,8 +138,8 @@ impl Person {
         let heard = &seen.heard[since.as_millis() as usize * 48..];
         (heard.iter().map(|s| s * s).sum::<f32>() / heard.len() as f32).sqrt()
     }
-    pub(crate) fn does(&self, deed: Step) {
-        assert!(self.deeds.send(deed).is_ok(), "they have left");
+    pub(crate) fn does(&self, step: Step) {
+        assert!(self.steps.send(step).is_ok(), "they have left");
     }
     /// Leaves the call and waits until all of it is gone.
     pub(crate) async fn leaves(self) {
@@ -162,7 +162,7 @@ pub(crate) fn visit(world: &Arc<World>) -> [Person; 2] {
         let (call, actions) = Call::begin(session, party, PeerId::generate(), world.now());
         let seen = Arc::new(Mutex::new(Seen::default()));
         seen.lock().unwrap().phase = Some(call.phase());
-        let (deeds, doing) = mpsc::unbounded_channel();
+        let (steps, doing) = mpsc::unbounded_channel();
         let running = Running {
             end: Arc::new(End { world: world.clone(), number: at }),
             world: world.clone(),
@@ -179,10 +179,10 @@ pub(crate) fn visit(world: &Arc<World>) -> [Person; 2] {
             next_picture: Duration::ZERO,
             ticks: 0,
             draws_up_to: usize::MAX,
-            limit: ReceiverLimit::default(),
+            demand: ReceiverDemand::default(),
             measured: Measured::default(),
         };
-        Person { seen, deeds, task: tokio::spawn(running.run(actions, doing)) }
+        Person { seen, steps, task: tokio::spawn(running.run(actions, doing)) }
     })
 }
 
@@ -203,7 +203,7 @@ struct Running {
     next_picture: Duration,
     ticks: u32,
     draws_up_to: usize,
-    limit: ReceiverLimit,
+    demand: ReceiverDemand,
     measured: Measured,
 }
 
@@ -215,7 +215,7 @@ struct Measured {
 }
 
 impl Running {
-    async fn run(mut self, actions: Vec<CallAction>, mut deeds: mpsc::UnboundedReceiver<Step>) {
+    async fn run(mut self, actions: Vec<CallAction>, mut steps: mpsc::UnboundedReceiver<Step>) {
         self.perform(actions).await;
         let began = self.world.now();
         loop {
@@ -223,7 +223,7 @@ impl Running {
             let tick = self.world.sleep(next.saturating_sub(self.world.now()));
             tokio::select! {
                 biased;
-                Some(deed) = deeds.recv() => match deed {
+                Some(step) = steps.recv() => match step {
                     Step::Rejoin => self.input(CallInput::Rejoin).await,
                     Step::LinkUp => self.input(CallInput::LinkUp).await,
                     Step::Leave => break,
@@ -363,8 +363,14 @@ impl Running {
             self.measured = Measured { pictures: seen.pictures.len(), bytes };
             Drawing { drawn, late: new.len() as u64 - drawn, behind: Duration::ZERO, received }
         };
-        if let Some(most) = self.limit.on_drawn(&drawing, self.world.instant()) {
+        let before = self.demand.pace();
+        if let Some(most) = self.demand.on_drawn(&drawing, self.world.instant()) {
             peer.limit(VideoSource::Camera, most).await;
+        }
+        let draws = self.demand.pace();
+        if draws != before {
+            let media = SentMedia { microphone: true, camera: true, screen: false, draws };
+            self.input(CallInput::Media(media)).await;
         }
     }
 
@@ -410,6 +416,7 @@ impl Running {
         let link = media.link();
         let most = media.most(VideoSource::Camera);
         self.local_video.set_limit(most);
+        self.local_video.set_pace(self.call.remote.and_then(|sends| sends.draws));
         media.set_wanted(TrackSource::Video(VideoSource::Camera), MOST_CAMERA.min(most));
         self.local_video.note_encoding(ENCODING);
         let Some(step) = self.local_video.wants(&link, Bitrate::ZERO, at).unwrap() else { return };
