@@ -61,6 +61,8 @@ if (!window.bedside) {
   };
 
   const answered = async ({ from, body }) => {
+    // Of another negotiation, or of an end that was here before.
+    if (body.kind === "candidate" && (from !== other || (negotiation && body.negotiation !== negotiation))) return;
     if (body.kind === "hello") {
       other = from;
       if (!body.reply) signal({ kind: "hello", reply: true });

@@ -50,14 +50,14 @@ pub enum ScreenKind {
 /// What is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
-    /// With the mouse pointer.
+    /// With the mouse pointer on X11, and on Wayland where the desktop draws it in.
     pub picture: &'a I420,
     /// Whether it is something else than at the time before.
     pub has_changed: bool,
 }
 
-/// A screen or window that is being looked at. A frame lies around it until this is dropped, so that
-/// whoever shares it sees what is shared.
+/// A screen or window that is being looked at. On X11 a frame lies around it until this is dropped, so that
+/// whoever shares it sees what is shared; on Wayland the desktop has a sign of its own.
 pub trait ScreenCapture: Send {
     /// What it shows now. A window that is minimised keeps showing what it did.
     /// Nothing while the system's own dialog still asks. [`Trouble::Missing`] once it is gone, and

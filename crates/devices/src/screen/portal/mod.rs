@@ -8,6 +8,7 @@ mod tests;
 
 use std::{
     os::fd::OwnedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
 };
@@ -41,7 +42,10 @@ pub(super) fn open() -> Result<Box<dyn ScreenCapture>, Trouble> {
     let thread = {
         let state = state.clone();
         std::thread::Builder::new().name("screen portal".into()).spawn(move || {
-            let end = share(&state, cancelled, stopped).err().unwrap_or(Trouble::Missing);
+            // Whatever happens, whoever waits for it is told.
+            let shared = catch_unwind(AssertUnwindSafe(|| share(&state, cancelled, stopped)));
+            let fault = |_| Err(Trouble::Other("the thread of a shared screen met a fault".to_owned()));
+            let end = shared.unwrap_or_else(fault).err().unwrap_or(Trouble::Missing);
             *lock(&state) = State::Ended(end);
         })
     };

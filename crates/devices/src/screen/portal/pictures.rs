@@ -8,6 +8,7 @@ use pipewire::{
     main_loop::MainLoopRc,
     properties::properties,
     spa::{
+        buffer::ChunkFlags,
         param::{
             ParamType,
             format::{FormatProperties, MediaSubtype, MediaType},
@@ -79,32 +80,47 @@ pub(super) fn run(
             *keys::NODE_DONT_RECONNECT => "true",
         },
     )?;
+    let (unreadable_format, unreadable_memory) = (end.clone(), end.clone());
     let _stream = stream
-        .add_local_listener_with_user_data(Incoming { format: None, before: vec![], number: 0, show })
+        .add_local_listener_with_user_data(Incoming {
+            format: None,
+            before: vec![],
+            before_format: None,
+            number: 0,
+            show,
+        })
         .state_changed(move |_, _, _, state| match state {
             StreamState::Unconnected => end(Trouble::Missing),
             StreamState::Error(message) => end(Trouble::Other(message)),
             StreamState::Connecting | StreamState::Paused | StreamState::Streaming => {}
         })
-        .param_changed(|_, incoming, id, param| {
+        .param_changed(move |_, incoming, id, param| {
             if id == ParamType::Format.as_raw() {
                 incoming.format = param.and_then(Format::parse);
+                if param.is_some() && incoming.format.is_none() {
+                    unreadable_format(Trouble::Unsupported);
+                }
             }
         })
-        .process(|stream, incoming| {
-            // Of several that wait, the newest.
+        .process(move |stream, incoming| {
+            // Of several that wait, the newest. One that says only where the pointer is has no size, one that
+            // was not written whole says so.
             let mut newest = None;
-            while let Some(buffer) = stream.dequeue_buffer() {
-                newest = Some(buffer);
-            }
-            if let Some(data) = newest.as_mut().and_then(|buffer| buffer.datas_mut().first_mut()) {
-                let chunk = data.chunk();
-                let (offset, stride) = (chunk.offset() as usize, chunk.stride());
-                // One that carries only where the pointer is now has no size.
-                let is_empty = chunk.size() == 0;
-                if let Some(bytes) = data.data().filter(|_| !is_empty).and_then(|all| all.get(offset..)) {
-                    incoming.take(bytes, stride);
+            while let Some(mut buffer) = stream.dequeue_buffer() {
+                let is_whole = buffer.datas_mut().first().is_some_and(|data| {
+                    data.chunk().size() > 0 && !data.chunk().flags().contains(ChunkFlags::CORRUPTED)
+                });
+                if is_whole {
+                    newest = Some(buffer);
                 }
+            }
+            let Some(data) = newest.as_mut().and_then(|buffer| buffer.datas_mut().first_mut()) else {
+                return;
+            };
+            let (offset, stride) = (data.chunk().offset() as usize, data.chunk().stride());
+            match data.data() {
+                Some(bytes) => incoming.take(bytes.get(offset..).unwrap_or_default(), stride),
+                None => unreadable_memory(Trouble::Unsupported),
             }
         })
         .register()?;
@@ -152,6 +168,16 @@ fn wanted_formats() -> Result<Vec<u8>, Trouble> {
             Fraction { num: 0, denom: 1 },
             Fraction { num: 1_000, denom: 1 }
         ),
+        // Where pictures come as they change, no more than these.
+        property!(
+            FormatProperties::VideoMaxFramerate,
+            Choice,
+            Range,
+            Fraction,
+            Fraction { num: FPS, denom: 1 },
+            Fraction { num: 1, denom: 1 },
+            Fraction { num: FPS, denom: 1 }
+        ),
     );
     let (bytes, _) = PodSerializer::serialize(Cursor::new(vec![]), &Value::Object(wanted))
         .map_err(|error| Trouble::Other(format!("{error:?}")))?;
@@ -192,6 +218,7 @@ struct Incoming<F> {
     format: Option<Format>,
     /// The last picture.
     before: Vec<u8>,
+    before_format: Option<Format>,
     number: u64,
     show: F,
 }
@@ -204,10 +231,11 @@ impl<F: FnMut(Pixels)> Incoming<F> {
             tracing::warn!(?format, stride, size = bytes.len(), "a picture is smaller than it should be");
             return;
         };
-        if bgrx == self.before {
+        if bgrx == self.before && self.before_format == Some(format) {
             return;
         }
         self.before.clone_from(&bgrx);
+        self.before_format = Some(format);
         self.number += 1;
         (self.show)(Pixels { number: self.number, width: format.width, height: format.height, bgrx });
     }
@@ -270,6 +298,7 @@ mod tests {
         let mut incoming = Incoming {
             format: Some(FORMAT),
             before: vec![],
+            before_format: None,
             number: 0,
             show: |pixels: Pixels| seen.push(pixels.number),
         };
