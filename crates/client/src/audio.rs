@@ -33,7 +33,7 @@ use crate::{
 /// Samples between a device and the thread: 200 ms. Hosts hand over up to 170 ms at a time when
 /// a machine is busy. A full capture ring drops the newest.
 const RING: usize = 9_600;
-/// What the playout ring holds beyond the speaker's largest requested: time to be scheduled in.
+/// What the playout ring holds beyond the speaker's largest request: time to be scheduled in.
 const SPARE: usize = FRAME / 2;
 /// How long it waits after a fault.
 const AFTER_FAULT: Duration = Duration::from_millis(100);
@@ -306,7 +306,7 @@ impl Audio {
 struct Playout {
     ring: Producer<f32>,
     requested: Arc<AtomicUsize>,
-    /// The speaker's largest requested: of the ten seconds before, and of these. One that came after a
+    /// The speaker's largest request: of the ten seconds before, and of these. One that came after a
     /// machine stood still must not keep the call late for good.
     largest: [usize; 2],
     frames: u32,
@@ -315,7 +315,7 @@ struct Playout {
 }
 
 impl Playout {
-    /// Frames of 10 ms after which a requested is forgotten, at the latest twice.
+    /// Frames of 10 ms after which a request is forgotten, at the latest twice.
     const REMEMBERED: u32 = 1_000;
 
     /// Whether less waits than the speaker may ask for at once.

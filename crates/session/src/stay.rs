@@ -365,11 +365,11 @@ impl Stay {
                 let lasts = lasts.and_then(|lasts| Duration::try_from(lasts).ok());
                 self.joining.renew_at =
                     lasts.map(|lasts| now + lasts.saturating_sub(RENEW_BEFORE).max(RENEW_AFTER));
-                let pass = MediaGrant { media_token, ice_servers: response.ice_servers };
+                let grant = MediaGrant { media_token, ice_servers: response.ice_servers };
                 actions.push(if self.in_call {
-                    StayAction::RenewCall(pass)
+                    StayAction::RenewCall(grant)
                 } else {
-                    StayAction::OpenCall(pass)
+                    StayAction::OpenCall(grant)
                 });
                 self.in_call = true;
             }

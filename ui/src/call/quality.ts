@@ -1,7 +1,7 @@
 import type { CallState, Track } from "../api/bindings";
 
-/** Fewest pictures a second that movement can be judged by. A camera sends no fewer than fifteen, of which a busy
- * window misses one now and then. */
+/** Fewest pictures a second that movement can be judged by. A camera whose machine can sends fifteen and more, of
+ * which a busy window misses one now and then. */
 export const FEW_PICTURES = 12;
 /** Share of ten seconds in which the picture may stand still before it is said, percent. */
 const FROZEN = 5;

@@ -28,7 +28,7 @@ interface Message extends Size {
 /** What the first byte of a message says; a raw picture is 1. */
 const KINDS: Partial<Record<number, DecodableCodec>> = { 0: "vp8", 2: "h264" };
 
-/** Takes a message of the core apart: see `feed.rs` for its header. */
+/** Takes a message of the core apart: see `frame_channel.rs` for its header. */
 export function parse(message: ArrayBuffer): Message {
   const view = new DataView(message);
   return {

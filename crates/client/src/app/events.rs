@@ -359,7 +359,7 @@ impl App {
         self.tick_visit().await;
         self.tick_devices();
         self.tick_reach();
-        self.tend_network_test();
+        self.tick_network_test();
         self.tick_choice(Instant::now());
     }
 

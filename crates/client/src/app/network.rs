@@ -36,7 +36,7 @@ impl NetworkTesting {
 
 impl App {
     /// Tries the network once by itself when the person looks at their devices, and stops when they go on.
-    pub(super) fn tend_network_test(&mut self) {
+    pub(super) fn tick_network_test(&mut self) {
         if self.screen == Screen::Check {
             if self.network.current.is_none() {
                 self.test_network();

@@ -123,10 +123,10 @@ impl App {
                 StayAction::AskSession => {
                     self.insist(move |api| async move { api.session(id).await }, Event::Session);
                 }
-                StayAction::OpenCall(pass) => self.open_call(id, pass).await,
-                StayAction::RenewCall(pass) => {
+                StayAction::OpenCall(grant) => self.open_call(id, grant).await,
+                StayAction::RenewCall(grant) => {
                     if let Some(call) = self.visit.as_mut().and_then(|visit| visit.call.as_mut()) {
-                        call.renew(pass.media_token, pass.ice_servers);
+                        call.renew(grant.media_token, grant.ice_servers);
                     }
                 }
                 StayAction::CloseCall => self.end_call().await,
@@ -190,10 +190,10 @@ impl App {
         .await;
     }
 
-    async fn open_call(&mut self, id: SessionId, pass: MediaGrant) {
+    async fn open_call(&mut self, id: SessionId, grant: MediaGrant) {
         let now = self.now();
         let config = PeerConfig {
-            ice_servers: call::ice(pass.ice_servers),
+            ice_servers: call::ice(grant.ice_servers),
             relay_only: self.config.relay_only,
             loopback: self.signed_in.as_ref().is_some_and(|clinic| clinic.is_local()),
             proxies: self.signed_in.as_ref().map(|clinic| clinic.proxies().clone()).unwrap_or_default(),
@@ -208,7 +208,7 @@ impl App {
         let dialect = self.signed_in.as_ref().map(|clinic| clinic.dialect()).unwrap_or_default();
         let Some(visit) = &mut self.visit else { return };
         let Begun { call, actions } = begin(dialect, id, visit.stay.party(), PeerId::generate(), now);
-        visit.call = Some(ActiveCall::new(call, config, pass.media_token, feeds, key_frames));
+        visit.call = Some(ActiveCall::new(call, config, grant.media_token, feeds, key_frames));
         self.perform(actions).await;
     }
 
