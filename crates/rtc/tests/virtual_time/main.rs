@@ -112,8 +112,9 @@ fn a_machine_that_draws_slowly_is_sent_less_and_sends_as_before() {
         world.sleep(seconds(42)).await;
         let [slow, other] = people.each_ref().map(|person| reception(person, seconds(25), seconds(40)));
         assert!(slow.width <= 640 && slow.width >= 480, "{slow:?}");
-        assert!(slow.fps > 18.0 && slow.longest_freeze < Duration::from_millis(300), "{slow:?}");
-        assert_eq!(other.width, 1_280, "{other:?}");
+        // Fewer first, which was not enough for it.
+        assert!(slow.fps > 14.0 && slow.longest_freeze < Duration::from_millis(300), "{slow:?}");
+        assert!(other.width == 1_280 && other.fps > 24.0, "{other:?}");
         leave(&world, people).await;
     });
 }
