@@ -93,10 +93,6 @@ pub(crate) mod testing {
             self.frames.lock().unwrap().get(&source).cloned().unwrap_or_default()
         }
 
-        pub(crate) fn forget_frames(&self) {
-            self.frames.lock().unwrap().clear();
-        }
-
         pub(crate) fn wait_for_frames(&self, source: VideoSource, least: usize) {
             let began = Instant::now();
             while self.frames(source).len() < least {
