@@ -24,13 +24,14 @@ const BUSY: f64 = 0.5;
 /// are. A page that is busy paints as often as it can, whatever is left for others, and a small picture takes it
 /// as long as a large one: at 0.9 a machine on a slow day sent 360p, and no more was drawn of it.
 const TOO_SLOW: f64 = 1.5;
-/// In which a picture is sent, one after the other, before it is made smaller: movement can be judged by fifteen
-/// frames a second, and nothing brings back what a small picture leaves out.
-const PACES: [u32; 2] = [20, 15];
-/// No fewer are sent, whatever the other end asks for: what is fewer is no movement.
-const LEAST_PACE: u32 = 5;
 /// And for so long: what a window that opens takes for a moment is no sign of a slow machine.
 const BUSY_FOR: Duration = Duration::from_millis(1_500);
+/// In which a picture is sent, frames a second, one after the other, before it is made smaller, whether the sender's
+/// machine is slow or the receiver's: movement can be judged by fifteen, and nothing brings back what a small picture
+/// leaves out.
+pub const PACES: [u32; 2] = [20, 15];
+/// No fewer are sent, whatever the other end asks for: what is fewer is no movement.
+const LEAST_PACE: u32 = 5;
 /// Every machine can keep up with this step; below it only the network leads.
 const ALWAYS: usize = 3;
 /// How long a step that this machine could not afford is not tried again.

@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
+use bedside_bwe::ladder::PACES;
+
 use crate::Drawing;
 
-/// What is asked for, one after the other, pictures a second: movement can be judged by fifteen.
-const PACES: [u32; 2] = [20, 15];
 /// Share of the pictures that come too late to be drawn from which fewer are better: every fourth.
 const LATE: f64 = 0.25;
 /// And for so long: a window that opens holds up every page for a moment.
