@@ -4,15 +4,17 @@
 
 #![allow(clippy::unchecked_time_subtraction, reason = "time only goes forward here")]
 
+mod media;
 mod person;
 mod scene;
+mod visit;
 mod world;
 
 use std::{sync::Arc, time::Duration};
 
 use bedside_session::CallPhase;
-use person::{Person, Step, visit};
 use scene::Hearing;
+use visit::{Person, Step, visit};
 use world::{LinkProfile, World};
 
 const fn seconds(seconds: u64) -> Duration {
