@@ -1,9 +1,14 @@
 //! What feedback is accepted.
 
-use bedside_protocol::{ConsultationMode, FeedbackRequest};
+use bedside_protocol::{ConsultationMode, FeedbackRequest, FeedbackTag};
 
 /// Longest review, in characters.
 pub const MAX_REVIEW_CHARS: usize = 2_000;
+
+/// Most words with one visit, and the longest.
+pub const MAX_TAGS: usize = 20;
+/// Longest word, in characters.
+pub const MAX_TAG_CHARS: usize = 40;
 
 /// Why feedback is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -17,9 +22,9 @@ pub enum BadFeedback {
     /// More than [`MAX_REVIEW_CHARS`].
     #[error("the text is longer than {MAX_REVIEW_CHARS} characters")]
     TextTooLong,
-    /// A tag twice.
-    #[error("each word can be chosen once")]
-    TagTwice,
+    /// More than [`MAX_TAGS`], or one that is empty or longer than [`MAX_TAG_CHARS`].
+    #[error("there are at most {MAX_TAGS} words, each of 1 to {MAX_TAG_CHARS} characters")]
+    Tags,
 }
 
 /// Checks `given` for a visit held by `mode`.
@@ -35,17 +40,29 @@ pub fn check(given: &FeedbackRequest, mode: ConsultationMode) -> Result<(), BadF
     if given.review_text.as_ref().is_some_and(|t| t.reveal().chars().count() > MAX_REVIEW_CHARS) {
         return Err(BadFeedback::TextTooLong);
     }
-    let tags = &given.feedback_tags;
-    if tags.iter().enumerate().any(|(at, tag)| tags[..at].contains(tag)) {
-        return Err(BadFeedback::TagTwice);
+    let is_sane = |tag: &FeedbackTag| match tag {
+        FeedbackTag::Other(text) => (1..=MAX_TAG_CHARS).contains(&text.reveal().chars().count()),
+        _ => true,
+    };
+    if given.feedback_tags.len() > MAX_TAGS || !given.feedback_tags.iter().all(is_sane) {
+        return Err(BadFeedback::Tags);
     }
     Ok(())
 }
 
+/// The words of `given`, each once: other systems say the same in two.
+pub fn distinct_tags(given: &FeedbackRequest) -> Vec<FeedbackTag> {
+    let mut tags: Vec<FeedbackTag> = vec![];
+    for tag in &given.feedback_tags {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    tags
+}
+
 #[cfg(test)]
 mod tests {
-    use bedside_protocol::FeedbackTag;
-
     use super::*;
 
     fn feedback() -> FeedbackRequest {
@@ -81,7 +98,13 @@ mod tests {
         assert_eq!(check(&feedback(), ConsultationMode::Audio), Err(BadFeedback::NoPicture));
         let long = FeedbackRequest { review_text: Some("ü".repeat(2_001).into()), ..feedback() };
         assert_eq!(check(&long, video), Err(BadFeedback::TextTooLong));
-        let twice = FeedbackRequest { feedback_tags: vec![FeedbackTag::Patient; 2], ..feedback() };
-        assert_eq!(check(&twice, video), Err(BadFeedback::TagTwice));
+        let with = |tags: Vec<FeedbackTag>| FeedbackRequest { feedback_tags: tags, ..feedback() };
+        let other = |text: &str| FeedbackTag::Other(text.into());
+        for tags in [vec![other("helpful"); 21], vec![other("")], vec![other(&"x".repeat(41))]] {
+            assert_eq!(check(&with(tags), video), Err(BadFeedback::Tags));
+        }
+        let twice = with(vec![FeedbackTag::Patient, other("kind"), FeedbackTag::Patient]);
+        assert_eq!(check(&twice, video), Ok(()));
+        assert_eq!(distinct_tags(&twice), [FeedbackTag::Patient, other("kind")]);
     }
 }

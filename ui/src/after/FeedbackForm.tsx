@@ -15,18 +15,7 @@ import {
 import { useTranslation } from "react-i18next";
 
 import { useAsk } from "../api/context";
-import type { FeedbackTag } from "../api/bindings";
-
-const TAGS: readonly FeedbackTag[] = [
-  "Professional",
-  "Friendly",
-  "Knowledgeable",
-  "On-time",
-  "Patient",
-  "Clear explanations",
-  "Good listener",
-  "Thorough",
-];
+import { TAGS } from "./tags";
 
 /** Stars first, words to tap, the rest folded. */
 export function FeedbackForm({ withPicture, busy }: { withPicture: boolean; busy: boolean }) {

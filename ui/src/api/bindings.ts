@@ -366,7 +366,7 @@ feedbackTags: Array<FeedbackTag>,
  */
 wouldRecommend?: boolean, };
 
-export type FeedbackTag = "Professional" | "Friendly" | "Knowledgeable" | "On-time" | "Patient" | "Clear explanations" | "Good listener" | "Thorough";
+export type FeedbackTag = string;
 
 export type HistoryPage = { 
 /**

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { useAsk } from "../api/context";
 import type { FeedbackRequest, PastVisit } from "../api/bindings";
 import { SummaryFacts } from "../after/SummaryFacts";
+import { isOurs } from "../after/tags";
 import { Earlier, Message } from "../chat/Message";
 
 /** A past visit: what it came to, what was written, what was said of it. */
@@ -78,7 +79,9 @@ function Rating({ feedback, isDoctor }: { feedback: FeedbackRequest; isDoctor: b
         {feedback.reviewText !== undefined && <p>{feedback.reviewText}</p>}
         {feedback.feedbackTags.length > 0 && (
           <p className="quiet">
-            {feedback.feedbackTags.map((tag) => t(`feedback.tag.${tag}`)).join(", ")}
+            {feedback.feedbackTags
+              .map((tag) => (isOurs(tag) ? t(`feedback.tag.${tag}`) : tag))
+              .join(", ")}
           </p>
         )}
         <dl className="facts">

@@ -1,12 +1,14 @@
 //! Feedback and prices.
 
-use bedside_consult::billing::{Pricing, Tier};
+use bedside_consult::{
+    billing::{Pricing, Tier},
+    feedback::distinct_tags,
+};
 use bedside_protocol::{ConsultationMode, Feedback, FeedbackRequest, SessionId, UserId};
-use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{SessionRow, Store, StoreError, millis, word};
+use super::{SessionRow, Store, StoreError, Unit, millis, word};
 
 /// A price as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -33,35 +35,6 @@ struct StoredTier {
 }
 
 impl Store {
-    /// Stores feedback; false when the visit has some already.
-    pub async fn add_feedback(
-        &self,
-        of: &SessionRow,
-        given: &FeedbackRequest,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let tags = serde_json::to_string(&given.feedback_tags).map_err(|_| StoreError::Unreadable("tags"))?;
-        let done = sqlx::query(
-            "INSERT INTO consultation_feedback (session_id, patient_id, doctor_id, overall_rating, audio_quality,
-             video_quality, doctor_behaviour, review_text, feedback_tags, would_recommend, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id) DO NOTHING",
-        )
-        .bind(of.id.to_string())
-        .bind(of.patient.to_string())
-        .bind(of.doctor.to_string())
-        .bind(i64::from(given.overall_rating))
-        .bind(given.audio_quality.map(i64::from))
-        .bind(given.video_quality.map(i64::from))
-        .bind(given.doctor_behaviour.map(i64::from))
-        .bind(given.review_text.as_ref().map(|text| text.reveal().to_owned()))
-        .bind(tags)
-        .bind(given.would_recommend)
-        .bind(millis(now))
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
     /// The feedback of a visit.
     pub async fn feedback(&self, session: SessionId) -> Result<Option<Feedback>, StoreError> {
         type Row = (i64, Option<i64>, Option<i64>, Option<i64>, Option<String>, String, Option<bool>);
@@ -70,7 +43,7 @@ impl Store {
              would_recommend FROM consultation_feedback WHERE session_id = ?",
         )
         .bind(session.to_string())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.reader)
         .await?;
         let rating = |value: i64| u8::try_from(value).map_err(|_| StoreError::Unreadable("rating"));
         row.map(|(overall, audio, video, doctor, text, tags, recommend)| {
@@ -89,10 +62,12 @@ impl Store {
         })
         .transpose()
     }
+}
 
+impl Unit {
     /// What a doctor charges for a mode, and in which currency (ISO 4217).
     pub async fn pricing(
-        &self,
+        &mut self,
         doctor: UserId,
         mode: ConsultationMode,
     ) -> Result<Option<(Pricing, String)>, StoreError> {
@@ -101,7 +76,7 @@ impl Store {
         )
         .bind(doctor.to_string())
         .bind(word(&mode)?)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.tx)
         .await?;
         row.map(|(json, currency)| {
             let stored = serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("price"))?;
@@ -119,9 +94,38 @@ impl Store {
         .transpose()
     }
 
+    /// Stores feedback; false when the visit has some already.
+    pub async fn add_feedback(
+        &mut self,
+        of: &SessionRow,
+        given: &FeedbackRequest,
+    ) -> Result<bool, StoreError> {
+        let tags =
+            serde_json::to_string(&distinct_tags(given)).map_err(|_| StoreError::Unreadable("tags"))?;
+        let done = sqlx::query(
+            "INSERT INTO consultation_feedback (session_id, patient_id, doctor_id, overall_rating, audio_quality,
+             video_quality, doctor_behaviour, review_text, feedback_tags, would_recommend, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id) DO NOTHING",
+        )
+        .bind(of.id.to_string())
+        .bind(of.patient.id.to_string())
+        .bind(of.doctor.id.to_string())
+        .bind(i64::from(given.overall_rating))
+        .bind(given.audio_quality.map(i64::from))
+        .bind(given.video_quality.map(i64::from))
+        .bind(given.doctor_behaviour.map(i64::from))
+        .bind(given.review_text.as_ref().map(|text| text.reveal().to_owned()))
+        .bind(tags)
+        .bind(given.would_recommend)
+        .bind(millis(self.now))
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Sets what a doctor charges for a mode.
     pub async fn set_pricing(
-        &self,
+        &mut self,
         doctor: UserId,
         mode: ConsultationMode,
         pricing: &Pricing,
@@ -148,7 +152,7 @@ impl Store {
         .bind(word(&mode)?)
         .bind(json)
         .bind(currency)
-        .execute(&self.pool)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
