@@ -5,6 +5,7 @@
 
 pub mod billing;
 pub mod feedback;
+pub mod line;
 pub mod quality;
 pub mod session;
 

@@ -30,6 +30,8 @@ pub const INVITATION_LASTS: SignedDuration = SignedDuration::from_secs(60);
 /// What may be configured about the timers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
+    /// How long before the scheduled start the patient may enter the waiting room.
+    pub opens_before: SignedDuration,
     /// Nobody came this long after the scheduled start: a no-show.
     pub no_show_after: SignedDuration,
     /// A visit ends by itself this long after its scheduled duration has passed.
@@ -41,10 +43,11 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 15 and 30 minutes, as the requirements give them; for the other two they give no figure.
+    /// 30, 15 and 30 minutes, as the requirements give them; for the other two they give no figure.
     /// 10 minutes are far beyond any reconnection, and 60 what a doctor remembers within a morning.
     fn default() -> Self {
         Self {
+            opens_before: SignedDuration::from_mins(30),
             no_show_after: SignedDuration::from_mins(15),
             grace: SignedDuration::from_mins(30),
             absent_after: SignedDuration::from_mins(10),
@@ -164,6 +167,9 @@ pub enum Refused {
     /// The session is final.
     #[error("the session has ended")]
     Ended,
+    /// The waiting room is not open yet.
+    #[error("the waiting room is not open yet")]
+    TooEarly,
     /// Entering the call before being called in.
     #[error("not admitted")]
     NotAdmitted,
@@ -215,6 +221,9 @@ impl Consultation {
             };
         }
         match (input, self.status) {
+            (Input::Enter { .. }, Scheduled) if now < before(self.scheduled_start, limits.opens_before) => {
+                Err(Refused::TooEarly)
+            }
             (Input::Enter { ready, device_check }, Scheduled | Waiting) => {
                 let arrived = self.status == Scheduled;
                 self.status = Waiting;
@@ -378,7 +387,7 @@ impl Consultation {
     }
 
     /// What of the planned time is still to come, if it began now or runs.
-    fn time_to_come(&self, now: Timestamp) -> SignedDuration {
+    pub(crate) fn time_to_come(&self, now: Timestamp) -> SignedDuration {
         (self.scheduled_duration - self.elapsed(now)).max(SignedDuration::ZERO)
     }
 
@@ -452,16 +461,9 @@ impl Consultation {
     }
 }
 
-/// How long somebody who is planned for `start` can expect to wait at `now`, behind the visits in
-/// `ahead`: until the planned time at the earliest, and for what is left of the planned time of
-/// each of those.
-pub fn expected_wait<'a>(
-    start: Timestamp,
-    ahead: impl IntoIterator<Item = &'a Consultation>,
-    now: Timestamp,
-) -> SignedDuration {
-    let behind = ahead.into_iter().fold(SignedDuration::ZERO, |sum, visit| sum + visit.time_to_come(now));
-    behind.max(start.duration_since(now))
+/// The beginning of time where it would be beyond that.
+fn before(at: Timestamp, duration: SignedDuration) -> Timestamp {
+    at.checked_sub(duration).unwrap_or(Timestamp::MIN)
 }
 
 /// The end of time where it would be beyond that.

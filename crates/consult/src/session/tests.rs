@@ -43,6 +43,15 @@ fn a_whole_visit() {
 }
 
 #[test]
+fn the_waiting_room_opens_half_an_hour_before() {
+    let mut v = visit();
+    let early = v.apply(ENTER, at(-30 * 60 - 1), &Limits::default());
+    assert_eq!((early, v.status), (Err(Refused::TooEarly), SessionStatus::Scheduled));
+    run(&mut v, &[(ENTER, -30 * 60)]);
+    assert_eq!(v.status, SessionStatus::Waiting);
+}
+
+#[test]
 fn nobody_joins_before_being_admitted() {
     let mut v = visit();
     run(&mut v, &[(ENTER, 0)]);
@@ -171,18 +180,6 @@ fn a_patient_is_recalled_within_the_hour() {
     run(&mut v, &[(Input::End, 60)]);
     assert!(v.may_recall(at(60 + 3_600), &limits) && !v.may_recall(at(60 + 3_601), &limits));
     assert_eq!(v.ends_by_itself(&limits), None);
-}
-
-#[test]
-fn the_wait_is_what_those_before_need_and_never_before_the_plan() {
-    let mut running = visit();
-    run(&mut running, &[(ENTER, 0), (Input::Admit, 1), (Input::Join(Party::Patient), 0)]);
-    let waiting = visit();
-    let minutes = SignedDuration::from_mins;
-    let wait = |start, ahead: &[&Consultation], now| expected_wait(at(start), ahead.iter().copied(), at(now));
-    assert_eq!(wait(0, &[&running, &waiting], 600), minutes(5 + 15));
-    assert_eq!(wait(0, &[&running], 20 * 60), SignedDuration::ZERO, "any moment: it runs over");
-    assert_eq!(wait(1_800, &[&waiting], 0), minutes(30), "the plan is later than that");
 }
 
 #[test]
