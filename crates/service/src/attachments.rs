@@ -1,96 +1,101 @@
-//! Images and files of the chat, in a folder.
+//! The folder of what people send one another in a chat.
 
 use std::path::PathBuf;
 
-use bedside_protocol::{AttachmentId, Code};
+use bedside_protocol::AttachmentId;
+use tokio::{fs::File, io::AsyncWriteExt, sync::Semaphore};
 
-use crate::error::ApiError;
+use crate::{
+    error::ApiError,
+    files::{self, Accepted},
+};
 
-/// What may be sent: what a person photographs, scans or is handed by a laboratory. Nothing that
-/// a double click runs.
-const ACCEPTED: &[&str] =
-    &["image/jpeg", "image/png", "image/webp", "image/gif", "application/pdf", "text/plain"];
+/// What ends the name of a file that is not whole yet.
+const PARTIAL: &str = "partial";
+/// Files that are looked at side by side, each whole in memory.
+const LOOKED_AT: usize = 2;
 
 /// The folder.
 pub(crate) struct Attachments {
     folder: PathBuf,
+    looking: Semaphore,
+}
+
+/// A file on its way in; what has come of it goes with it.
+pub(crate) struct Incoming {
+    path: PathBuf,
+    file: File,
 }
 
 impl Attachments {
     pub(crate) fn open(folder: PathBuf) -> std::io::Result<Self> {
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+        Ok(Self { folder, looking: Semaphore::new(LOOKED_AT) })
     }
 
-    pub(crate) async fn write(&self, id: AttachmentId, bytes: &[u8]) -> std::io::Result<()> {
-        // Under another name until it is whole: a crash leaves nothing that looks like a file.
-        let partial = self.folder.join(format!("{id}.partial"));
-        tokio::fs::write(&partial, bytes).await?;
-        tokio::fs::rename(partial, self.folder.join(id.to_string())).await
-    }
-
-    pub(crate) async fn read(&self, id: AttachmentId) -> std::io::Result<Vec<u8>> {
-        tokio::fs::read(self.folder.join(id.to_string())).await
-    }
-}
-
-/// The type of a file by its bytes; what its name or its sender says does not count.
-pub(crate) fn recognise(bytes: &[u8]) -> Result<&'static str, ApiError> {
-    let found = match infer::get(bytes) {
-        Some(kind) => kind.mime_type(),
-        None if is_text(bytes) => "text/plain",
-        None => return Err(Code::UnsupportedType.into()),
-    };
-    ACCEPTED.iter().find(|accepted| **accepted == found).copied().ok_or(Code::UnsupportedType.into())
-}
-
-/// UTF-8 without control characters, and no page or script that a browser would run.
-fn is_text(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_ok_and(|text| {
-        !text.is_empty()
-            && !text.trim_start().starts_with(['<', '#'])
-            && text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
-    })
-}
-
-/// A file's name as it may be shown: the last part of a path, without what could mislead.
-pub(crate) fn clean_name(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    // Direction overrides can make "fdp.exe" read "exe.pdf".
-    let shown: String = last
-        .chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
-        .take(120)
-        .collect();
-    if shown.trim().is_empty() { "file".to_owned() } else { shown }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_what_its_bytes_say() {
-        assert_eq!(recognise(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").unwrap(), "image/png");
-        assert_eq!(recognise(b"%PDF-1.7\n").unwrap(), "application/pdf");
-        assert_eq!(recognise("Blutdruck 120/80\n".as_bytes()).unwrap(), "text/plain");
-        for refused in [
-            &b"MZ\x90\0\x03\0\0\0"[..],
-            b"\x7fELF\x02\x01\x01\0",
-            b"<html>",
-            b"#!/bin/sh\n",
-            b"\xff\xfe\0",
-            b"",
-        ] {
-            assert_eq!(recognise(refused).unwrap_err().code, Code::UnsupportedType, "{refused:?}");
+    /// Clears the folder of what was on its way when the service ended. Nothing may be on its way now.
+    pub(crate) fn sweep(&self) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == PARTIAL) {
+                std::fs::remove_file(path)?;
+            }
         }
+        Ok(())
     }
 
-    #[test]
-    fn a_name_is_only_a_name() {
-        assert_eq!(clean_name("../../etc/passwd"), "passwd");
-        assert_eq!(clean_name("C:\\Users\\m\\scan.pdf"), "scan.pdf");
-        assert_eq!(clean_name("a\u{202e}fdp.exe\n"), "afdp.exe");
-        assert_eq!(clean_name("/"), "file");
+    /// Begins to take one in.
+    pub(crate) async fn begin(&self, id: AttachmentId) -> std::io::Result<Incoming> {
+        // Under another name until it is whole: a crash leaves nothing that looks like a file.
+        let path = self.folder.join(format!("{id}.{PARTIAL}"));
+        Ok(Incoming { file: File::create(&path).await?, path })
+    }
+
+    /// Looks at what has come, and keeps it as it may be kept.
+    pub(crate) async fn finish(
+        &self,
+        id: AttachmentId,
+        incoming: Incoming,
+        name: String,
+    ) -> Result<Accepted, ApiError> {
+        let _look =
+            self.looking.acquire().await.map_err(|_| std::io::Error::other("the service has ended"))?;
+        let bytes = tokio::fs::read(&incoming.path).await?;
+        let looked = tokio::task::spawn_blocking(move || files::accept(&name, bytes)).await;
+        let accepted = looked.map_err(std::io::Error::other)??;
+        let mut file = File::create(&incoming.path).await?;
+        file.write_all(&accepted.bytes).await?;
+        // On the disk before anybody is told that it is there.
+        file.sync_all().await?;
+        tokio::fs::rename(&incoming.path, self.folder.join(id.to_string())).await?;
+        Ok(accepted)
+    }
+
+    /// Removes one that nobody knows of.
+    pub(crate) async fn remove(&self, id: AttachmentId) -> std::io::Result<()> {
+        tokio::fs::remove_file(self.folder.join(id.to_string())).await
+    }
+
+    /// One, to be read part by part.
+    pub(crate) async fn read(&self, id: AttachmentId) -> std::io::Result<File> {
+        File::open(self.folder.join(id.to_string())).await
+    }
+}
+
+impl Incoming {
+    pub(crate) async fn write(&mut self, part: &[u8]) -> std::io::Result<()> {
+        self.file.write_all(part).await
+    }
+
+    /// All of it has come.
+    pub(crate) async fn end(&mut self) -> std::io::Result<()> {
+        self.file.flush().await
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // Gone by its name where it was kept; a leftover is swept at the next start.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
