@@ -1,9 +1,9 @@
 //! The embedded TURN relay (RFC 8656) over UDP, and over TCP and TLS for whom no UDP reaches.
 //!
 //! The protocol is `turn-server-proto`'s, which does no I/O; here are its sockets. Credentials
-//! ([`RelayCredentials`]) follow the common "TURN REST" scheme: the name is `<unix seconds of its end>:<user id>/<sign-in>`, the
+//! ([`RelayCredentials`]) follow the common "TURN REST" scheme: the name is `<unix seconds of its end>:<user id>/<sign-in>/<visit>`, the
 //! password the base64 of HMAC-SHA1 over the name. The relay can tell from a name alone whether
-//! it is good, so it keeps no list and a restart forgets nobody; it remembers only which sign-ins have ended.
+//! it is good, so it keeps no list and a restart forgets nobody; it remembers only which sign-ins and visits have ended.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -15,7 +15,7 @@ use std::{
 
 use bedside_redact::Secret;
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     net::{TcpListener, UdpSocket},
@@ -31,7 +31,7 @@ use turn_server_proto::{
         agent::Transmit,
         types::{
             TransportType,
-            attribute::Username,
+            attribute::{Nonce, Username},
             message::{BINDING, LongTermKeyCredentials, Message, MessageClass, MessageIntegrityCredentials},
         },
     },
@@ -39,11 +39,16 @@ use turn_server_proto::{
 };
 
 mod credentials;
+mod strangers;
 mod streams;
 
-use crate::config::{RelayConfig, RelayTls};
+use crate::{
+    config::{RelayConfig, RelayTls},
+    pace::{Pace, Rate},
+};
 pub use credentials::RelayCredentials;
 use credentials::password;
+use strangers::{Strangers, first_request, with_nonce};
 use streams::{Streams, is_stream};
 
 /// Named in challenges; the same for every clinic, because it means nothing to people.
@@ -59,18 +64,21 @@ const MAX_PACKET: usize = 65_535;
 /// Relayed sockets of one person: two for each of eight goes at connecting. Those of an app that
 /// was killed last ten minutes.
 const MAX_OF_ONE: usize = 16;
-/// Sign-ins that are known to have ended: more than end while credentials of theirs last. The oldest are
+/// How long a visit's relay may go on beyond its credentials, which are renewed only where the relay is asked for anew.
+const LONGEST_VISIT: SignedDuration = SignedDuration::from_hours(12);
+/// Sign-ins and visits that are known to have ended: more than end while credentials of theirs last. The oldest are
 /// forgotten.
 const MOST_ENDED: usize = 10_000;
-/// Ended sign-ins that the relay's task has not heard of yet. When it is full, one goes on until its
+/// Ended sign-ins and visits that the relay's task has not heard of yet. When it is full, one goes on until its
 /// credentials end.
-const ENDED_QUEUE: usize = 64;
-/// Addresses that may have asked for a challenge. The server (0.7.3) keeps a nonce for each for
-/// ever, and a source address is easily made up: beyond this, strangers are not answered until
-/// it is idle and can be made anew.
-const MAX_STRANGERS: usize = 20_000;
-/// From here on it is made anew as soon as it is idle.
-const MANY_STRANGERS: usize = 1_000;
+const ENDED_QUEUE: usize = 4_096;
+/// Addresses of people who have shown credentials. The server (0.7.3) keeps something of each for ever: from here on
+/// it is made anew as soon as it is idle.
+const MANY_CLIENTS: usize = 1_000;
+/// New addresses of one person: an app that goes from network to network, or is started again and again.
+const NEW_ADDRESSES: Rate = Rate { burst: 64, every: Duration::from_secs(10) };
+/// People whose new addresses are counted.
+const PEOPLE: usize = 20_000;
 
 /// A running relay.
 pub struct Relay {
@@ -90,15 +98,42 @@ fn is_current(username: &str, now: Timestamp) -> bool {
 struct Owner {
     user: String,
     sign_in: String,
+    /// None where they are only to try the relay.
+    visit: Option<String>,
 }
 
 impl Owner {
     /// As the name of credentials has it.
     fn of(username: &str) -> Self {
         let rest = username.split_once(':').map_or(username, |(_, rest)| rest);
-        let (user, sign_in) = rest.split_once('/').unwrap_or((rest, ""));
-        Self { user: user.to_owned(), sign_in: sign_in.to_owned() }
+        let mut parts = rest.split('/').map(str::to_owned);
+        let mut next = || parts.next().unwrap_or_default();
+        Self { user: next(), sign_in: next(), visit: Some(next()).filter(|visit| !visit.is_empty()) }
     }
+
+    /// Whether it goes by this sign-in, or is of this visit.
+    fn is_of(&self, ending: &str) -> bool {
+        self.sign_in == ending || self.visit.as_deref() == Some(ending)
+    }
+}
+
+/// Somebody who has shown good credentials.
+struct Client {
+    owner: Owner,
+    name: String,
+    key: MessageIntegrityCredentials,
+    /// What the server wants to see of them.
+    nonce: String,
+}
+
+/// What becomes of a packet.
+enum Admission {
+    /// Nothing.
+    Dropped,
+    /// It is answered here.
+    Answered(Vec<u8>),
+    /// The server sees this.
+    Passed(Bytes),
 }
 
 impl Relay {
@@ -138,7 +173,8 @@ impl Relay {
             allowances: HashMap::new(),
             relayed: HashMap::new(),
             clients: HashMap::new(),
-            strangers: HashSet::new(),
+            strangers: Strangers::new(),
+            new_addresses: Pace::new(NEW_ADDRESSES, PEOPLE),
             users: HashSet::new(),
             started: Clock::now(),
             secret: secret.clone(),
@@ -212,8 +248,9 @@ struct Driver {
     allowances: HashMap<(String, Direction), Allowance>,
     relayed: HashMap<SocketAddr, Relayed>,
     /// Who has shown a good name and password, and whose it is.
-    clients: HashMap<SocketAddr, Owner>,
-    strangers: HashSet<SocketAddr>,
+    clients: HashMap<SocketAddr, Client>,
+    strangers: Strangers,
+    new_addresses: Pace<String>,
     users: HashSet<String>,
     /// The server counts its time from here.
     started: Clock,
@@ -221,7 +258,7 @@ struct Driver {
     packets: mpsc::Sender<Packet>,
     incoming: mpsc::Receiver<Packet>,
     endings: mpsc::Receiver<String>,
-    /// Sign-ins that have ended, and in which order.
+    /// Sign-ins and visits that have ended, and in which order.
     ended: HashSet<String>,
     ended_order: VecDeque<String>,
     streams: Streams,
@@ -237,7 +274,7 @@ impl Driver {
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 packet = self.incoming.recv() => if let Some(packet) = packet { self.on_packet(packet).await },
-                Some(sign_in) = self.endings.recv() => self.on_sign_in_ended(sign_in),
+                Some(ending) = self.endings.recv() => self.on_ended(ending),
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -265,19 +302,20 @@ impl Driver {
         });
     }
 
-    /// Nothing more is taken of whoever came by this sign-in, and nothing more is relayed for them. Their
+    /// Nothing more is taken of whoever came by this sign-in or for this visit, and nothing is relayed for them. Their
     /// sockets keep their ports until the server forgets the allocations, because nobody renews them: another
     /// must not be given one meanwhile.
-    fn on_sign_in_ended(&mut self, sign_in: String) {
-        if !self.ended.insert(sign_in.clone()) {
+    fn on_ended(&mut self, ending: String) {
+        if !self.ended.insert(ending.clone()) {
             return;
         }
-        self.clients.retain(|_, owner| owner.sign_in != sign_in);
-        let theirs = |relayed: &&mut Relayed| relayed.owner.as_ref().is_some_and(|o| o.sign_in == sign_in);
+        self.clients.retain(|_, client| !client.owner.is_of(&ending));
+        let theirs =
+            |relayed: &&mut Relayed| relayed.owner.as_ref().is_some_and(|owner| owner.is_of(&ending));
         for relayed in self.relayed.values_mut().filter(theirs) {
             relayed.stop.cancel();
         }
-        self.ended_order.push_back(sign_in);
+        self.ended_order.push_back(ending);
         if self.ended_order.len() > MOST_ENDED
             && let Some(oldest) = self.ended_order.pop_front()
         {
@@ -290,8 +328,13 @@ impl Driver {
     }
 
     async fn on_packet(&mut self, packet: Packet) {
-        if packet.to == self.listen && !self.admits(&packet.data, packet.from) {
-            return;
+        let mut packet = packet;
+        if packet.to == self.listen {
+            match self.admit(&packet.data, packet.from) {
+                Admission::Dropped => return,
+                Admission::Answered(answer) => return self.send(&answer, self.listen, packet.from).await,
+                Admission::Passed(data) => packet.data = data,
+            }
         }
         if packet.to == self.listen && !self.affords(packet.from, Direction::Up, &packet.data) {
             return;
@@ -322,44 +365,89 @@ impl Driver {
         }
     }
 
-    /// Whether a packet from a client is for the server to see. Makes the name in a good
-    /// ALLOCATE known to it, and keeps strangers from filling its tables.
-    fn admits(&mut self, data: &[u8], from: SocketAddr) -> bool {
-        let known = self.clients.contains_key(&from);
-        // Channel data, and indications, need an allocation.
-        let Ok(message) = Message::from_bytes(data) else { return known };
-        if !message.has_class(MessageClass::Request) || !message.has_method(ALLOCATE) {
-            return known || message.has_method(BINDING);
+    /// What becomes of a packet from outside. The server sees none of somebody who has shown no credentials.
+    fn admit(&mut self, data: &Bytes, from: SocketAddr) -> Admission {
+        let is_known = self.clients.contains_key(&from);
+        let passed = || Admission::Passed(data.clone());
+        let Ok(message) = Message::from_bytes(data) else {
+            // Channel data.
+            return if is_known { passed() } else { Admission::Dropped };
+        };
+        if message.has_method(BINDING) || (is_known && !message.has_class(MessageClass::Request)) {
+            return passed();
         }
-        if let Ok(username) = message.attribute::<Username>() {
-            let name = username.username();
-            if !is_current(name, Timestamp::now()) {
-                return false;
-            }
-            let password = password(self.secret.expose(), name);
-            let key: MessageIntegrityCredentials =
-                LongTermKeyCredentials::new(name.to_owned(), password.clone(), REALM.to_owned()).into();
-            if message.validate_integrity(&key).is_ok() {
-                let owner = Owner::of(name);
-                if self.ended.contains(&owner.sign_in) {
-                    return false;
-                }
-                if self.users.insert(name.to_owned()) {
-                    self.server.add_user(name.to_owned(), password);
-                }
-                self.clients.insert(from, owner);
-                self.streams.know(from);
-                return true;
-            }
+        if !message.has_class(MessageClass::Request) {
+            return Admission::Dropped;
         }
-        if self.strangers.len() >= MANY_STRANGERS && self.relayed.is_empty() {
+        if message.has_method(ALLOCATE) && !self.prove(&message, from) {
+            let challenge = self.strangers.challenge(&message, from, Clock::now());
+            return challenge.map_or(Admission::Dropped, Admission::Answered);
+        }
+        let Some(client) = self.clients.get(&from) else { return Admission::Dropped };
+        // Whoever only tried the relay has had their time. A visit's end is told, but for one that is missed.
+        let longer = if client.owner.visit.is_some() { LONGEST_VISIT } else { SignedDuration::ZERO };
+        if !is_current(&client.name, Timestamp::now() - longer) {
+            return Admission::Dropped;
+        }
+        if !self.strangers.is_answer(&message, from) || message.validate_integrity(&client.key).is_err() {
+            return passed();
+        }
+        let as_servers = with_nonce(&message, &client.nonce, &client.key);
+        as_servers.map_or(Admission::Dropped, |data| Admission::Passed(data.into()))
+    }
+
+    /// Whether a request shows good credentials. Makes whoever does so known here and to the server.
+    fn prove(&mut self, message: &Message<'_>, from: SocketAddr) -> bool {
+        let Ok(username) = message.attribute::<Username>() else { return false };
+        let name = username.username();
+        let owner = Owner::of(name);
+        let has_ended = |ending: &String| self.ended.contains(ending);
+        if !is_current(name, Timestamp::now())
+            || has_ended(&owner.sign_in)
+            || owner.visit.as_ref().is_some_and(has_ended)
+        {
+            return false;
+        }
+        let password = password(self.secret.expose(), name);
+        let key: MessageIntegrityCredentials =
+            LongTermKeyCredentials::new(name.to_owned(), password.clone(), REALM.to_owned()).into();
+        if message.validate_integrity(&key).is_err() {
+            return false;
+        }
+        if self.clients.get(&from).is_some_and(|client| client.name == name) {
+            return true;
+        }
+        // Whoever has not heard the challenge is not at that address.
+        if !self.strangers.is_answer(message, from) {
+            return false;
+        }
+        if self.clients.len() >= MANY_CLIENTS && self.relayed.is_empty() {
             self.server = TurnServer::new(TransportType::Udp, self.listen, REALM.to_owned());
-            (self.clients, self.strangers, self.users) = Default::default();
+            (self.clients, self.users) = Default::default();
             self.started = Clock::now();
         }
-        // Answered with a challenge.
-        self.strangers.contains(&from)
-            || (self.strangers.len() < MAX_STRANGERS && self.strangers.insert(from))
+        if !self.new_addresses.wait(&owner.user, Clock::now()).is_zero() {
+            tracing::warn!("somebody comes from too many addresses");
+            return false;
+        }
+        self.new_addresses.take(owner.user.clone(), Clock::now());
+        if self.users.insert(name.to_owned()) {
+            self.server.add_user(name.to_owned(), password);
+        }
+        let Some(nonce) = first_request(message).and_then(|first| self.servers_nonce(first, from)) else {
+            return false;
+        };
+        self.clients.insert(from, Client { owner, name: name.to_owned(), key, nonce });
+        self.streams.know(from);
+        true
+    }
+
+    /// What the server answers to a first request: its nonce for that address.
+    fn servers_nonce(&mut self, first: Vec<u8>, from: SocketAddr) -> Option<String> {
+        let first = Transmit::new(first, TransportType::Udp, from, self.listen);
+        let answer = self.server.recv(first, self.now())?.build();
+        let answer = Message::from_bytes(&answer.data).ok()?;
+        answer.attribute::<Nonce>().ok().map(|nonce| nonce.nonce().to_owned())
     }
 
     /// Does all that the server wants done now; gives when it wants to be asked again.
@@ -417,7 +505,7 @@ impl Driver {
             tracing::warn!(limit = MAX_ALLOCATIONS, "the relay is full");
             return Err(SocketAllocateError::InsufficientCapacity);
         }
-        let owner = self.clients.get(&client).cloned();
+        let owner = self.clients.get(&client).map(|client| client.owner.clone());
         let user = |owner: &Option<Owner>| owner.as_ref().map(|owner| owner.user.clone());
         if self.relayed.values().filter(|relayed| user(&relayed.owner) == user(&owner)).count() >= MAX_OF_ONE
         {
@@ -446,7 +534,7 @@ impl Driver {
 
     /// Whether a person's share still carries this. What only arranges things is free.
     fn affords(&mut self, client: SocketAddr, direction: Direction, data: &[u8]) -> bool {
-        let Some(owner) = self.clients.get(&client) else { return true };
+        let Some(Client { owner, .. }) = self.clients.get(&client) else { return true };
         if !is_relayed_data(data) {
             return true;
         }
@@ -572,9 +660,14 @@ mod tests {
 
     #[test]
     fn a_name_says_who_by_which_sign_in() {
-        let owner = |user: &str, sign_in: &str| Owner { user: user.into(), sign_in: sign_in.into() };
-        assert_eq!(Owner::of("1001:u/s"), owner("u", "s"));
-        assert_eq!(Owner::of("1001:u"), owner("u", ""));
+        let owner = |visit: Option<&str>| Owner {
+            user: "u".into(),
+            sign_in: "s".into(),
+            visit: visit.map(str::to_owned),
+        };
+        assert_eq!(Owner::of("1001:u/s"), owner(None));
+        assert_eq!(Owner::of("1001:u/s/v"), owner(Some("v")));
+        assert!(Owner::of("1001:u/s/v").is_of("v") && !Owner::of("1001:u/s").is_of(""));
     }
 
     #[test]

@@ -335,7 +335,7 @@ async fn through_the_relay(over: &str) {
     let relay = RelayConfig { listen: here, tls: None, public_ip: here.ip(), allow_private: false };
     let relay = Relay::start(&relay, Secret::new(vec![7; 32])).await.unwrap();
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
-    let mut offered = relay.ice_servers().issue("somebody", "here", until).into_iter();
+    let mut offered = relay.ice_servers().issue("somebody", "here", None, until).into_iter();
     let server = offered.find(|server| server.urls.ends_with(over)).unwrap();
     let server = IceServer {
         url: server.urls,

@@ -79,7 +79,7 @@ impl RelayThere {
             relay.stop().await;
         });
         let credentials = credentials.recv().expect("the relay is up");
-        let servers = for_peer(credentials.issue("somebody", "here", soon()));
+        let servers = for_peer(credentials.issue("somebody", "here", None, soon()));
         Self { servers, tls: made.trusted, stop, thread: Some(thread), _folder: folder }
     }
 
@@ -237,7 +237,8 @@ fn coturn_stands_in_for_the_embedded_relay() {
         (RelayTransport::Tls, format!("turns:{}:{HTTPS}?transport=tcp", server.address)),
     ] {
         let secret = Secret::new(b"north".to_vec());
-        let issued = RelayCredentials::for_clinics_own(vec![url], secret).issue("somebody", "here", soon());
+        let issued =
+            RelayCredentials::for_clinics_own(vec![url], secret).issue("somebody", "here", None, soon());
         let (ice_servers, tls) = (for_peer(issued), Some(made.trusted.clone()));
         let config = PeerConfig { ice_servers, tls, relay_only: true, ..PeerConfig::default() };
         let ends = call([&homes[0], &homes[1]], [config.clone(), config]);

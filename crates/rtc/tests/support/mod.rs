@@ -60,7 +60,7 @@ pub async fn local_relay() -> LocalRelay {
     let config = RelayConfig { listen: here, tls: Some(tls), public_ip: here.ip(), allow_private: false };
     let relay = Relay::start(&config, Secret::new(vec![7; 32])).await.unwrap();
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
-    let servers = relay.ice_servers().issue("somebody", "here", until);
+    let servers = relay.ice_servers().issue("somebody", "here", None, until);
     let servers = servers.into_iter().map(|server| IceServer {
         url: server.urls,
         username: server.username.unwrap_or_default(),

@@ -17,7 +17,7 @@ pub struct RelayCredentials {
     /// In the order in which they are tried.
     urls: Arc<[String]>,
     secret: Arc<Secret<Vec<u8>>>,
-    /// Where the end of a sign-in is told; another's relay hears of none.
+    /// Where the end of a sign-in or a visit is told; another's relay hears of none.
     ended: Option<mpsc::Sender<String>>,
 }
 
@@ -36,18 +36,20 @@ impl RelayCredentials {
         Self::new(urls, Arc::new(secret), None)
     }
 
-    /// A sign-in has ended: nothing is relayed for it any more.
-    pub fn end(&self, sign_in: &str) {
+    /// A sign-in or a visit has ended: nothing is relayed for it any more.
+    pub fn end(&self, ending: &str) {
         if let Some(ended) = &self.ended
-            && ended.try_send(sign_in.to_owned()).is_err()
+            && ended.try_send(ending.to_owned()).is_err()
         {
-            tracing::warn!("the relay did not hear of the end of a sign-in");
+            tracing::warn!("the relay did not hear of the end of a sign-in or a visit");
         }
     }
 
-    /// The relay as `user` may use it by this sign-in until `until`.
-    pub fn issue(&self, user: &str, sign_in: &str, until: Timestamp) -> Vec<IceServer> {
-        let username = format!("{}:{user}/{sign_in}", until.as_second());
+    /// The relay as `user` may use it by this sign-in until `until`, for a visit or only to try it. What is relayed for
+    /// a visit goes on after that, until the visit or the sign-in ends.
+    pub fn issue(&self, user: &str, sign_in: &str, visit: Option<&str>, until: Timestamp) -> Vec<IceServer> {
+        let visit = visit.map(|visit| format!("/{visit}")).unwrap_or_default();
+        let username = format!("{}:{user}/{sign_in}{visit}", until.as_second());
         let password = password(self.secret.expose(), &username);
         let server = |url: &String| {
             let is_relay = !url.starts_with("stun");
@@ -79,7 +81,7 @@ mod tests {
             urls.map(str::to_owned).to_vec(),
             Secret::new(b"north".to_vec()),
         );
-        let issued = own.issue("ann", "phone", Timestamp::from_second(1_700_000_000).unwrap());
+        let issued = own.issue("ann", "phone", None, Timestamp::from_second(1_700_000_000).unwrap());
         assert_eq!(issued.iter().map(|server| server.urls.as_str()).collect::<Vec<_>>(), urls);
         assert!(issued[0].username.is_none() && issued[0].credential.is_none());
         assert_eq!(issued[1].username.as_deref(), Some("1700000000:ann/phone"));
