@@ -1,9 +1,10 @@
 //! Sign-in, accounts and roles.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{Text, Token, UserId};
+use crate::{SignInId, Text, Token, UserId};
 
 /// What an account may do, before its relation to a thing is looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
@@ -77,6 +78,10 @@ pub struct LoginRequest {
 pub struct RefreshRequest {
     /// The newest refresh token of its family; each is good for one use.
     pub refresh_token: Token,
+    /// A secret of the client's own for this use of the token. Where the answer was lost, the same token with the same
+    /// attempt is given another; a token without it is good once. For `/logout` it means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Token>,
 }
 
 /// What signing in and refreshing give.
@@ -92,4 +97,30 @@ pub struct TokenPair {
     pub refresh_token: Token,
     /// Who signed in.
     pub user: User,
+}
+
+/// `POST /api/v1/auth/password`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The one so far.
+    pub current_password: Token,
+    /// The one from now on.
+    pub new_password: Token,
+}
+
+/// One of a person's sign-ins that go on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SignIn {
+    /// Which.
+    pub id: SignInId,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last renewed.
+    pub last_used_at: Timestamp,
+    /// Whether this was asked by it.
+    pub is_this: bool,
 }

@@ -68,6 +68,10 @@ id!(
     AttachmentId
 );
 id!(
+    /// One time that somebody signed in, with everything that follows from it.
+    SignInId
+);
+id!(
     /// One device of a person's, for one run of its app: of several, one has the call.
     DeviceId
 );

@@ -52,12 +52,16 @@ codes! {
     NotFound = "not-found", 404, "There is nothing here";
     /// No such path takes this method.
     MethodNotAllowed = "method-not-allowed", 405, "This address does not take that kind of request";
+    /// The body did not come in time.
+    TooSlow = "too-slow", 408, "The request took too long to arrive; please try again";
     /// The e-mail address has an account.
     EmailTaken = "email-taken", 409, "There is an account with this e-mail address already";
     /// The session is final.
     SessionEnded = "session-ended", 409, "This visit has ended";
     /// The state does not allow it.
     WrongState = "wrong-state", 409, "This is not possible at this point of the visit";
+    /// The waiting room is not open yet.
+    TooEarly = "too-early", 409, "The waiting room opens half an hour before the visit";
     /// Another device of the person's has the call.
     OnAnotherDevice = "on-another-device", 409, "You are in this visit on another device";
     /// Feedback is given once.
@@ -74,6 +78,8 @@ codes! {
     UnknownDestination = "unknown-destination", 404, "There is no such destination";
     /// A STOMP frame that can't be read.
     BadFrame = "bad-frame", 400, "The frame can't be understood";
+    /// The service can't do it now, and can in a moment: its database is busy or its disk full.
+    Unavailable = "unavailable", 503, "The service can't do this at the moment; please try again";
     /// Something broke inside the service.
     Internal = "internal", 500, "Something went wrong in the service";
 }

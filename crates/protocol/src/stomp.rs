@@ -51,6 +51,9 @@ pub enum StompError {
     /// `content-length` does not match the body.
     #[error("the body is not as long as content-length says")]
     WrongLength,
+    /// Something comes after the end: one message carries one frame.
+    #[error("there is more after the frame's end")]
+    SecondFrame,
 }
 
 impl Frame {
@@ -108,12 +111,15 @@ impl Frame {
             Some(length) => {
                 let length: usize = length.trim().parse().map_err(|_| StompError::WrongLength)?;
                 let body = rest.get(..length).ok_or(StompError::WrongLength)?;
-                if !rest[length..].starts_with('\0') {
-                    return Err(StompError::WrongLength);
-                }
+                let after = rest[length..].strip_prefix('\0').ok_or(StompError::WrongLength)?;
+                only_ends(after)?;
                 body.to_owned()
             }
-            None => rest.split_once('\0').ok_or(StompError::Unterminated)?.0.to_owned(),
+            None => {
+                let (body, after) = rest.split_once('\0').ok_or(StompError::Unterminated)?;
+                only_ends(after)?;
+                body.to_owned()
+            }
         };
         Ok(Some(frame))
     }
@@ -197,6 +203,15 @@ pub fn heart_beat(header: Option<&str>) -> (u32, u32) {
         .unwrap_or((0, 0))
 }
 
+/// After a frame there are only line ends: a second one would be lost without a word.
+fn only_ends(after: &str) -> Result<(), StompError> {
+    if after.bytes().all(|byte| matches!(byte, b'\n' | b'\r')) {
+        Ok(())
+    } else {
+        Err(StompError::SecondFrame)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -238,6 +253,9 @@ mod tests {
                 Err(StompError::NoCommand),
                 "{command:?}"
             );
+        }
+        for two in ["SEND\n\na\0SEND\n\nb\0", "SEND\ncontent-length:1\n\na\0b"] {
+            assert_eq!(Frame::parse(two), Err(StompError::SecondFrame));
         }
         let many = "x:y\n".repeat(65);
         assert_eq!(Frame::parse(&format!("SEND\n{many}\n\0")), Err(StompError::TooManyHeaders));

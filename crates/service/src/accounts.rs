@@ -1,24 +1,16 @@
 //! Sign-in: passwords, tokens and their families.
 
-use std::{
-    collections::HashMap,
-    sync::{LazyLock, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::net::IpAddr;
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bedside_protocol::{Code, Role, Text, Token, TokenPair, User, UserId};
+use bedside_protocol::{Code, PasswordChange, Role, SignInId, Text, Token, TokenPair, User, UserId};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
 
 use crate::{
     App,
     error::ApiError,
-    store::{Grant, NewTokens, Refreshed},
+    files::is_invisible,
+    store::{AuditLine, NewTokens, Refreshed},
 };
 
 /// How long an access token lasts: short, because it is sent with everything.
@@ -29,54 +21,12 @@ pub const IDLE_FOR: SignedDuration = SignedDuration::from_hours(24);
 pub const MIN_PASSWORD_CHARS: usize = 10;
 /// Longest password, in bytes: beyond any person, and no work for an attacker to order.
 const MAX_PASSWORD_BYTES: usize = 256;
-/// Wrong passwords for one address within [`ATTEMPT_WINDOW`] before it must wait.
-const MAX_ATTEMPTS: usize = 10;
-const ATTEMPT_WINDOW: Duration = Duration::from_secs(60);
-/// Addresses whose attempts are remembered; beyond it nobody new signs in until some are a
-/// [`ATTEMPT_WINDOW`] old, which is a flood and not a clinic.
-const MAX_REMEMBERED: usize = 10_000;
 /// Longest e-mail address (RFC 5321 §4.5.3.1.3).
 const MAX_EMAIL_BYTES: usize = 254;
-/// Passwords hashed at once: each takes 19 MiB and a core for tens of milliseconds.
-static HASHING: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)));
-
 /// 256 random bits, as text.
 pub(crate) fn random_token() -> Token {
     Token::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
-
-/// Hashes a password with argon2id. Takes tens of milliseconds on purpose.
-async fn hash(password: &Token) -> Result<String, ApiError> {
-    let password = password.clone();
-    let _place = HASHING.acquire().await.map_err(|_| Code::Internal)?;
-    tokio::task::spawn_blocking(move || {
-        Argon2::default().hash_password(password.expose().as_bytes()).map(|h| h.to_string())
-    })
-    .await
-    .ok()
-    .and_then(Result::ok)
-    .ok_or(Code::Internal.into())
-}
-
-async fn verify(password: &Token, hash: String) -> bool {
-    let password = password.clone();
-    let Ok(_place) = HASHING.acquire().await else { return false };
-    tokio::task::spawn_blocking(move || {
-        PasswordHash::new(&hash)
-            .is_ok_and(|hash| Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok())
-    })
-    .await
-    .unwrap_or(false)
-}
-
-/// A hash that no password has: checked for unknown addresses, so that they take as long.
-static NOBODY: LazyLock<String> = LazyLock::new(|| {
-    Argon2::default()
-        .hash_password(random_token().expose().as_bytes())
-        .map(|h| h.to_string())
-        .unwrap_or_default()
-});
 
 /// Checks what a new account is made of. Says what is wrong without repeating it.
 fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
@@ -92,8 +42,20 @@ fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
     if !(1..=100).contains(&name.trim().chars().count()) {
         return Err(ApiError::new(Code::Invalid, "the name has 1 to 100 characters"));
     }
-    if password.expose().chars().count() < MIN_PASSWORD_CHARS || password.expose().len() > MAX_PASSWORD_BYTES
-    {
+    // What can't be seen, or turns what follows around, makes one person look like another.
+    let is_hidden = |c: char| c.is_control() || is_invisible(c);
+    if name.chars().any(is_hidden) || email.chars().any(is_hidden) {
+        return Err(ApiError::new(
+            Code::Invalid,
+            "a name or an address has only characters that can be seen",
+        ));
+    }
+    check_password(password)
+}
+
+fn check_password(password: &Token) -> Result<(), ApiError> {
+    let password = password.expose();
+    if password.chars().count() < MIN_PASSWORD_CHARS || password.len() > MAX_PASSWORD_BYTES {
         return Err(ApiError::new(
             Code::Invalid,
             "the password has at least 10 characters and at most 256 bytes",
@@ -102,25 +64,18 @@ fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Makes an account.
-pub(crate) async fn create(
+/// Makes an account for somebody who says who they are.
+pub(crate) async fn register(
     app: &App,
-    role: Role,
     email: &Text,
     password: &Token,
     name: &Text,
-    specialization: Option<String>,
 ) -> Result<User, ApiError> {
-    check(email.reveal(), name.reveal(), password)?;
-    let user = User { id: UserId::generate(), role, name: Text::new(name.reveal().trim()), specialization };
-    let hash = hash(password).await?;
-    let made = app.store.add_account(&user, email.reveal(), &hash, Timestamp::now()).await?;
-    made.ok_or(Code::EmailTaken)?;
-    app.store.audit(Some(user.id), "account.created", None).await?;
-    Ok(user)
+    create(app, Role::Patient, email, password, name, None, By::Themselves).await
 }
 
-/// Makes an account from the command line: how doctors and administrators come to be.
+/// Makes an account from the command line: how doctors and administrators come to be. An address that somebody has
+/// only typed, and nobody confirmed, is taken from them: the practice knows whose it is.
 pub async fn create_by_administrator(
     app: &App,
     role: Role,
@@ -129,35 +84,105 @@ pub async fn create_by_administrator(
     name: &str,
     specialization: Option<String>,
 ) -> Result<User, bedside_protocol::Problem> {
-    create(app, role, &email.into(), &password.into(), &name.into(), specialization)
+    create(app, role, &email.into(), &password.into(), &name.into(), specialization, By::Practice)
         .await
         .map_err(|e| e.problem())
 }
 
+/// Who makes an account.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Themselves,
+    Practice,
+}
+
+async fn create(
+    app: &App,
+    role: Role,
+    email: &Text,
+    password: &Token,
+    name: &Text,
+    specialization: Option<String>,
+    by: By,
+) -> Result<User, ApiError> {
+    check(email.reveal(), name.reveal(), password)?;
+    let user = User { id: UserId::generate(), role, name: Text::new(name.reveal().trim()), specialization };
+    let hash = app.passwords.hash(password).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if by == By::Practice
+        && let Some(other) = unit.free_address(email.reveal()).await?
+    {
+        unit.end_sign_ins_of(other, None).await?;
+        unit.audit(AuditLine { user: Some(other), action: "account.lost-address", session: None }).await?;
+    }
+    let is_confirmed = by == By::Practice;
+    unit.add_account(&user, email.reveal(), &hash, is_confirmed).await?.ok_or(Code::EmailTaken)?;
+    unit.audit(AuditLine { user: Some(user.id), action: "account.created", session: None }).await?;
+    unit.commit().await?;
+    Ok(user)
+}
+
+/// The practice has made sure whose account this is.
+pub async fn confirm(app: &App, user: UserId) -> Result<(), crate::store::StoreError> {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.confirm(user).await?;
+    unit.audit(AuditLine { user: Some(user), action: "account.confirmed", session: None }).await?;
+    unit.commit().await
+}
+
 /// Signs in with a password.
-pub(crate) async fn sign_in(app: &App, email: &Text, password: &Token) -> Result<TokenPair, ApiError> {
+pub(crate) async fn sign_in(
+    app: &App,
+    from: IpAddr,
+    email: &Text,
+    password: &Token,
+) -> Result<TokenPair, ApiError> {
     // Nobody's, and no work for those who try.
     if email.reveal().len() > MAX_EMAIL_BYTES || password.expose().len() > MAX_PASSWORD_BYTES {
         return Err(Code::WrongCredentials.into());
     }
-    // Counted before it is looked at: guesses side by side must not all pass.
-    ATTEMPTS.count(email.reveal())?;
+    app.sign_ins.admit(from, email.reveal()).await?;
     let account = app.store.account_by_email(email.reveal()).await?;
-    let stored = account.as_ref().map_or_else(|| NOBODY.clone(), |a| a.password_hash.clone());
-    let right = verify(password, stored).await;
-    let account = account.filter(|_| right).ok_or(Code::WrongCredentials)?;
-    ATTEMPTS.was_right(email.reveal());
-    let now = Timestamp::now();
-    let family = app.store.start_family(account.user.id, now).await?;
-    app.store.audit(Some(account.user.id), "signed-in", None).await?;
-    issue(app, Grant { user: account.user, family }, now).await
+    let kept = account.as_ref().map(|account| account.password_hash.clone());
+    if !app.passwords.is_right(password, kept).await? {
+        let user = account.map(|account| account.user.id);
+        app.access_log.note(AuditLine { user, action: "sign-in.failed", session: None }).await?;
+        return Err(Code::WrongCredentials.into());
+    }
+    // Somebody who has left is told no more than somebody who was never there.
+    let account = account.filter(|account| !account.is_disabled).ok_or(Code::WrongCredentials)?;
+    app.sign_ins.was_right(from, email.reveal());
+    let (access, refresh) = (random_token(), random_token());
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    // It may have been changed, or closed, while it was looked at.
+    if !unit.has_password(account.user.id, &account.password_hash).await? {
+        return Err(Code::WrongCredentials.into());
+    }
+    let family = unit.start_family(account.user.id).await?;
+    unit.add_token(&family, "access", &access, unit.now + ACCESS_LASTS).await?;
+    unit.add_token(&family, "refresh", &refresh, unit.now + IDLE_FOR).await?;
+    unit.audit(AuditLine { user: Some(account.user.id), action: "signed-in", session: None }).await?;
+    unit.commit().await?;
+    Ok(pair(account.user, access, refresh))
 }
 
 /// Trades a refresh token for a new pair.
-pub(crate) async fn refresh(app: &App, token: &Token) -> Result<TokenPair, ApiError> {
+pub(crate) async fn refresh(
+    app: &App,
+    token: &Token,
+    attempt: Option<&Token>,
+) -> Result<TokenPair, ApiError> {
+    // Made-up ones have no turn among those who write.
+    if !app.store.knows_refresh_token(token).await? {
+        return Err(Code::NotSignedIn.into());
+    }
     let (access, refresh) = (random_token(), random_token());
-    let next = NewTokens { access: &access, refresh: &refresh, access_lasts: ACCESS_LASTS, idle: IDLE_FOR };
-    match app.store.use_refresh_token(token, &next, Timestamp::now()).await? {
+    let next =
+        NewTokens { attempt, access: &access, refresh: &refresh, access_lasts: ACCESS_LASTS, idle: IDLE_FOR };
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let refreshed = unit.use_refresh_token(token, &next).await?;
+    unit.commit().await?;
+    match refreshed {
         Refreshed::Rotated(grant) => Ok(pair(grant.user, access, refresh)),
         Refreshed::Reused(family) => {
             app.end_relaying(&family);
@@ -167,45 +192,64 @@ pub(crate) async fn refresh(app: &App, token: &Token) -> Result<TokenPair, ApiEr
     }
 }
 
-async fn issue(app: &App, grant: Grant, now: Timestamp) -> Result<TokenPair, ApiError> {
-    let (access, refresh) = (random_token(), random_token());
-    app.store.add_token(&grant.family, "access", &access, now + ACCESS_LASTS).await?;
-    app.store.add_token(&grant.family, "refresh", &refresh, now + IDLE_FOR).await?;
-    Ok(pair(grant.user, access, refresh))
-}
-
 fn pair(user: User, access_token: Token, refresh_token: Token) -> TokenPair {
     let expires_in = u32::try_from(ACCESS_LASTS.as_secs()).unwrap_or(0);
     TokenPair { access_token, expires_in, refresh_token, user }
 }
 
-/// Recent wrong passwords, by address.
-struct Attempts(Mutex<HashMap<String, Vec<Instant>>>);
-
-static ATTEMPTS: LazyLock<Attempts> = LazyLock::new(|| Attempts(Mutex::new(HashMap::new())));
-
-impl Attempts {
-    /// Counts one more attempt, unless there were too many.
-    fn count(&self, email: &str) -> Result<(), ApiError> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |at: &Instant| at.elapsed() < ATTEMPT_WINDOW;
-        let email = email.to_lowercase();
-        if all.len() >= MAX_REMEMBERED && !all.contains_key(&email) {
-            all.retain(|_, times| times.iter().any(is_recent));
-            if all.len() >= MAX_REMEMBERED {
-                return Err(Code::TooManyAttempts.into());
-            }
-        }
-        let times = all.entry(email).or_default();
-        times.retain(is_recent);
-        if times.len() >= MAX_ATTEMPTS {
-            return Err(Code::TooManyAttempts.into());
-        }
-        times.push(Instant::now());
-        Ok(())
+/// Changes somebody's own password; their other sign-ins end.
+pub(crate) async fn change_password(
+    app: &App,
+    from: IpAddr,
+    user: UserId,
+    sign_in: SignInId,
+    change: &PasswordChange,
+) -> Result<(), ApiError> {
+    check_password(&change.new_password)?;
+    // As guessable as at the door, for whoever found a screen unlocked.
+    app.sign_ins.admit(from, &user.to_string()).await?;
+    let account = app.store.account(user).await?.ok_or(Code::NotSignedIn)?;
+    if !app.passwords.is_right(&change.current_password, Some(account.password_hash)).await? {
+        return Err(Code::WrongCredentials.into());
     }
-
-    fn was_right(&self, email: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&email.to_lowercase());
+    app.sign_ins.was_right(from, &user.to_string());
+    let hash = app.passwords.hash(&change.new_password).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.set_password(user, &hash).await?;
+    let ended = unit.end_sign_ins_of(user, Some(sign_in)).await?;
+    unit.audit(AuditLine { user: Some(user), action: "password.changed", session: None }).await?;
+    unit.commit().await?;
+    for family in ended {
+        app.end_relaying(&family);
     }
+    Ok(())
+}
+
+/// Sets somebody's password from the command line, for whom has forgotten it; all their sign-ins end.
+pub async fn set_password(app: &App, user: UserId, password: &str) -> Result<(), bedside_protocol::Problem> {
+    let set = async {
+        let password = Token::new(password);
+        check_password(&password)?;
+        let hash = app.passwords.hash(&password).await?;
+        let mut unit = app.store.begin(Timestamp::now()).await?;
+        unit.set_password(user, &hash).await?;
+        unit.end_sign_ins_of(user, None).await?;
+        unit.audit(AuditLine { user: Some(user), action: "password.set", session: None }).await?;
+        Ok(unit.commit().await?)
+    };
+    set.await.map_err(|error: ApiError| error.problem())
+}
+
+/// Lets nobody sign in with an account any more, ending what is signed in; or lets somebody again.
+pub async fn set_disabled(
+    app: &App,
+    user: UserId,
+    is_disabled: bool,
+) -> Result<(), crate::store::StoreError> {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.set_disabled(user, is_disabled).await?;
+    unit.end_sign_ins_of(user, None).await?;
+    let action = if is_disabled { "account.disabled" } else { "account.enabled" };
+    unit.audit(AuditLine { user: Some(user), action, session: None }).await?;
+    unit.commit().await
 }

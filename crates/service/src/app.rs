@@ -1,28 +1,30 @@
 //! What every request and every socket shares.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use bedside_consult::{Effect, Input, Refused, billing, session};
+use bedside_consult::line::{self, Place};
 use bedside_protocol::{
-    Code, DeviceId, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SessionStatus, User,
-    UserId, topic,
+    Code, DeviceId, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, User, UserId, topic,
 };
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, ServiceError,
+    access_log::AccessLog,
     attachments::Attachments,
+    descriptors,
     error::ApiError,
+    folder,
+    passwords::Passwords,
+    places::Places,
     realtime::{Hub, PresenceChange, presence_message},
     relay::RelayCredentials,
-    store::{SessionRow, Store},
+    sign_ins::SignIns,
+    store::{AuditLine, SessionRow, Store},
+    uploads::Uploads,
 };
-
-/// Sockets that may be connecting at once: a clinic that comes back after an outage, and not the
-/// whole of the internet.
-const MAX_CONNECTING: usize = 256;
 
 /// The running service.
 pub struct App {
@@ -34,10 +36,22 @@ pub struct App {
     pub(crate) hub: Hub,
     /// Where files are kept.
     pub(crate) attachments: Attachments,
+    /// Something has been stored that others are to be told.
+    pub(crate) news: Notify,
+    /// Who looked at what.
+    pub(crate) access_log: AccessLog,
+    /// Files that are coming in.
+    pub(crate) uploads: Uploads,
+    /// Who may try to sign in, and when.
+    pub(crate) sign_ins: SignIns,
+    /// Hashes passwords.
+    pub(crate) passwords: Passwords,
+    /// Changes under way: a caller who hangs up does not end one.
+    pub(crate) changes: TaskTracker,
     /// Stops every socket and timer.
     pub stop: CancellationToken,
     /// Places for sockets that have not said yet whose they are.
-    pub(crate) connecting: Arc<Semaphore>,
+    pub(crate) connecting: Places,
     /// The tasks of the sockets.
     pub(crate) sockets: TaskTracker,
     relay: Option<RelayCredentials>,
@@ -46,31 +60,46 @@ pub struct App {
 impl App {
     /// Opens the database and the folder of attachments.
     pub async fn open(config: Config, relay: Option<RelayCredentials>) -> Result<Self, ServiceError> {
-        std::fs::create_dir_all(&config.data)?;
+        folder::open(&config.data)?;
         let store = Store::open(&config.data.join("bedside.sqlite")).await?;
         let attachments = Attachments::open(config.data.join("attachments"))?;
         Ok(Self {
             store,
             hub: Hub::default(),
             attachments,
+            news: Notify::new(),
+            access_log: AccessLog::default(),
+            uploads: Uploads::default(),
+            sign_ins: SignIns::default(),
+            passwords: Passwords::new().map_err(|error| ServiceError::Config(error.to_string()))?,
+            changes: TaskTracker::new(),
             stop: CancellationToken::new(),
-            connecting: Arc::new(Semaphore::new(MAX_CONNECTING)),
+            connecting: Places::new(descriptors::share().silent_sockets),
             sockets: TaskTracker::new(),
             relay,
             config,
         })
     }
 
-    /// Relays for `user` by one of their sign-ins, with credentials that end at `until`.
-    pub(crate) fn ice_servers(&self, user: &User, sign_in: DeviceId, until: Timestamp) -> Vec<IceServer> {
-        let issue = |relay: &RelayCredentials| relay.issue(&user.id.to_string(), &sign_in.to_string(), until);
+    /// Relays for `user` by one of their sign-ins, for a visit or to try them, with credentials that end at `until`.
+    pub(crate) fn ice_servers(
+        &self,
+        user: &User,
+        sign_in: DeviceId,
+        visit: Option<SessionId>,
+        until: Timestamp,
+    ) -> Vec<IceServer> {
+        let visit = visit.map(|visit| visit.to_string());
+        let issue = |relay: &RelayCredentials| {
+            relay.issue(&user.id.to_string(), &sign_in.to_string(), visit.as_deref(), until)
+        };
         self.relay.as_ref().map(issue).unwrap_or_default()
     }
 
-    /// A sign-in has ended: nothing is relayed for it any more.
-    pub(crate) fn end_relaying(&self, sign_in: &str) {
+    /// A sign-in or a visit has ended: nothing is relayed for it any more.
+    pub(crate) fn end_relaying(&self, ending: &str) {
         if let Some(relay) = &self.relay {
-            relay.end(sign_in);
+            relay.end(ending);
         }
     }
 
@@ -86,69 +115,29 @@ impl App {
         Ok((row, party))
     }
 
-    /// Applies an input of `by`, or of time itself; stores the outcome, tells everybody concerned.
-    pub(crate) async fn apply(
-        &self,
-        id: SessionId,
-        input: Input,
-        by: Option<UserId>,
-    ) -> Result<SessionRow, ApiError> {
-        let now = Timestamp::now();
-        let outcome = self.store.apply(id, input, &self.config.limits(), now).await?.ok_or(Code::NotFound)?;
-        let (mut row, effects) = outcome.map_err(|refused| match refused {
-            Refused::Ended => ApiError::from(Code::SessionEnded),
-            Refused::NotAdmitted => Code::NotAdmitted.into(),
-            Refused::WrongState(_) => Code::WrongState.into(),
-        })?;
-        for effect in &effects {
-            let action = match effect {
-                Effect::PatientArrived => "session.waiting",
-                Effect::Admitted => "session.admitted",
-                Effect::Started => "session.started",
-                Effect::Ended => "session.ended",
-            };
-            tracing::info!(session = %id, action, status = ?row.consultation.status, "session changed");
-            self.store.audit(by, action, Some(id)).await?;
-        }
-        if effects.contains(&Effect::Ended) {
-            // It has ended all the same, and everybody is to hear of it; the summary tries again.
-            if let Err(error) = self.charge(&mut row).await {
-                tracing::error!(session = %id, code = error.code.as_str(), "an amount was not kept");
-            }
-        }
-        self.announce(&row).await?;
-        // Everybody's place in the line may have changed.
-        for other in self.store.waiting_for(row.doctor).await? {
-            if other.id != id {
-                self.announce(&other).await?;
-            }
-        }
-        Ok(row)
-    }
-
-    /// Keeps what a visit that has ended comes to by today's prices.
-    pub(crate) async fn charge(&self, row: &mut SessionRow) -> Result<(), ApiError> {
-        if row.consultation.started_at.is_none() {
-            return Ok(());
-        }
-        if let Some((pricing, currency)) = self.store.pricing(row.doctor, row.mode).await? {
-            // The clock stands.
-            let elapsed = row.consultation.elapsed(Timestamp::now());
-            let amount = billing::amount(&pricing, row.mode, elapsed);
-            self.store.keep_amount(row.id, amount, &currency).await?;
-            row.charged = Some((amount, currency));
-        }
-        Ok(())
-    }
-
     /// Sends the session as it is now to its topic and to both people's notifications.
     pub(crate) async fn announce(&self, row: &SessionRow) -> Result<(), ApiError> {
-        let message = ServerMessage::SessionStatus(Box::new(self.view(row).await?));
+        self.announce_at(row, self.place(row).await?);
+        Ok(())
+    }
+
+    /// The same, of somebody whose place in the line is known.
+    pub(crate) fn announce_at(&self, row: &SessionRow, place: Option<Place>) {
+        let message = ServerMessage::SessionStatus(Box::new(self.view_at(row, place)));
         self.hub.publish(&topic::session(row.id), &message);
-        for user in [row.patient, row.doctor] {
+        for user in [row.patient.id, row.doctor.id] {
             self.hub.publish_to(user, topic::NOTIFICATIONS, &message);
         }
-        Ok(())
+    }
+
+    /// `user` is about to be shown something.
+    pub(crate) async fn note_look(
+        &self,
+        user: UserId,
+        action: &'static str,
+        session: Option<SessionId>,
+    ) -> Result<(), ApiError> {
+        self.access_log.note(AuditLine { user: Some(user), action, session }).await
     }
 
     /// Tells a visit's topic who came or went.
@@ -160,21 +149,30 @@ impl App {
 
     /// A session as its participants see it.
     pub(crate) async fn view(&self, row: &SessionRow) -> Result<Session, ApiError> {
+        Ok(self.view_at(row, self.place(row).await?))
+    }
+
+    /// Where somebody who waits stands in the line.
+    async fn place(&self, row: &SessionRow) -> Result<Option<Place>, ApiError> {
+        if !line::is_in_line(&row.consultation) {
+            return Ok(None);
+        }
+        let line = self.line_of(row.doctor.id).await?;
+        Ok(line.into_iter().find(|(other, _)| other.id == row.id).and_then(|(_, place)| place))
+    }
+
+    /// A doctor's visits that have begun or wait, with the places of those who do.
+    pub(crate) async fn line_of(&self, doctor: UserId) -> Result<Vec<(SessionRow, Option<Place>)>, ApiError> {
+        let rows = self.store.line_of(doctor).await?;
+        let places = line::places(rows.iter().map(|row| &row.consultation), Timestamp::now());
+        Ok(rows.into_iter().zip(places).collect())
+    }
+
+    /// A session as its participants see it, who have this place in the line.
+    fn view_at(&self, row: &SessionRow, place: Option<Place>) -> Session {
         let now = Timestamp::now();
         let c = &row.consultation;
-        let person = async |id| self.store.user(id).await?.ok_or(ApiError::from(Code::Internal));
-        let (mut place, mut wait) = (None, None);
-        if c.status == SessionStatus::Waiting && !c.admitted {
-            let ahead = self.store.ahead_of(row).await?;
-            let waiting = ahead.iter().map(|row| &row.consultation);
-            let in_line =
-                waiting.clone().filter(|c| c.status == SessionStatus::Waiting && !c.admitted).count();
-            place = u32::try_from(in_line + 1).ok();
-            // A minute begun counts.
-            let minutes = (session::expected_wait(c.scheduled_start, waiting, now).as_secs() + 59) / 60;
-            wait = u32::try_from(minutes).ok();
-        }
-        Ok(Session {
+        Session {
             session_id: row.id,
             appointment_id: row.appointment,
             status: c.status,
@@ -183,8 +181,8 @@ impl App {
             scheduled_start_time: c.scheduled_start,
             scheduled_duration_minutes: u16::try_from(c.scheduled_duration.as_mins()).unwrap_or(u16::MAX),
             room_name: row.room_name.clone(),
-            patient: person(row.patient).await?,
-            doctor: person(row.doctor).await?,
+            patient: row.patient.clone(),
+            doctor: row.doctor.clone(),
             waiting_since: c.waiting_since,
             patient_ready: c.ready,
             device_check: c.device_check,
@@ -193,8 +191,8 @@ impl App {
             elapsed_seconds: u64::try_from(c.elapsed(now).as_secs()).unwrap_or(0),
             revision: row.version.unsigned_abs(),
             as_of: now,
-            place_in_line: place,
-            expected_wait_minutes: wait,
+            place_in_line: place.map(|place| place.number),
+            expected_wait_minutes: place.map(Place::minutes),
             ends_by_itself: c.ends_by_itself(&self.config.limits()),
             recalled_from: row.recalled_from,
             patient_device: c.patient_device,
@@ -206,17 +204,29 @@ impl App {
                     status: self.hub.presence(row.id, row.user(party)),
                 })
                 .into(),
-        })
+        }
     }
 
-    /// A person's open and coming sessions, from the start of the last 12 hours on: a visit
+    /// A page of a person's open and coming sessions, from the start of the last 12 hours on: a visit
     /// before midnight is still there after it.
-    pub(crate) async fn sessions_of(&self, user: &User) -> Result<Vec<Session>, ApiError> {
+    pub(crate) async fn sessions_of(
+        &self,
+        user: &User,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, ApiError> {
         let since = Timestamp::now() - jiff::SignedDuration::from_hours(12);
         let role = if user.role == Role::Doctor { Role::Doctor } else { Role::Patient };
+        // A doctor's are in one line, which is looked at once.
+        let line = if role == Role::Doctor { self.line_of(user.id).await? } else { vec![] };
+        let places: HashMap<SessionId, Option<Place>> =
+            line.into_iter().map(|(row, place)| (row.id, place)).collect();
         let mut views = Vec::new();
-        for row in self.store.sessions_of(user.id, role, since).await? {
-            views.push(self.view(&row).await?);
+        for row in self.store.sessions_of(user.id, role, since, after, limit).await? {
+            views.push(match places.get(&row.id) {
+                Some(&place) => self.view_at(&row, place),
+                None => self.view(&row).await?,
+            });
         }
         Ok(views)
     }

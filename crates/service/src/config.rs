@@ -7,10 +7,11 @@ use std::{
 
 use bedside_consult::session::Limits;
 use bedside_redact::Secret;
+use ipnet::IpNet;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use crate::{ServiceError, relay::RelayCredentials};
+use crate::{ServiceError, folder, relay::RelayCredentials};
 
 /// How the service is set up.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub recall_minutes: u32,
     /// The clinic's name, as people see it before they sign in.
     pub clinic_name: Option<String>,
+    /// Networks of the clinic's own proxies: what these say about where a request comes from is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The embedded TURN relay.
@@ -109,6 +112,8 @@ pub struct FileConfig {
     pub recall_minutes: Option<u32>,
     /// See [`Config::clinic_name`].
     pub clinic_name: Option<String>,
+    /// See [`Config::trusted_proxies`], such as `10.0.0.0/8`.
+    pub trusted_proxies: Option<Vec<IpNet>>,
 }
 
 impl FileConfig {
@@ -141,6 +146,7 @@ impl FileConfig {
             absent_minutes: self.absent_minutes.or(other.absent_minutes),
             recall_minutes: self.recall_minutes.or(other.recall_minutes),
             clinic_name: self.clinic_name.or(other.clinic_name),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
         }
     }
 
@@ -176,6 +182,7 @@ impl FileConfig {
             absent_minutes: self.absent_minutes.unwrap_or(minutes(limits.absent_after)),
             recall_minutes: self.recall_minutes.unwrap_or(minutes(limits.recall_within)),
             clinic_name: self.clinic_name.filter(|name| !name.trim().is_empty()),
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
         }
     }
 }
@@ -185,6 +192,7 @@ impl Config {
     pub fn limits(&self) -> Limits {
         let minutes = |count: u32| SignedDuration::from_mins(i64::from(count));
         Limits {
+            opens_before: Limits::default().opens_before,
             no_show_after: minutes(self.no_show_minutes),
             grace: minutes(self.grace_minutes),
             absent_after: minutes(self.absent_minutes),
@@ -218,7 +226,7 @@ impl Config {
     /// The key that relay credentials are made with, made at the first start. It outlives a
     /// restart, so that a running call's credentials do.
     pub fn relay_secret(&self) -> Result<Secret<Vec<u8>>, ServiceError> {
-        std::fs::create_dir_all(&self.data)?;
+        folder::open(&self.data)?;
         let path = self.data.join("relay.key");
         match std::fs::read(&path) {
             Ok(key) if key.len() == 32 => return Ok(Secret::new(key)),

@@ -1,5 +1,7 @@
 //! What can go wrong, and how it is told: the one place that maps errors to HTTP.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{
@@ -12,6 +14,13 @@ use axum::{
 use bedside_protocol::{Code, Problem};
 
 use crate::store::StoreError;
+
+/// Time for a JSON body: the largest over the slowest line that a visit is held on.
+const BODY_WITHIN: Duration = Duration::from_secs(20);
+/// When to ask again where there are too many of something: most of what there is too much of is gone by then.
+const FULL_FOR: Duration = Duration::from_secs(60);
+/// When to ask again where something is busy.
+const BUSY_FOR: Duration = Duration::from_secs(5);
 
 /// Why the service can't start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +41,19 @@ pub enum ServiceError {
 pub(crate) struct ApiError {
     pub(crate) code: Code,
     pub(crate) detail: Option<String>,
+    /// When it is worth asking again.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl ApiError {
     /// A refusal that says more than its code. The detail must not identify anybody.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: Some(detail.into()) }
+        Self { code, detail: Some(detail.into()), retry_after: None }
+    }
+
+    /// The same, with when it is worth asking again.
+    pub(crate) fn retry_after(self, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..self }
     }
 
     pub(crate) fn problem(&self) -> Problem {
@@ -47,14 +63,14 @@ impl ApiError {
 
 impl From<Code> for ApiError {
     fn from(code: Code) -> Self {
-        Self { code, detail: None }
+        Self { code, detail: None, retry_after: None }
     }
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a request failed");
-        Code::Internal.into()
+        if error.is_temporary() { Code::Unavailable.into() } else { Code::Internal.into() }
     }
 }
 
@@ -75,8 +91,15 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+        let retry_after = match status {
+            StatusCode::TOO_MANY_REQUESTS => Some(self.retry_after.unwrap_or(FULL_FOR)),
+            StatusCode::SERVICE_UNAVAILABLE => Some(self.retry_after.unwrap_or(BUSY_FOR)),
+            _ => None,
+        };
+        if let Some(after) = retry_after {
+            // A second begun counts: who comes too early has to come once more.
+            let seconds = after.as_millis().div_ceil(1_000) as u64;
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
     }
@@ -107,10 +130,18 @@ impl From<QueryRejection> for ApiError {
     }
 }
 
-/// JSON whose rejection is a problem.
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(ApiError))]
+/// JSON whose rejection is a problem, as is that it does not come.
 pub(crate) struct Json<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let read = tokio::time::timeout(BODY_WITHIN, axum::Json::from_request(request, state)).await;
+        let axum::Json(value) = read.map_err(|_| Code::TooSlow)??;
+        Ok(Self(value))
+    }
+}
 
 impl<T: serde::Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
@@ -128,7 +159,8 @@ impl<S: Send + Sync, T: Default + serde::de::DeserializeOwned> FromRequest<S> fo
         if request.headers().contains_key(header::CONTENT_TYPE) {
             return Json::from_request(request, state).await.map(|Json(value)| Self(value));
         }
-        let body = Bytes::from_request(request, state).await.map_err(|_| Code::TooLarge)?;
+        let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
+        let body = read.map_err(|_| Code::TooSlow)?.map_err(|_| Code::TooLarge)?;
         if body.is_empty() { Ok(Self(T::default())) } else { Err(ApiError::from(Code::Invalid)) }
     }
 }

@@ -4,20 +4,34 @@
 //! Media goes from peer to peer; this carries only words, and relays packets it can't read for
 //! those whose network lets nothing else through. The rules of a visit are in `bedside-consult`.
 
+mod access_log;
 pub mod accounts;
 mod app;
 mod attachments;
 pub mod config;
+mod descriptors;
 mod error;
+mod files;
+mod folder;
+mod origin;
+mod pace;
+mod passwords;
+mod places;
 mod realtime;
 pub mod relay;
 mod routes;
+mod server;
+mod sign_ins;
 pub mod store;
+mod telling;
 mod timers;
+mod uploads;
+mod visits;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 pub use app::App;
 pub use config::Config;
@@ -28,6 +42,9 @@ pub use routes::openapi;
 /// last, where it wins over whatever level is asked for.
 pub const SILENCED: &str = "sqlx=warn,hyper=off,h2=off,tungstenite=off,tokio_tungstenite=off,\
     turn_server_proto=off,turn_types=off,stun_proto=off,stun_types=off";
+
+/// The stop ends after this, whoever does not read or goes on sending: a system kills what takes longer.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs the service on `listener` until `shutdown` resolves, then closes every socket with a
 /// reason, waits for what is under way and closes the database.
@@ -47,31 +64,50 @@ pub async fn launch(
     };
     let has_relay = credentials.is_some();
     let app = Arc::new(App::open(config, credentials).await?);
+    app.attachments.sweep()?;
     if !has_relay {
         tracing::warn!("no relay: calls that find no direct way fail; see --relay-public-ip");
     }
     tracing::info!(%address, relay = has_relay, "the service is up");
 
     let ticking = tokio::spawn(timers::run(app.clone()));
+    let telling = tokio::spawn(telling::run(app.clone()));
+    // It goes on until nobody is left who could be shown anything.
+    let stops_writing = CancellationToken::new();
+    let writing = tokio::spawn({
+        let (app, stop) = (app.clone(), stops_writing.clone());
+        async move { app.access_log.run(&app.store, stop).await }
+    });
     let router = routes::router(app.clone());
-    let stopping = {
-        let app = app.clone();
-        async move {
-            shutdown.await;
-            tracing::info!("the service stops");
-            app.stop.cancel();
-        }
+    let signalled = async {
+        shutdown.await;
+        tracing::info!("the service stops");
+        app.stop.cancel();
+        tokio::time::Instant::now() + STOPS_WITHIN
     };
-    axum::serve(listener, router).with_graceful_shutdown(stopping).await?;
-    app.stop.cancel();
+    let ((), deadline) = tokio::join!(server::run(listener, router, app.stop.clone()), signalled);
     app.sockets.close();
-    app.sockets.wait().await;
-    if let Err(error) = ticking.await {
-        tracing::error!(%error, "the timers had stopped");
+    app.changes.close();
+    let ending = async {
+        app.sockets.wait().await;
+        app.changes.wait().await;
+        stops_writing.cancel();
+        for (name, task) in [("timers", ticking), ("telling", telling), ("access log", writing)] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, name, "a task had stopped");
+            }
+        }
+        if let Some(relay) = relay {
+            relay.stop().await;
+        }
+        app.store.close().await;
+    };
+    if tokio::time::timeout_at(deadline, ending).await.is_err() {
+        tracing::error!(
+            sockets = app.sockets.len(),
+            changes = app.changes.len(),
+            "the service stops without these"
+        );
     }
-    if let Some(relay) = relay {
-        relay.stop().await;
-    }
-    app.store.close().await;
     Ok(())
 }

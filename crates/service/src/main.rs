@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use bedside_consult::billing::Pricing;
+use bedside_consult::billing::{Currency, Pricing, Tier};
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role};
 use bedside_service::{App, accounts, config::FileConfig};
 use clap::{Args, Parser, Subcommand};
@@ -91,6 +91,15 @@ struct Settings {
     /// The clinic's name, as people see it before they sign in.
     #[arg(long, env = "BEDSIDE_CLINIC_NAME", global = true, value_name = "NAME")]
     clinic_name: Option<String>,
+    /// Networks of the clinic's own proxies, whose word on where a request comes from counts. Several with commas.
+    #[arg(
+        long,
+        env = "BEDSIDE_TRUSTED_PROXIES",
+        global = true,
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Option<Vec<ipnet::IpNet>>,
 }
 
 #[derive(Subcommand)]
@@ -127,9 +136,8 @@ enum Command {
         /// video, audio or chat.
         #[arg(long, default_value = "video")]
         mode: String,
-        /// A flat fee, such as 500.00.
-        #[arg(long)]
-        flat: Decimal,
+        #[command(flatten)]
+        price: Price,
         /// ISO 4217 code, such as EUR.
         #[arg(long)]
         currency: String,
@@ -138,9 +146,65 @@ enum Command {
     Openapi,
 }
 
+/// One of the three kinds of price.
+#[derive(Args)]
+struct Price {
+    /// A flat fee, such as 500.00.
+    #[arg(long, conflicts_with_all = ["per_minute", "tier"])]
+    flat: Option<Decimal>,
+    /// What each minute begun costs.
+    #[arg(long, conflicts_with = "tier")]
+    per_minute: Option<Decimal>,
+    /// Fewest minutes that are charged.
+    #[arg(long, requires = "per_minute", default_value_t = 5)]
+    minimum_minutes: u32,
+    /// Longest visit in minutes and its price, such as 15=500.00; once for each tier.
+    #[arg(long, value_parser = read_tier)]
+    tier: Vec<Tier>,
+}
+
+impl Price {
+    fn pricing(self) -> anyhow::Result<Pricing> {
+        Ok(match (self.flat, self.per_minute) {
+            (Some(fee), _) => Pricing::Flat(fee),
+            (None, Some(rate)) => Pricing::PerMinute { rate, minimum_minutes: self.minimum_minutes },
+            (None, None) if !self.tier.is_empty() => Pricing::Tiered(self.tier),
+            (None, None) => bail!("a price is --flat, --per-minute or --tier"),
+        })
+    }
+}
+
+fn read_tier(text: &str) -> anyhow::Result<Tier> {
+    let (up_to_minutes, price) = text.split_once('=').context("a tier is MINUTES=PRICE")?;
+    Ok(Tier { up_to_minutes: up_to_minutes.parse()?, price: price.parse()? })
+}
+
 #[derive(Subcommand)]
-#[expect(clippy::enum_variant_names, reason = "they are the words typed")]
 enum Account {
+    /// Confirm whose an account is that somebody registered, after having made sure.
+    Confirm {
+        /// Whose.
+        #[arg(long)]
+        email: String,
+    },
+    /// Let nobody sign in with an account any more, and end what is signed in.
+    Disable {
+        /// Whose.
+        #[arg(long)]
+        email: String,
+    },
+    /// Let somebody sign in again.
+    Enable {
+        /// Who.
+        #[arg(long)]
+        email: String,
+    },
+    /// Set a new password, for somebody who has forgotten theirs. It is read as for a new account.
+    SetPassword {
+        /// Whose.
+        #[arg(long)]
+        email: String,
+    },
     /// Make a doctor's account.
     AddDoctor {
         /// To sign in with.
@@ -201,6 +265,7 @@ async fn main() -> anyhow::Result<()> {
         absent_minutes: settings.absent_minutes,
         recall_minutes: settings.recall_minutes,
         clinic_name: settings.clinic_name.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
     };
     let file = settings.config.as_deref().map(FileConfig::read).transpose()?.unwrap_or_default();
     let config = flags.or(file).complete();
@@ -214,14 +279,27 @@ async fn main() -> anyhow::Result<()> {
         Command::Openapi => print(&bedside_service::openapi().to_pretty_json()?),
         Command::Account(account) => {
             let app = App::open(config, None).await?;
-            let password = password()?;
             let (role, email, name, specialization) = match account {
+                Account::Confirm { email } => {
+                    return Ok(accounts::confirm(&app, anybody(&app, &email).await?).await?);
+                }
+                Account::Disable { email } => {
+                    return Ok(accounts::set_disabled(&app, anybody(&app, &email).await?, true).await?);
+                }
+                Account::Enable { email } => {
+                    return Ok(accounts::set_disabled(&app, anybody(&app, &email).await?, false).await?);
+                }
+                Account::SetPassword { email } => {
+                    let set = accounts::set_password(&app, anybody(&app, &email).await?, &password()?).await;
+                    return set.map_err(|problem| anyhow::anyhow!(problem.detail.unwrap_or(problem.title)));
+                }
                 Account::AddDoctor { email, name, specialization } => {
                     (Role::Doctor, email, name, specialization)
                 }
                 Account::AddAdmin { email, name } => (Role::ClinicAdmin, email, name, None),
                 Account::AddPatient { email, name } => (Role::Patient, email, name, None),
             };
+            let password = password()?;
             let made =
                 accounts::create_by_administrator(&app, role, &email, &password, &name, specialization).await;
             match made {
@@ -241,15 +319,22 @@ async fn main() -> anyhow::Result<()> {
                 scheduled_duration_minutes: minutes,
                 consultation_mode: mode,
             };
-            let appointment = app.store.add_appointment(&request, doctor, now).await?;
-            let session =
-                app.store.session_for(appointment, now).await?.context("the session was not made")?;
+            let mut unit = app.store.begin(now).await?;
+            let appointment = unit.add_appointment(&request, doctor).await?;
+            let session = unit.session_for(appointment).await?.context("the session was not made")?;
+            unit.commit().await?;
             print(&format!("{appointment} {}", session.id));
         }
-        Command::Price { doctor, mode, flat, currency } => {
+        Command::Price { doctor, mode, price, currency } => {
+            let pricing = price.pricing()?;
+            let currency = Currency::from_code(&currency)
+                .with_context(|| format!("{currency} is no currency: its code is like EUR"))?;
+            pricing.check(currency)?;
             let app = App::open(config, None).await?;
             let doctor = account(&app, &doctor, Role::Doctor).await?;
-            app.store.set_pricing(doctor, read_mode(&mode)?, &Pricing::Flat(flat), &currency).await?;
+            let mut unit = app.store.begin(Timestamp::now()).await?;
+            unit.set_pricing(doctor, read_mode(&mode)?, &pricing, currency.code()).await?;
+            unit.commit().await?;
         }
     }
     Ok(())
@@ -262,7 +347,19 @@ fn print(line: &str) {
 
 async fn account(app: &App, email: &str, role: Role) -> anyhow::Result<bedside_protocol::UserId> {
     let found = app.store.account_by_email(email).await?.filter(|account| account.user.role == role);
-    Ok(found.with_context(|| format!("no {} has this address", role.as_str().to_lowercase()))?.user.id)
+    let account = found.with_context(|| format!("no {} has this address", role.as_str().to_lowercase()))?;
+    if !account.is_confirmed {
+        bail!(
+            "somebody registered with this address, and nobody has confirmed that it is theirs: \
+             make sure, then `account confirm`; or make the account anew with `account add-patient`"
+        );
+    }
+    Ok(account.user.id)
+}
+
+async fn anybody(app: &App, email: &str) -> anyhow::Result<bedside_protocol::UserId> {
+    let found = app.store.account_by_email(email).await?;
+    Ok(found.context("nobody has this address")?.user.id)
 }
 
 fn read_mode(text: &str) -> anyhow::Result<ConsultationMode> {

@@ -33,7 +33,8 @@ export const en = {
       "This app and the other side’s don’t understand one another. Update both, or call the practice by telephone.",
     soundRestarted: "The sound was interrupted for a moment and is back.",
     pictureRestarted: "Your picture was interrupted for a moment and is back.",
-    unsupportedType: "This kind of file can’t be sent. Pictures, PDF and plain text can.",
+    unsupportedType:
+      "This kind of file can’t be sent. Pictures (JPEG, PNG), PDF and plain text can. For photos from an iPhone, choose Settings, Camera, Formats, Most Compatible, or send a screenshot of the photo.",
     other: "That did not work: {{message}}.",
   },
   signIn: {

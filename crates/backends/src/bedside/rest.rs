@@ -1,6 +1,11 @@
 //! REST.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bedside_protocol::{
@@ -128,14 +133,26 @@ impl Door for Api {
     }
 
     async fn resume(&self, refresh_token: Token) -> Result<Entered, BackendError> {
-        let request = RefreshRequest { refresh_token };
+        let request = RefreshRequest { attempt: Some(attempt(&refresh_token)), refresh_token };
         let pair: TokenPair = read(self.request(Method::POST, "/api/v1/auth/refresh").json(&request)).await?;
         Ok(self.entered(pair))
     }
 }
 
+/// The secret that this app uses a refresh token with: the same each time it asks again, and known to no one who
+/// has only the token.
+fn attempt(refresh: &Token) -> Token {
+    static OF_THIS_RUN: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    Token::new(format!("{:016x}", OF_THIS_RUN.hash_one(refresh.expose())))
+}
+
+/// This machine's own addresses, which need no TLS. A name that only begins like one is another's.
 fn is_local(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."))
+    let is_own = |host: &str| {
+        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    };
+    url.host_str().is_some_and(is_own)
 }
 
 impl SignedIn {
@@ -155,7 +172,8 @@ impl SignedIn {
         if tokens.access != *used {
             return Ok(tokens.access.clone());
         }
-        let request = RefreshRequest { refresh_token: tokens.refresh.clone() };
+        let request =
+            RefreshRequest { refresh_token: tokens.refresh.clone(), attempt: Some(attempt(&tokens.refresh)) };
         let pair: TokenPair =
             read(self.api.request(Method::POST, "/api/v1/auth/refresh").json(&request)).await?;
         tokens.access = pair.access_token;
@@ -214,7 +232,8 @@ impl Clinic for SignedIn {
     }
 
     async fn sign_out(&self) -> Result<(), BackendError> {
-        let request = RefreshRequest { refresh_token: self.tokens.lock().await.refresh.clone() };
+        let request =
+            RefreshRequest { refresh_token: self.tokens.lock().await.refresh.clone(), attempt: None };
         send(self.api.request(Method::POST, "/api/v1/auth/logout").json(&request)).await.map(drop)
     }
 
@@ -336,6 +355,8 @@ async fn send(request: RequestBuilder) -> Result<reqwest::Response, BackendError
     }
     let problem: Result<Problem, _> = response.json().await;
     Err(match problem {
+        // It is there and can't do it at the moment: asked again as if it were not.
+        Ok(problem) if problem.code == Code::Unavailable => BackendError::Unreachable,
         Ok(problem) => BackendError::Refused(problem),
         Err(_) if gateway => BackendError::Unreachable,
         Err(_) => BackendError::Garbled,

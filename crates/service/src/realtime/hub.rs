@@ -218,8 +218,10 @@ impl State {
             }
         }
         for id in too_slow {
-            // Dropping its sender ends its task, which then disconnects it.
-            if let Some(socket) = self.sockets.get_mut(&id) {
+            // Dropping its sender ends its task, which then disconnects it. Until then it is sent nothing more.
+            if let Some(socket) = self.sockets.get_mut(&id)
+                && !socket.outbox.is_closed()
+            {
                 tracing::warn!("a client that does not keep up is cut off");
                 socket.outbox = mpsc::channel(1).0;
             }

@@ -65,20 +65,20 @@ async fn chat(app: &App, user: &User, outgoing: &OutgoingMessage) -> Result<(), 
     }
     match (outgoing.message_type, outgoing.attachment_id) {
         (MessageType::Text, None) if !outgoing.content.reveal().trim().is_empty() => {}
-        (MessageType::Image | MessageType::File, Some(id)) => {
+        (kind @ (MessageType::Image | MessageType::File), Some(id)) => {
             let stored = app.store.attachment(id).await?.filter(|stored| stored.session == row.id);
-            stored.ok_or_else(|| ApiError::new(Code::NotFound, "the attachment is not of this visit"))?;
+            let stored =
+                stored.ok_or_else(|| ApiError::new(Code::NotFound, "the attachment is not of this visit"))?;
+            if kind == MessageType::Image && !stored.attachment.mime_type.starts_with("image/") {
+                return Err(ApiError::new(Code::Invalid, "the attachment is no image"));
+            }
         }
         _ => return Err(ApiError::new(Code::Invalid, "a text needs words, an image or file an attachment")),
     }
-    if row.consultation.status.is_final() {
-        // One that was stored before the visit ended is confirmed even after it.
-        let stored = app.store.message_of(&row, user, outgoing.client_message_id).await?;
-        let message = ServerMessage::ChatMessage(stored.ok_or(Code::SessionEnded)?);
-        app.hub.publish(&topic::session(row.id), &message);
-        return Ok(());
-    }
-    let new = app.store.add_message(&row, user, outgoing, Timestamp::now()).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    // One that was stored before the visit ended is confirmed even after it.
+    let new = unit.add_message(&row, user, outgoing).await?.ok_or(Code::SessionEnded)?;
+    unit.commit().await?;
     let message = ServerMessage::ChatMessage(new.message);
     app.hub.publish(&topic::session(row.id), &message);
     if new.is_new {
@@ -93,8 +93,11 @@ async fn chat_status(app: &App, user: &User, status: ChatStatus) -> Result<(), A
     if status.status == MessageStatus::Sent {
         return Err(ApiError::new(Code::Invalid, "only delivered and read can be said of a message"));
     }
-    if app.store.advance_chat(row.id, user.id, status.seq, status.status).await? {
-        let status = ChatStatus { user_id: Some(user.id), ..status };
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let reached = unit.advance_chat(row.id, user.id, status.seq, status.status).await?;
+    unit.commit().await?;
+    if let Some(seq) = reached {
+        let status = ChatStatus { user_id: Some(user.id), seq, ..status };
         app.hub.publish(&topic::session(row.id), &ServerMessage::ChatStatus(status));
     }
     Ok(())

@@ -20,50 +20,65 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     hub::{Outgoing, PresenceChange, SocketId},
     messages,
 };
-use crate::{app::Shared, error::ApiError, store::Grant};
+use crate::{
+    accounts, app::Shared, descriptors, error::ApiError, origin::Origin, places::Place, routes::bearer,
+    store::Grant,
+};
 
 /// A whole frame: a body and generous headers.
 const MAX_FRAME_BYTES: usize = MAX_BODY_BYTES + 8 * 1024;
 /// What the WebSocket itself takes, so that a frame that is somewhat too large gets a STOMP
 /// error with its code and not only a closed connection.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
-/// Time to send CONNECT.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// Time to send CONNECT: a round trip of the slowest line, twice.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Time for a last word.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 /// Heart-beats this service offers and asks for: a lost client is noticed within three, well
 /// inside the 300 s that proxies let a WebSocket idle.
 const HEART_BEAT: u32 = 5_000;
+/// A client without heart-beats of which nothing is heard for this long is gone (requirements §2.2).
+const IDLE_FOR: Duration = Duration::from_secs(300);
 /// A client that does not take a frame for this long does not read any more.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked whether a sign-in has ended.
 const CHECK_GRANT: Duration = Duration::from_secs(30);
+/// Bytes of a subscription's id, which goes into each of its messages: a UUID several times over.
+const MAX_SUBSCRIPTION_ID: usize = 255;
 /// Subscriptions of one socket; a client of ours has five.
 const MAX_SUBSCRIPTIONS: usize = 64;
 
 /// `/ws/consultation`.
 pub(crate) async fn upgrade(
     State(app): State<Shared>,
+    Origin(from): Origin,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade =
         upgrade.map_err(|_| ApiError::new(Code::Invalid, "this address speaks STOMP over WebSocket"))?;
-    let place = app.connecting.clone().try_acquire_owned().map_err(|_| Code::TooManyAttempts)?;
+    if app.sockets.len() >= descriptors::share().sockets {
+        return Err(Code::Unavailable.into());
+    }
+    let needed_more = CancellationToken::new();
+    let place = app.connecting.take(from, needed_more.clone());
     let sockets = app.sockets.clone();
     Ok(upgrade
         .protocols([stomp::SUBPROTOCOL])
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
-        .on_upgrade(move |socket| sockets.track_future(serve(app, socket, place))))
+        .on_upgrade(move |socket| sockets.track_future(serve(app, socket, place, needed_more))))
 }
 
-async fn serve(app: Shared, mut socket: WebSocket, place: OwnedSemaphorePermit) {
+async fn serve(app: Shared, mut socket: WebSocket, place: Place, needed_more: CancellationToken) {
     let connected = tokio::select! {
         () = app.stop.cancelled() => return going_away(socket).await,
+        () = needed_more.cancelled() => return fail(&mut socket, &Code::TooManyAttempts.into()).await,
         connected = tokio::time::timeout(CONNECT_WITHIN, connect(&app, &mut socket)) => connected,
     };
     match connected {
@@ -90,8 +105,7 @@ async fn serve(app: Shared, mut socket: WebSocket, place: OwnedSemaphorePermit) 
 
 async fn going_away(mut socket: WebSocket) {
     let reason = CloseFrame { code: close_code::AWAY, reason: "the service is stopping".into() };
-    // It may be gone already.
-    let _ = socket.send(Message::Close(Some(reason))).await;
+    farewell(&mut socket, Message::Close(Some(reason))).await;
 }
 
 /// An ERROR frame, after which a STOMP server closes.
@@ -102,11 +116,14 @@ async fn fail(socket: &mut WebSocket, error: &ApiError) {
         .header("code", problem.code.as_str())
         .header("content-type", "application/problem+json")
         .body(serde_json::to_string(&problem).unwrap_or_default());
-    // It may be gone already; the error was for it alone.
-    if socket.send(Message::Text(frame.to_text().into())).await.is_ok() {
-        let reason = CloseFrame { code: close_code::POLICY, reason: problem.code.as_str().into() };
-        let _ = socket.send(Message::Close(Some(reason))).await;
-    }
+    farewell(socket, Message::Text(frame.to_text().into())).await;
+    let reason = CloseFrame { code: close_code::POLICY, reason: problem.code.as_str().into() };
+    farewell(socket, Message::Close(Some(reason))).await;
+}
+
+/// Says a last thing to a client, which may be gone already or not read any more: nobody waits for it.
+async fn farewell(socket: &mut WebSocket, message: Message) {
+    let _ = tokio::time::timeout(FAREWELL_WITHIN, socket.send(message)).await;
 }
 
 /// Heart-beat periods: what the client sends, what we send; none for never.
@@ -132,10 +149,7 @@ async fn connect(app: &Shared, socket: &mut WebSocket) -> Result<Option<(Grant, 
     if !frame.get("accept-version").is_some_and(|versions| versions.split(',').any(|v| v.trim() == "1.2")) {
         return Err(ApiError::new(Code::BadFrame, "this service speaks STOMP 1.2"));
     }
-    let token = frame
-        .get("Authorization")
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or(Code::NotSignedIn)?;
+    let token = frame.get("Authorization").and_then(bearer).ok_or(Code::NotSignedIn)?;
     let grant = app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?;
     let (sends, wants) = stomp::heart_beat(frame.get("heart-beat"));
     let period = |one: u32, other: u32| {
@@ -179,18 +193,18 @@ struct Session<'a> {
 impl Session<'_> {
     async fn run(mut self, mut outbox: mpsc::Receiver<Outgoing>) {
         // Three of theirs may be late before they count as gone: a busy machine is not a dead one.
-        let patience = self.theirs.map(|period| period * 3);
-        let far = Duration::from_secs(24 * 3600);
+        let patience = self.theirs.map_or(IDLE_FOR, |period| (period * 3).min(IDLE_FOR));
+        let period = self.ours.unwrap_or(IDLE_FOR / 3);
         let mut heard = Instant::now();
-        let mut beat = Instant::now() + self.ours.unwrap_or(far);
+        let mut beat = Instant::now() + period;
         let mut check = Instant::now() + CHECK_GRANT;
         loop {
             let flow = tokio::select! {
                 () = self.app.stop.cancelled() => ControlFlow::Break(()),
-                () = sleep_until(heard + patience.unwrap_or(far)) => ControlFlow::Break(()),
+                () = sleep_until(heard + patience) => ControlFlow::Break(()),
                 () = sleep_until(beat) => {
-                    beat = Instant::now() + self.ours.unwrap_or(far);
-                    self.send("\n".to_owned()).await
+                    beat = Instant::now() + period;
+                    self.beat().await
                 }
                 () = sleep_until(check) => {
                     check = Instant::now() + CHECK_GRANT;
@@ -211,8 +225,24 @@ impl Session<'_> {
         }
     }
 
+    /// Shows that the service is there, and that the client is.
+    async fn beat(&mut self) -> ControlFlow<()> {
+        if self.ours.is_some() && self.send("\n".to_owned()).await.is_break() {
+            return ControlFlow::Break(());
+        }
+        // Who sends none is asked below STOMP, where every WebSocket answers by itself.
+        if self.theirs.is_none() {
+            return self.say(Message::Ping("".into())).await;
+        }
+        ControlFlow::Continue(())
+    }
+
     async fn send(&mut self, text: String) -> ControlFlow<()> {
-        match tokio::time::timeout(SEND_WITHIN, self.socket.send(Message::Text(text.into()))).await {
+        self.say(Message::Text(text.into())).await
+    }
+
+    async fn say(&mut self, message: Message) -> ControlFlow<()> {
+        match tokio::time::timeout(SEND_WITHIN, self.socket.send(message)).await {
             Ok(Ok(())) => ControlFlow::Continue(()),
             // Gone, or it does not read what it asked for.
             Ok(Err(_)) | Err(_) => ControlFlow::Break(()),
@@ -220,7 +250,7 @@ impl Session<'_> {
     }
 
     async fn check_grant(&mut self) -> ControlFlow<()> {
-        match self.app.store.family_is_live(&self.grant.family).await {
+        match self.app.store.family_is_live(&self.grant.family, accounts::IDLE_FOR, Timestamp::now()).await {
             Ok(true) => ControlFlow::Continue(()),
             Ok(false) => self.refuse(&Code::NotSignedIn.into()).await,
             Err(error) => {
@@ -256,6 +286,9 @@ impl Session<'_> {
     }
 
     async fn on_frame(&mut self, frame: &Frame) -> Result<ControlFlow<()>, ApiError> {
+        if frame.get("transaction").is_some() {
+            return Err(ApiError::new(Code::BadFrame, "there are no transactions here"));
+        }
         match frame.command.as_str() {
             "SEND" => messages::handle(self.app, &self.grant.user, frame).await?,
             "SUBSCRIBE" => self.subscribe(frame).await?,
@@ -285,6 +318,9 @@ impl Session<'_> {
 
     async fn subscribe(&mut self, frame: &Frame) -> Result<(), ApiError> {
         let id = frame.get("id").ok_or(ApiError::new(Code::BadFrame, "id is missing"))?;
+        if id.len() > MAX_SUBSCRIPTION_ID {
+            return Err(ApiError::new(Code::BadFrame, "the subscription id is too long"));
+        }
         let destination = frame.get("destination").unwrap_or_default();
         let (count, is_taken) = self.app.hub.subscriptions(self.id, id);
         if is_taken {
@@ -293,16 +329,19 @@ impl Session<'_> {
         if count >= MAX_SUBSCRIPTIONS {
             return Err(ApiError::new(Code::BadFrame, "too many subscriptions"));
         }
-        let visit = match destination.strip_prefix("/topic/session.") {
+        let (topic, visit) = match destination.strip_prefix("/topic/session.") {
             Some(text) => {
                 let visit: SessionId = text.parse().map_err(|_| Code::UnknownDestination)?;
                 self.app.session_of(visit, &self.grant.user).await?;
-                Some(visit)
+                // By its one spelling: a UUID has several, and what is told goes to that.
+                (topic::session(visit), Some(visit))
             }
-            None if [topic::NOTIFICATIONS, topic::SIGNALS, topic::ERRORS].contains(&destination) => None,
+            None if [topic::NOTIFICATIONS, topic::SIGNALS, topic::ERRORS].contains(&destination) => {
+                (destination.to_owned(), None)
+            }
             None => return Err(Code::UnknownDestination.into()),
         };
-        if let Some(change) = self.app.hub.subscribe(self.id, id, destination, visit) {
+        if let Some(change) = self.app.hub.subscribe(self.id, id, &topic, visit) {
             tell(self.app, change).await;
         }
         Ok(())

@@ -1,26 +1,33 @@
 //! `/api/v1/auth`.
 
 use axum::{extract::State, http::StatusCode};
-use bedside_protocol::{LoginRequest, Problem, RefreshRequest, RegisterRequest, Role, TokenPair, User};
+use bedside_protocol::{
+    Code, DeviceId, LoginRequest, PasswordChange, Problem, RefreshRequest, RegisterRequest, SignIn, SignInId,
+    TokenPair, User,
+};
 use jiff::Timestamp;
 
-use super::Caller;
+use super::{Caller, CallerOn};
 use crate::{
     accounts,
     app::Shared,
-    error::{ApiError, Json},
+    error::{ApiError, Json, Path},
+    origin::Origin,
+    store::AuditLine,
 };
 
 /// A patient makes their own account. Doctors are made by an administrator, on the command line.
 #[utoipa::path(post, path = "/api/v1/auth/register", request_body = RegisterRequest, responses(
     (status = 201, body = User), (status = 409, body = Problem, description = "email-taken"),
-    (status = 422, body = Problem, description = "invalid")))]
+    (status = 422, body = Problem, description = "invalid"), (status = 429, body = Problem, description = "too-many-attempts"),
+    (status = 503, body = Problem, description = "unavailable")))]
 pub(super) async fn register(
     State(app): State<Shared>,
+    Origin(from): Origin,
     Json(request): Json<RegisterRequest>,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
-    let user =
-        accounts::create(&app, Role::Patient, &request.email, &request.password, &request.name, None).await?;
+    app.sign_ins.admit_registration(from)?;
+    let user = accounts::register(&app, &request.email, &request.password, &request.name).await?;
     Ok((StatusCode::CREATED, Json(user)))
 }
 
@@ -30,9 +37,10 @@ pub(super) async fn register(
     (status = 429, body = Problem, description = "too-many-attempts")))]
 pub(super) async fn login(
     State(app): State<Shared>,
+    Origin(from): Origin,
     Json(request): Json<LoginRequest>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    accounts::sign_in(&app, &request.email, &request.password).await.map(Json)
+    accounts::sign_in(&app, from, &request.email, &request.password).await.map(Json)
 }
 
 /// Trades a refresh token for a new pair. Using one twice ends its whole family.
@@ -42,7 +50,7 @@ pub(super) async fn refresh(
     State(app): State<Shared>,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    accounts::refresh(&app, &request.refresh_token).await.map(Json)
+    accounts::refresh(&app, &request.refresh_token, request.attempt.as_ref()).await.map(Json)
 }
 
 /// Signs out: ends the token's family.
@@ -51,8 +59,14 @@ pub(super) async fn logout(
     State(app): State<Shared>,
     Json(request): Json<RefreshRequest>,
 ) -> Result<StatusCode, ApiError> {
-    if let Some(family) = app.store.end_family_of(&request.refresh_token, Timestamp::now()).await? {
-        app.end_relaying(&family);
+    if !app.store.knows_refresh_token(&request.refresh_token).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if let Some(ended) = unit.end_family_of(&request.refresh_token).await? {
+        unit.audit(AuditLine { user: Some(ended.user), action: "signed-out", session: None }).await?;
+        unit.commit().await?;
+        app.end_relaying(&ended.family);
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -62,4 +76,51 @@ pub(super) async fn logout(
     (status = 401, body = Problem, description = "not-signed-in")))]
 pub(super) async fn me(Caller(user): Caller) -> Json<User> {
     Json(user)
+}
+
+/// Changes one's own password. One's other sign-ins end.
+#[utoipa::path(post, path = "/api/v1/auth/password", security(("bearer" = [])), request_body = PasswordChange,
+    responses((status = 204), (status = 401, body = Problem, description = "wrong-credentials, not-signed-in"),
+    (status = 422, body = Problem, description = "invalid"), (status = 429, body = Problem, description = "too-many-attempts")))]
+pub(super) async fn change_password(
+    State(app): State<Shared>,
+    CallerOn { user, sign_in }: CallerOn,
+    Origin(from): Origin,
+    Json(change): Json<PasswordChange>,
+) -> Result<StatusCode, ApiError> {
+    accounts::change_password(&app, from, user.id, this(sign_in)?, &change).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Where one is signed in.
+#[utoipa::path(get, path = "/api/v1/auth/sessions", security(("bearer" = [])), responses((status = 200, body = Vec<SignIn>)))]
+pub(super) async fn sign_ins(
+    State(app): State<Shared>,
+    CallerOn { user, sign_in }: CallerOn,
+) -> Result<Json<Vec<SignIn>>, ApiError> {
+    let sign_ins = app.store.sign_ins_of(user.id, this(sign_in)?, accounts::IDLE_FOR, Timestamp::now());
+    Ok(Json(sign_ins.await?))
+}
+
+/// Ends one of one's sign-ins: a device that was lost, or lent.
+#[utoipa::path(delete, path = "/api/v1/auth/sessions/{id}", security(("bearer" = [])), params(("id" = SignInId, Path)),
+    responses((status = 204), (status = 404, body = Problem, description = "not-found")))]
+pub(super) async fn end_sign_in(
+    State(app): State<Shared>,
+    Caller(user): Caller,
+    Path(id): Path<SignInId>,
+) -> Result<StatusCode, ApiError> {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if !unit.end_sign_in(user.id, id).await? {
+        return Err(Code::NotFound.into());
+    }
+    unit.audit(AuditLine { user: Some(user.id), action: "sign-in.ended", session: None }).await?;
+    unit.commit().await?;
+    app.end_relaying(&id.to_string());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A sign-in stands for the device where a client names none; here it is itself.
+fn this(sign_in: DeviceId) -> Result<SignInId, ApiError> {
+    sign_in.to_string().parse().map_err(|_| Code::Internal.into())
 }

@@ -1,6 +1,9 @@
 //! `/api/v1/appointments` and `/api/v1/consultations`.
 
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+};
 use bedside_consult::{Input, billing, feedback};
 use bedside_protocol::{
     AppointmentId, Code, CreateAppointmentRequest, CreateSessionRequest, Feedback, FeedbackRequest,
@@ -15,7 +18,8 @@ use crate::{
     App, accounts,
     app::Shared,
     error::{ApiError, Json, OptionalJson, Path, Query},
-    store::SessionRow,
+    store::{AuditLine, SessionRow},
+    visits::Change,
 };
 
 /// How long a media token lasts. It is asked for again before it ends, without touching the call.
@@ -23,6 +27,8 @@ const MEDIA_TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(1);
 /// How far before and after now a visit may be planned.
 const EARLIEST_START: SignedDuration = SignedDuration::from_hours(24);
 const LATEST_START: SignedDuration = SignedDuration::from_hours(24 * 731);
+/// Coming visits on one page when it is not said how many, and the most that may be asked for.
+const SESSIONS_PAGE: (u32, u32) = (200, 500);
 /// Visits on one page of the history.
 const HISTORY_PAGE: u32 = 20;
 
@@ -59,11 +65,18 @@ pub(super) async fn create_appointment(
         return Err(ApiError::new(Code::Invalid, "a visit starts between yesterday and two years from now"));
     }
     for (id, role) in [(request.patient_id, Role::Patient), (doctor, Role::Doctor)] {
-        let found = app.store.user_with_role(id, role).await?;
-        found.ok_or_else(|| ApiError::new(Code::Invalid, "patientId or doctorId is nobody of that kind"))?;
+        let account = app.store.account(id).await?.filter(|account| account.user.role == role);
+        let account = account.filter(|account| !account.is_disabled);
+        let account = account
+            .ok_or_else(|| ApiError::new(Code::Invalid, "patientId or doctorId is nobody of that kind"))?;
+        if !account.is_confirmed {
+            return Err(ApiError::new(Code::Invalid, "nobody has confirmed whose the patient's account is"));
+        }
     }
-    let appointment_id = app.store.add_appointment(&request, doctor, Timestamp::now()).await?;
-    app.store.audit(Some(user.id), "appointment.created", None).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let appointment_id = unit.add_appointment(&request, doctor).await?;
+    unit.audit(AuditLine { user: Some(user.id), action: "appointment.created", session: None }).await?;
+    unit.commit().await?;
     Ok((StatusCode::CREATED, Json(AppointmentMade { appointment_id })))
 }
 
@@ -85,21 +98,48 @@ pub(super) async fn create_session(
     if request.consultation_mode != mode {
         return Err(ApiError::new(Code::Invalid, "the appointment is of another consultationMode"));
     }
-    let made = app.store.session_for(request.appointment_id, Timestamp::now()).await?;
-    let row = made.ok_or(Code::NotFound)?;
-    app.store.audit(Some(user.id), "session.created", Some(row.id)).await?;
-    app.announce(&row).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let row = unit.session_for(request.appointment_id).await?.ok_or(Code::NotFound)?;
+    unit.audit(AuditLine { user: Some(user.id), action: "session.created", session: Some(row.id) }).await?;
+    unit.tell(&row).await?;
+    unit.commit().await?;
+    app.news.notify_one();
     Ok((StatusCode::CREATED, Json(app.view(&row).await?)))
 }
 
-/// The caller's open and coming visits.
-#[utoipa::path(get, path = "/api/v1/consultations/sessions", security(("bearer" = [])),
-    responses((status = 200, body = Vec<Session>)))]
+/// Which page of the coming visits.
+#[derive(Deserialize, utoipa::IntoParams)]
+pub(super) struct SessionsQuery {
+    /// The last visit of the page before.
+    after: Option<SessionId>,
+    /// At most this many, up to 500.
+    limit: Option<u32>,
+}
+
+/// The caller's open and coming visits, by their start. Where there are more, `Link` says where (RFC 8288,
+/// `rel="next"`).
+#[utoipa::path(get, path = "/api/v1/consultations/sessions", security(("bearer" = [])), params(SessionsQuery),
+    responses((status = 200, body = Vec<Session>, headers(("link" = String, description = "the next page, where there is one")))))]
 pub(super) async fn list_sessions(
     State(app): State<Shared>,
     Caller(user): Caller,
-) -> Result<Json<Vec<Session>>, ApiError> {
-    app.sessions_of(&user).await.map(Json)
+    Query(query): Query<SessionsQuery>,
+) -> Result<(HeaderMap, Json<Vec<Session>>), ApiError> {
+    let limit = query.limit.unwrap_or(SESSIONS_PAGE.0).clamp(1, SESSIONS_PAGE.1);
+    app.note_look(user.id, "sessions.listed", None).await?;
+    let mut sessions = app.sessions_of(&user, query.after, limit + 1).await?;
+    let mut headers = HeaderMap::new();
+    if sessions.len() > limit as usize {
+        sessions.truncate(limit as usize);
+        if let Some(last) = sessions.last() {
+            let next = format!(
+                "</api/v1/consultations/sessions?after={}&limit={limit}>; rel=\"next\"",
+                last.session_id
+            );
+            headers.insert(header::LINK, next.parse().map_err(|_| ApiError::from(Code::Internal))?);
+        }
+    }
+    Ok((headers, Json(sessions)))
 }
 
 /// One visit of the caller's.
@@ -112,7 +152,7 @@ pub(super) async fn get_session(
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
     let (row, _) = app.session_of(id, &user).await?;
-    app.store.audit(Some(user.id), "session.read", Some(id)).await?;
+    app.note_look(user.id, "session.read", Some(id)).await?;
     app.view(&row).await.map(Json)
 }
 
@@ -129,61 +169,60 @@ pub(super) async fn join(
     Path(id): Path<SessionId>,
     OptionalJson(request): OptionalJson<JoinRequest>,
 ) -> Result<Json<JoinResponse>, ApiError> {
-    let (mut row, party) = app.session_of(id, &user).await?;
+    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
     if party == Party::Patient {
-        let input = Input::Enter { ready: request.ready, device_check: request.device_check };
-        row = app.apply(id, input, Some(user.id)).await?;
-    } else if row.consultation.status.is_final() {
+        change.apply(Input::Enter { ready: request.ready, device_check: request.device_check }).await?;
+    } else if change.row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
     }
     let device = request.device.unwrap_or(sign_in);
-    let sits_on = row.consultation.device(party);
+    let sits_on = change.row.consultation.device(party);
     let (enters, on_purpose) = (!request.prepare, !request.by_itself);
-    row = app.apply(id, Input::Sit { party, device, enters, on_purpose }, Some(user.id)).await?;
-    let is_here = row.consultation.device(party) == Some(device);
+    change.apply(Input::Sit { party, device, enters, on_purpose }).await?;
+    let is_here = change.row.consultation.device(party) == Some(device);
     if is_here && sits_on.is_some_and(|before| before != device) {
-        app.store.audit(Some(user.id), "session.taken-over", Some(id)).await?;
+        change.audit("session.taken-over").await?;
     }
-    if (is_here || !row.consultation.has_joined(party))
-        && let Some(change) = app.hub.joined(id, user.id)
-    {
+    let comes_back = is_here || !change.row.consultation.has_joined(party);
+    let admitted = change.row.consultation.may_join(party);
+    let mut media = None;
+    if admitted && is_here {
+        if enters {
+            change.apply(Input::Join(party)).await?;
+        }
+        let until = change.unit.now + MEDIA_TOKEN_LASTS;
+        let token = accounts::random_token();
+        change.unit.add_media_token(&token, id, user.id, device, until).await?;
+        change.audit(if request.prepare { "session.prepared" } else { "session.joined" }).await?;
+        media = Some((token, until));
+    }
+    let row = change.commit().await?;
+    if comes_back && let Some(change) = app.hub.joined(id, user.id) {
         app.tell_presence(&row, change);
     }
-    let admitted = row.consultation.may_join(party);
-    let mut response = JoinResponse {
+    let (access_token, token_expires_at) = media.unzip();
+    Ok(Json(JoinResponse {
         admitted,
-        access_token: None,
+        ice_servers: token_expires_at
+            .map(|until| app.ice_servers(&user, sign_in, Some(id), until))
+            .unwrap_or_default(),
+        access_token,
+        token_expires_at,
         room_name: row.room_name.clone(),
         identity: user.id,
         participant_type: party,
-        ice_servers: vec![],
-        token_expires_at: None,
         session: app.view(&row).await?,
-    };
-    if admitted && is_here {
-        if enters {
-            row = app.apply(id, Input::Join(party), Some(user.id)).await?;
-        }
-        let until = Timestamp::now() + MEDIA_TOKEN_LASTS;
-        let token = accounts::random_token();
-        app.store.add_media_token(&token, id, user.id, device, until).await?;
-        let action = if request.prepare { "session.prepared" } else { "session.joined" };
-        app.store.audit(Some(user.id), action, Some(id)).await?;
-        response.access_token = Some(token);
-        response.token_expires_at = Some(until);
-        response.ice_servers = app.ice_servers(&user, sign_in, until);
-        response.session = app.view(&row).await?;
-    }
-    Ok(Json(response))
+    }))
 }
 
 /// Something that only the doctor of the visit may do to it.
 async fn by_doctor(app: &App, user: &User, id: SessionId, input: Input) -> Result<Json<Session>, ApiError> {
-    let (_, party) = app.session_of(id, user).await?;
+    let (mut change, party) = Change::by_participant(app, id, user).await?;
     if party != Party::Doctor {
         return Err(Code::Forbidden.into());
     }
-    let row = app.apply(id, input, Some(user.id)).await?;
+    change.apply(input).await?;
+    let row = change.commit().await?;
     app.view(&row).await.map(Json)
 }
 
@@ -230,12 +269,13 @@ pub(super) async fn decline(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (_, party) = app.session_of(id, &user).await?;
+    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
     if party != Party::Patient {
         return Err(Code::Forbidden.into());
     }
-    let row = app.apply(id, Input::Decline, Some(user.id)).await?;
-    app.store.audit(Some(user.id), "session.declined", Some(id)).await?;
+    change.apply(Input::Decline).await?;
+    change.audit("session.declined").await?;
+    let row = change.commit().await?;
     app.view(&row).await.map(Json)
 }
 
@@ -249,14 +289,16 @@ pub(super) async fn leave(
     Path(id): Path<SessionId>,
     OptionalJson(request): OptionalJson<Option<LeaveRequest>>,
 ) -> Result<Json<Session>, ApiError> {
-    let (row, party) = app.session_of(id, &user).await?;
+    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
     let device = request.unwrap_or_default().device.unwrap_or(sign_in);
-    let is_elsewhere =
-        row.consultation.has_joined(party) && row.consultation.device(party).is_some_and(|has| has != device);
+    let before = &change.row.consultation;
+    let is_elsewhere = before.has_joined(party) && before.device(party).is_some_and(|has| has != device);
+    change.apply(Input::LeaveOn(party, device)).await?;
+    change.audit("session.left").await?;
+    let row = change.commit().await?;
     if !is_elsewhere && let Some(change) = app.hub.left(id, user.id) {
         app.tell_presence(&row, change);
     }
-    let row = app.apply(id, Input::LeaveOn(party, device), Some(user.id)).await?;
     app.view(&row).await.map(Json)
 }
 
@@ -270,8 +312,9 @@ pub(super) async fn cancel(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (_, party) = app.session_of(id, &user).await?;
-    let row = app.apply(id, Input::Cancel(party), Some(user.id)).await?;
+    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
+    change.apply(Input::Cancel(party)).await?;
+    let row = change.commit().await?;
     app.view(&row).await.map(Json)
 }
 
@@ -286,27 +329,25 @@ pub(super) async fn recall(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<(StatusCode, Json<Session>), ApiError> {
-    let (ended, party) = app.session_of(id, &user).await?;
+    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
     if party != Party::Doctor {
         return Err(Code::Forbidden.into());
     }
-    let now = Timestamp::now();
-    if !ended.consultation.may_recall(now, &app.config.limits()) {
+    if !change.row.consultation.may_recall(change.unit.now, &app.config.limits()) {
         return Err(ApiError::new(
             Code::WrongState,
             "a patient is re-called within a while after the visit's end",
         ));
     }
-    let row = app.store.recall(&ended, now).await?;
-    app.store.audit(Some(user.id), "session.recalled", Some(row.id)).await?;
-    app.announce(&row).await?;
+    let row = change.unit.recall(&change.row).await?;
+    change.unit.tell(&row).await?;
+    change.audit("session.recalled").await?;
+    change.commit().await?;
+    app.news.notify_one();
     Ok((StatusCode::CREATED, Json(app.view(&row).await?)))
 }
 
-async fn summarise(app: &App, row: &mut SessionRow) -> Result<Summary, ApiError> {
-    if row.charged.is_none() && row.consultation.status.is_final() {
-        app.charge(row).await?;
-    }
+async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
     let view = app.view(row).await?;
     let c = &row.consultation;
     let elapsed = c.elapsed(Timestamp::now());
@@ -340,9 +381,9 @@ pub(super) async fn summary(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Summary>, ApiError> {
-    let (mut row, _) = app.session_of(id, &user).await?;
-    app.store.audit(Some(user.id), "summary.read", Some(id)).await?;
-    summarise(&app, &mut row).await.map(Json)
+    let (row, _) = app.session_of(id, &user).await?;
+    app.note_look(user.id, "summary.read", Some(id)).await?;
+    summarise(&app, &row).await.map(Json)
 }
 
 /// The patient says how it was, once, after the visit has ended.
@@ -365,10 +406,12 @@ pub(super) async fn submit_feedback(
         return Err(Code::WrongState.into());
     }
     feedback::check(&given, row.mode).map_err(|bad| ApiError::new(Code::Invalid, bad.to_string()))?;
-    if !app.store.add_feedback(&row, &given, Timestamp::now()).await? {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if !unit.add_feedback(&row, &given).await? {
         return Err(Code::FeedbackGiven.into());
     }
-    app.store.audit(Some(user.id), "feedback.submitted", Some(id)).await?;
+    unit.audit(AuditLine { user: Some(user.id), action: "feedback.submitted", session: Some(id) }).await?;
+    unit.commit().await?;
     Ok((StatusCode::CREATED, Json(Feedback { session_id: id, given })))
 }
 
@@ -382,6 +425,7 @@ pub(super) async fn get_feedback(
     Path(id): Path<SessionId>,
 ) -> Result<Json<Feedback>, ApiError> {
     app.session_of(id, &user).await?;
+    app.note_look(user.id, "feedback.read", Some(id)).await?;
     app.store.feedback(id).await?.map(Json).ok_or(Code::NotFound.into())
 }
 
@@ -403,10 +447,10 @@ pub(super) async fn history(
     let mut rows = app.store.history_of(user.id, query.before, HISTORY_PAGE + 1).await?;
     let more = rows.len() > HISTORY_PAGE as usize;
     rows.truncate(HISTORY_PAGE as usize);
-    app.store.audit(Some(user.id), "history.read", None).await?;
+    app.note_look(user.id, "history.read", None).await?;
     let next = rows.last().filter(|_| more).map(|row| row.id);
     let mut items = Vec::with_capacity(rows.len());
-    for row in &mut rows {
+    for row in &rows {
         items.push(summarise(&app, row).await?);
     }
     Ok(Json(HistoryPage { items, next }))

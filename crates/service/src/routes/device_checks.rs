@@ -10,6 +10,7 @@ use super::{Caller, CallerOn};
 use crate::{
     app::Shared,
     error::{ApiError, Json, Path},
+    store::AuditLine,
 };
 
 /// How long relays may be tried: a test takes seconds, and is done again on a button.
@@ -25,7 +26,7 @@ pub(super) async fn ice_servers(
     State(app): State<Shared>,
     CallerOn { user, sign_in }: CallerOn,
 ) -> Json<Vec<IceServer>> {
-    Json(app.ice_servers(&user, sign_in, Timestamp::now() + TRIED_FOR))
+    Json(app.ice_servers(&user, sign_in, None, Timestamp::now() + TRIED_FOR))
 }
 
 /// Keeps a check, and gives the code by which the practice finds it.
@@ -43,8 +44,10 @@ pub(super) async fn keep_device_check(
     if !is_sane {
         return Err(ApiError::new(Code::Invalid, "no network is like that"));
     }
-    let code = app.store.add_device_check(user.id, &report, Timestamp::now()).await?;
-    app.store.audit(Some(user.id), "device-check.kept", None).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let code = unit.add_device_check(user.id, &report).await?;
+    unit.audit(AuditLine { user: Some(user.id), action: "device-check.kept", session: None }).await?;
+    unit.commit().await?;
     Ok((StatusCode::CREATED, Json(DeviceCheckKept { code })))
 }
 
@@ -59,6 +62,6 @@ pub(super) async fn device_check(
 ) -> Result<Json<KeptDeviceCheck>, ApiError> {
     let user = caller.with_role(&[Role::Doctor, Role::ClinicAdmin])?;
     let kept = app.store.device_check(&code).await?.ok_or(Code::NotFound)?;
-    app.store.audit(Some(user.id), "device-check.read", None).await?;
+    app.note_look(user.id, "device-check.read", None).await?;
     Ok(Json(kept))
 }

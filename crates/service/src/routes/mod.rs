@@ -5,20 +5,22 @@ mod chat;
 mod consultations;
 mod device_checks;
 mod quality;
+mod refusals;
 mod system;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRequestParts, Request},
+    extract::{DefaultBodyLimit, FromRequestParts, Request, State},
     http::{HeaderName, header, request::Parts},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use bedside_protocol::{Code, DeviceId, Role, Token, User};
 use jiff::Timestamp;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
+use tracing::Instrument;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -56,6 +58,9 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::me))
+        .routes(routes!(auth::change_password))
+        .routes(routes!(auth::sign_ins))
+        .routes(routes!(auth::end_sign_in))
         .routes(routes!(consultations::create_appointment))
         .routes(routes!(consultations::create_session, consultations::list_sessions))
         .routes(routes!(consultations::get_session))
@@ -87,13 +92,15 @@ fn api() -> OpenApiRouter<Shared> {
 
 /// The OpenAPI document, as served at `/api/v1/openapi.json`.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    api().into_openapi()
+    let mut document = api().into_openapi();
+    refusals::complete(&mut document);
+    document
 }
 
 /// Everything the service answers.
 pub(crate) fn router(app: Shared) -> Router {
-    let (router, document) = api().split_for_parts();
-    let document = Arc::new(document);
+    let (router, _) = api().split_for_parts();
+    let document = Arc::new(openapi());
     router
         .route(
             "/api/v1/openapi.json",
@@ -102,10 +109,11 @@ pub(crate) fn router(app: Shared) -> Router {
         .route(bedside_protocol::WEBSOCKET_PATH, axum::routing::any(realtime::upgrade))
         .fallback(|| async { ApiError::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { ApiError::from(Code::MethodNotAllowed) })
-        .with_state(app)
+        .with_state(app.clone())
+        .layer(middleware::from_fn_with_state(app, detach))
         .layer(middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            axum::response::IntoResponse::into_response(ApiError::from(Code::Internal))
+            ApiError::from(Code::Internal).into_response()
         }))
         .layer(
             TraceLayer::new_for_http()
@@ -124,6 +132,19 @@ pub(crate) fn router(app: Shared) -> Router {
                     );
                 }),
         )
+}
+
+/// Whoever asks for a change and hangs up has asked for it all the same: it is made to its end. What only looks ends
+/// with its caller.
+async fn detach(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let change = app.changes.spawn(next.run(request).in_current_span());
+    change.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a change was broken off");
+        ApiError::from(Code::Internal).into_response()
+    })
 }
 
 /// Headers that every answer carries: nothing here is for a cache, a frame or a guess.
@@ -176,6 +197,12 @@ impl FromRequestParts<Shared> for CallerOn {
 
 async fn grant(parts: &Parts, app: &App) -> Result<Grant, ApiError> {
     let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::NotSignedIn)?;
+    let token = header.and_then(bearer).ok_or(Code::NotSignedIn)?;
     Ok(app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?)
+}
+
+/// The token of an `Authorization` header. The scheme's case means nothing (RFC 9110 §11.1).
+pub(crate) fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
 }

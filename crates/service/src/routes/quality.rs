@@ -30,7 +30,9 @@ pub(super) async fn report_quality(
     if !quality::is_sane(&report) {
         return Err(ApiError::new(Code::Invalid, "no visit is like that"));
     }
-    app.store.add_quality(id, party, &report, Timestamp::now()).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.add_quality(id, party, &report).await?;
+    unit.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -46,6 +48,6 @@ pub(super) async fn quality_of_visit(
     app.session_of(id, &user).await?;
     let patient = app.store.quality(id, Party::Patient).await?;
     let doctor = app.store.quality(id, Party::Doctor).await?;
-    app.store.audit(Some(user.id), "quality.read", Some(id)).await?;
+    app.note_look(user.id, "quality.read", Some(id)).await?;
     Ok(Json(VisitQuality { patient: quality::mean(&patient), doctor: quality::mean(&doctor) }))
 }

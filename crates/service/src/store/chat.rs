@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatMessage, ChatPage, ClientMessageId, MessageId, MessageStatus,
-    OutgoingMessage, Party, SessionId, Text, User, UserId,
+    Attachment, AttachmentId, ChatMessage, ChatPage, MessageId, MessageStatus, OutgoingMessage, Party,
+    SessionId, Text, User, UserId,
 };
-use jiff::Timestamp;
-use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use sqlx::{FromRow, Row, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{SessionRow, Store, StoreError, from_word, id, instant, millis, word};
+use super::{SessionRow, Store, StoreError, Unit, from_word, id, instant, millis, word};
 
 /// What came of storing a message.
 #[derive(Debug)]
@@ -75,58 +74,28 @@ fn message(
     })
 }
 
-impl Store {
-    /// Stores a message once: the same `client_message_id` from the same writer again gives the
-    /// message as stored the first time.
-    pub async fn add_message(
-        &self,
-        of: &SessionRow,
-        sender: &User,
-        outgoing: &OutgoingMessage,
-        now: Timestamp,
-    ) -> Result<NewMessage, StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let done = sqlx::query(
-            "INSERT INTO chat_messages (id, session_id, seq, client_message_id, sender_id, message_type, content,
-             attachment_id, created_at) SELECT ?1, ?2, coalesce(max(seq), 0) + 1, ?3, ?4, ?5, ?6, ?7, ?8
-             FROM chat_messages WHERE session_id = ?2
-             ON CONFLICT (session_id, sender_id, client_message_id) DO NOTHING",
-        )
-        .bind(MessageId::generate().to_string())
-        .bind(of.id.to_string())
-        .bind(outgoing.client_message_id.to_string())
-        .bind(sender.id.to_string())
-        .bind(word(&outgoing.message_type)?)
-        .bind(outgoing.content.reveal())
-        .bind(outgoing.attachment_id.map(|id| id.to_string()))
-        .bind(millis(now))
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        let message = self.message_of(of, sender, outgoing.client_message_id).await?;
-        let message = message.ok_or(sqlx::Error::RowNotFound)?;
-        Ok(NewMessage { message, is_new: done.rows_affected() == 1 })
+/// How far each side has got: delivered, read.
+async fn chat_progress<'c>(
+    database: impl SqliteExecutor<'c>,
+    session: SessionId,
+) -> Result<HashMap<UserId, (u64, u64)>, StoreError> {
+    #[derive(FromRow)]
+    struct Progress {
+        user_id: String,
+        delivered_seq: i64,
+        read_seq: i64,
     }
-
-    /// The message that a sender's client gave this id to, if it was stored.
-    pub async fn message_of(
-        &self,
-        of: &SessionRow,
-        sender: &User,
-        id: ClientMessageId,
-    ) -> Result<Option<ChatMessage>, StoreError> {
-        let query =
-            format!("{MESSAGE} WHERE m.session_id = ? AND m.sender_id = ? AND m.client_message_id = ?");
-        let row = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(of.id.to_string())
-            .bind(sender.id.to_string())
-            .bind(id.to_string())
-            .fetch_optional(&self.pool)
+    let rows: Vec<Progress> =
+        sqlx::query_as("SELECT user_id, delivered_seq, read_seq FROM chat_progress WHERE session_id = $1")
+            .bind(session.to_string())
+            .fetch_all(database)
             .await?;
-        let progress = self.chat_progress(of.id).await?;
-        row.map(|row| message(&row, of, &progress)).transpose()
-    }
+    rows.into_iter()
+        .map(|row| Ok((id(&row.user_id)?, (row.delivered_seq.unsigned_abs(), row.read_seq.unsigned_abs()))))
+        .collect()
+}
 
+impl Store {
     /// A page of a visit's chat: up to `limit` messages before `before`, or after `after`, or
     /// the newest ones.
     pub async fn chat_page(
@@ -150,9 +119,9 @@ impl Store {
             .bind(from)
             .bind(to)
             .bind(i64::from(limit) + 1)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.reader)
             .await?;
-        let progress = self.chat_progress(of.id).await?;
+        let progress = chat_progress(&self.reader, of.id).await?;
         let more = rows.len() > wanted;
         let mut items =
             rows.iter().take(wanted).map(|row| message(row, of, &progress)).collect::<Result<Vec<_>, _>>()?;
@@ -170,56 +139,9 @@ impl Store {
     pub async fn chat_count(&self, session: SessionId) -> Result<u64, StoreError> {
         let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM chat_messages WHERE session_id = ?")
             .bind(session.to_string())
-            .fetch_one(&self.pool)
+            .fetch_one(&self.reader)
             .await?;
         Ok(count.unsigned_abs())
-    }
-
-    /// Notes how far a participant has got; never goes back. True when that is news.
-    pub async fn advance_chat(
-        &self,
-        session: SessionId,
-        user: UserId,
-        seq: u64,
-        status: MessageStatus,
-    ) -> Result<bool, StoreError> {
-        let read = if status == MessageStatus::Read { seq as i64 } else { 0 };
-        let done = sqlx::query(
-            "INSERT INTO chat_progress (session_id, user_id, delivered_seq, read_seq)
-             SELECT ?1, ?2, min(?3, top), min(?4, top)
-             FROM (SELECT coalesce(max(seq), 0) AS top FROM chat_messages WHERE session_id = ?1)
-             WHERE true
-             ON CONFLICT (session_id, user_id) DO UPDATE SET
-             delivered_seq = max(delivered_seq, excluded.delivered_seq),
-             read_seq = max(read_seq, excluded.read_seq)
-             WHERE excluded.delivered_seq > delivered_seq OR excluded.read_seq > read_seq",
-        )
-        .bind(session.to_string())
-        .bind(user.to_string())
-        .bind(seq as i64)
-        .bind(read)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    async fn chat_progress(&self, session: SessionId) -> Result<HashMap<UserId, (u64, u64)>, StoreError> {
-        #[derive(FromRow)]
-        struct Progress {
-            user_id: String,
-            delivered_seq: i64,
-            read_seq: i64,
-        }
-        let rows: Vec<Progress> =
-            sqlx::query_as("SELECT user_id, delivered_seq, read_seq FROM chat_progress WHERE session_id = ?")
-                .bind(session.to_string())
-                .fetch_all(&self.pool)
-                .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok((id(&row.user_id)?, (row.delivered_seq.unsigned_abs(), row.read_seq.unsigned_abs())))
-            })
-            .collect()
     }
 
     /// Bytes of all files of a visit.
@@ -227,33 +149,9 @@ impl Store {
         let (sum,): (i64,) =
             sqlx::query_as("SELECT coalesce(sum(file_size), 0) FROM attachments WHERE session_id = ?")
                 .bind(session.to_string())
-                .fetch_one(&self.pool)
+                .fetch_one(&self.reader)
                 .await?;
         Ok(sum.unsigned_abs())
-    }
-
-    /// Notes an attachment whose bytes have been stored.
-    pub async fn add_attachment(
-        &self,
-        session: SessionId,
-        owner: UserId,
-        attachment: &Attachment,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO attachments (id, session_id, owner_id, file_name, file_size, mime_type, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(attachment.attachment_id.to_string())
-        .bind(session.to_string())
-        .bind(owner.to_string())
-        .bind(attachment.file_name.reveal())
-        .bind(attachment.file_size as i64)
-        .bind(&attachment.mime_type)
-        .bind(millis(now))
-        .execute(&self.pool)
-        .await?;
-        Ok(())
     }
 
     /// One attachment.
@@ -262,7 +160,7 @@ impl Store {
             "SELECT id AS attachment_id, session_id, file_name, file_size, mime_type FROM attachments WHERE id = ?",
         )
         .bind(which.to_string())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.reader)
         .await?;
         row.map(|row| {
             Ok(StoredAttachment {
@@ -271,5 +169,108 @@ impl Store {
             })
         })
         .transpose()
+    }
+}
+
+impl Unit {
+    /// Stores a message once: the same `client_message_id` from the same writer again gives the message as
+    /// stored the first time, even after the visit's end. None where the visit has ended and had no such message.
+    pub async fn add_message(
+        &mut self,
+        of: &SessionRow,
+        sender: &User,
+        outgoing: &OutgoingMessage,
+    ) -> Result<Option<NewMessage>, StoreError> {
+        // In one statement with the look whether it is open: an end side by side comes before it or after it.
+        let done = sqlx::query(
+            "INSERT INTO chat_messages (id, session_id, seq, client_message_id, sender_id, message_type, content,
+             attachment_id, created_at) SELECT $1, $2, (SELECT coalesce(max(seq), 0) + 1 FROM chat_messages
+             WHERE session_id = $2), $3, $4, $5, $6, $7, $8 FROM consultation_sessions
+             WHERE id = $2 AND ended_at IS NULL
+             ON CONFLICT (session_id, sender_id, client_message_id) DO NOTHING",
+        )
+        .bind(MessageId::generate().to_string())
+        .bind(of.id.to_string())
+        .bind(outgoing.client_message_id.to_string())
+        .bind(sender.id.to_string())
+        .bind(word(&outgoing.message_type)?)
+        .bind(outgoing.content.reveal())
+        .bind(outgoing.attachment_id.map(|id| id.to_string()))
+        .bind(millis(self.now))
+        .execute(&mut *self.tx)
+        .await?;
+        let query =
+            format!("{MESSAGE} WHERE m.session_id = $1 AND m.sender_id = $2 AND m.client_message_id = $3");
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(of.id.to_string())
+            .bind(sender.id.to_string())
+            .bind(outgoing.client_message_id.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let progress = chat_progress(&mut *self.tx, of.id).await?;
+        Ok(Some(NewMessage { message: message(&row, of, &progress)?, is_new: done.rows_affected() == 1 }))
+    }
+
+    /// Notes how far a participant has got, at most to the newest message; never goes back. Gives how far that is
+    /// when it is news.
+    pub async fn advance_chat(
+        &mut self,
+        session: SessionId,
+        user: UserId,
+        seq: u64,
+        status: MessageStatus,
+    ) -> Result<Option<u64>, StoreError> {
+        let (top,): (i64,) =
+            sqlx::query_as("SELECT coalesce(max(seq), 0) FROM chat_messages WHERE session_id = $1")
+                .bind(session.to_string())
+                .fetch_one(&mut *self.tx)
+                .await?;
+        let seq = i64::try_from(seq).map_or(top, |seq| seq.min(top));
+        let read = if status == MessageStatus::Read { seq } else { 0 };
+        let done = sqlx::query(
+            "INSERT INTO chat_progress (session_id, user_id, delivered_seq, read_seq) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (session_id, user_id) DO UPDATE SET
+             delivered_seq = CASE WHEN excluded.delivered_seq > chat_progress.delivered_seq
+             THEN excluded.delivered_seq ELSE chat_progress.delivered_seq END,
+             read_seq = CASE WHEN excluded.read_seq > chat_progress.read_seq
+             THEN excluded.read_seq ELSE chat_progress.read_seq END
+             WHERE excluded.delivered_seq > chat_progress.delivered_seq
+             OR excluded.read_seq > chat_progress.read_seq",
+        )
+        .bind(session.to_string())
+        .bind(user.to_string())
+        .bind(seq)
+        .bind(read)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok((done.rows_affected() == 1).then_some(seq.unsigned_abs()))
+    }
+
+    /// Notes an attachment whose bytes have been stored, unless the visit's would be more than `most` with it.
+    pub async fn add_attachment(
+        &mut self,
+        session: SessionId,
+        owner: UserId,
+        attachment: &Attachment,
+        most: u64,
+    ) -> Result<bool, StoreError> {
+        let size = i64::try_from(attachment.file_size).unwrap_or(i64::MAX);
+        let done = sqlx::query(
+            "INSERT INTO attachments (id, session_id, owner_id, file_name, file_size, mime_type, created_at)
+             SELECT $1, $2, $3, $4, $5, $6, $7
+             WHERE (SELECT coalesce(sum(file_size), 0) FROM attachments WHERE session_id = $2) + $5 <= $8",
+        )
+        .bind(attachment.attachment_id.to_string())
+        .bind(session.to_string())
+        .bind(owner.to_string())
+        .bind(attachment.file_name.reveal())
+        .bind(size)
+        .bind(&attachment.mime_type)
+        .bind(millis(self.now))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 }

@@ -4,7 +4,7 @@ use bedside_protocol::{DeviceCheckReport, KeptDeviceCheck, UserId};
 use jiff::{SignedDuration, Timestamp};
 use rand::seq::IndexedRandom;
 
-use super::{Store, StoreError, instant, millis};
+use super::{Store, StoreError, Unit, instant, millis};
 
 /// What a code is made of: nothing that is taken for something else when it is read out.
 const LETTERS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
@@ -26,12 +26,29 @@ fn as_kept(typed: &str) -> String {
 }
 
 impl Store {
+    /// The check of a code, however it was typed.
+    pub async fn device_check(&self, typed: &str) -> Result<Option<KeptDeviceCheck>, StoreError> {
+        let row: Option<(String, String, i64, String)> = sqlx::query_as(
+            "SELECT code, name, checked_at, report FROM device_checks JOIN users ON users.id = user_id
+             WHERE code = ?",
+        )
+        .bind(as_kept(typed))
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(|(code, name, at, report)| {
+            let report = serde_json::from_str(&report).map_err(|_| StoreError::Unreadable("device check"))?;
+            Ok(KeptDeviceCheck { code, name: name.into(), checked_at: instant(at)?, report })
+        })
+        .transpose()
+    }
+}
+
+impl Unit {
     /// Keeps what a person's devices and network can do; gives its code.
     pub async fn add_device_check(
-        &self,
+        &mut self,
         user: UserId,
         report: &DeviceCheckReport,
-        now: Timestamp,
     ) -> Result<String, StoreError> {
         let json = serde_json::to_string(report).map_err(|_| StoreError::Unreadable("device check"))?;
         let code = loop {
@@ -42,9 +59,9 @@ impl Store {
             )
             .bind(&code)
             .bind(user.to_string())
-            .bind(millis(now))
+            .bind(millis(self.now))
             .bind(&json)
-            .execute(&self.pool)
+            .execute(&mut *self.tx)
             .await?;
             if done.rows_affected() == 1 {
                 break code;
@@ -56,32 +73,16 @@ impl Store {
         )
         .bind(user.to_string())
         .bind(MOST_OF_ONE)
-        .execute(&self.pool)
+        .execute(&mut *self.tx)
         .await?;
         Ok(code)
     }
 
-    /// The check of a code, however it was typed.
-    pub async fn device_check(&self, typed: &str) -> Result<Option<KeptDeviceCheck>, StoreError> {
-        let row: Option<(String, String, i64, String)> = sqlx::query_as(
-            "SELECT code, name, checked_at, report FROM device_checks JOIN users ON users.id = user_id
-             WHERE code = ?",
-        )
-        .bind(as_kept(typed))
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|(code, name, at, report)| {
-            let report = serde_json::from_str(&report).map_err(|_| StoreError::Unreadable("device check"))?;
-            Ok(KeptDeviceCheck { code, name: name.into(), checked_at: instant(at)?, report })
-        })
-        .transpose()
-    }
-
     /// Forgets those that were made before this.
-    pub async fn forget_device_checks(&self, before: Timestamp) -> Result<(), StoreError> {
+    pub async fn forget_device_checks(&mut self, before: Timestamp) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM device_checks WHERE checked_at < ?")
             .bind(millis(before))
-            .execute(&self.pool)
+            .execute(&mut *self.tx)
             .await?;
         Ok(())
     }

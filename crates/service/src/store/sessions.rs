@@ -1,14 +1,15 @@
 //! Appointments and consultation sessions.
 
-use bedside_consult::{Consultation, Effect, Input, Refused, session::Limits};
+use bedside_consult::Consultation;
 use bedside_protocol::{
-    AppointmentId, ConsultationMode, CreateAppointmentRequest, DeviceId, Party, Role, SessionId, UserId,
+    AppointmentId, ConsultationMode, CreateAppointmentRequest, DeviceId, Party, Role, SessionId, Text, User,
+    UserId,
 };
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{Store, StoreError, from_word, id, instant, millis, word};
+use super::{Store, StoreError, Unit, from_word, id, instant, millis, word};
 
 /// A stored session.
 #[derive(Clone, Debug)]
@@ -18,9 +19,9 @@ pub struct SessionRow {
     /// Its appointment.
     pub appointment: AppointmentId,
     /// Who is seen.
-    pub patient: UserId,
+    pub patient: User,
     /// Who sees.
-    pub doctor: UserId,
+    pub doctor: User,
     /// How they meet.
     pub mode: ConsultationMode,
     /// Name of the media room.
@@ -37,9 +38,9 @@ pub struct SessionRow {
 impl SessionRow {
     /// The side that `user` is on, if they are in it.
     pub fn party(&self, user: UserId) -> Option<Party> {
-        if user == self.patient {
+        if user == self.patient.id {
             Some(Party::Patient)
-        } else if user == self.doctor {
+        } else if user == self.doctor.id {
             Some(Party::Doctor)
         } else {
             None
@@ -49,10 +50,21 @@ impl SessionRow {
     /// The person on one side.
     pub const fn user(&self, party: Party) -> UserId {
         match party {
-            Party::Patient => self.patient,
-            Party::Doctor => self.doctor,
+            Party::Patient => self.patient.id,
+            Party::Doctor => self.doctor.id,
         }
     }
+}
+
+/// Sessions with the names of their two people, as [`read`] takes them; what follows says which.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT s.*, p.name AS patient_name, d.name AS doctor_name, d.specialization AS doctor_specialization
+             FROM consultation_sessions s JOIN users p ON p.id = s.patient_id JOIN users d ON d.id = s.doctor_id ",
+            $which
+        )
+    };
 }
 
 fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
@@ -69,8 +81,18 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
     Ok(SessionRow {
         id: id(&text("id")?)?,
         appointment: id(&text("appointment_id")?)?,
-        patient: id(&text("patient_id")?)?,
-        doctor: id(&text("doctor_id")?)?,
+        patient: User {
+            id: id(&text("patient_id")?)?,
+            role: Role::Patient,
+            name: Text::new(text("patient_name")?),
+            specialization: None,
+        },
+        doctor: User {
+            id: id(&text("doctor_id")?)?,
+            role: Role::Doctor,
+            name: Text::new(text("doctor_name")?),
+            specialization: row.try_get("doctor_specialization")?,
+        },
         mode: from_word(&text("consultation_mode")?)?,
         room_name: text("room_name")?,
         charged: row
@@ -111,18 +133,125 @@ fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
     })
 }
 
+async fn one_session<'c>(
+    database: impl SqliteExecutor<'c>,
+    session: SessionId,
+) -> Result<Option<SessionRow>, StoreError> {
+    let row =
+        sqlx::query(select!("WHERE s.id = $1")).bind(session.to_string()).fetch_optional(database).await?;
+    row.as_ref().map(read).transpose()
+}
+
 /// Says nothing about the session: a room name is seen by relays and logs.
 fn new_room_name() -> String {
     format!("consultation-{}", uuid::Uuid::new_v4().simple())
 }
 
 impl Store {
+    /// The two people of an appointment, and how they meet.
+    pub async fn appointment(
+        &self,
+        appointment: AppointmentId,
+    ) -> Result<Option<(UserId, UserId, ConsultationMode)>, StoreError> {
+        let row: Option<(String, String, String)> =
+            sqlx::query_as("SELECT patient_id, doctor_id, consultation_mode FROM appointments WHERE id = ?")
+                .bind(appointment.to_string())
+                .fetch_optional(&self.reader)
+                .await?;
+        row.map(|(patient, doctor, mode)| Ok((id(&patient)?, id(&doctor)?, from_word(&mode)?))).transpose()
+    }
+
+    /// One session.
+    pub async fn session(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        one_session(&self.reader, session).await
+    }
+
+    /// A person's sessions that are open, or were scheduled at or after `since`: up to `limit` by their start, after
+    /// `after` where there is one.
+    pub async fn sessions_of(
+        &self,
+        user: UserId,
+        role: Role,
+        since: Timestamp,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        macro_rules! of {
+            ($column:literal) => {
+                concat!(
+                    select!("WHERE "),
+                    $column,
+                    " = $1 AND (s.scheduled_start >= $2 OR s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED'))
+                    AND (CAST($3 AS TEXT) IS NULL OR (s.scheduled_start, s.id) >
+                    (SELECT scheduled_start, id FROM consultation_sessions WHERE id = $3))
+                    ORDER BY s.scheduled_start, s.id LIMIT $4"
+                )
+            };
+        }
+        let query = if role == Role::Doctor { of!("s.doctor_id") } else { of!("s.patient_id") };
+        let rows = sqlx::query(query)
+            .bind(user.to_string())
+            .bind(millis(since))
+            .bind(after.map(|id| id.to_string()))
+            .bind(i64::from(limit))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Sessions that reached a final state after having been begun or missed, newest first.
+    pub async fn history_of(
+        &self,
+        user: UserId,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let rows = sqlx::query(select!(
+            "WHERE (s.patient_id = $1 OR s.doctor_id = $1) AND s.ended_at IS NOT NULL
+                AND (CAST($2 AS TEXT) IS NULL OR (s.ended_at, s.id) <
+                (SELECT ended_at, id FROM consultation_sessions WHERE id = $2))
+                ORDER BY s.ended_at DESC, s.id DESC LIMIT $3"
+        ))
+        .bind(user.to_string())
+        .bind(before.map(|id| id.to_string()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// A doctor's open visits that have begun or wait, in the order in which they are to be seen: by their
+    /// appointment, and then by when they came.
+    pub async fn line_of(&self, doctor: UserId) -> Result<Vec<SessionRow>, StoreError> {
+        let rows = sqlx::query(select!(
+            "WHERE s.doctor_id = $1 AND s.ended_at IS NULL AND s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')
+            ORDER BY s.scheduled_start, s.waiting_since, s.id"
+        ))
+        .bind(doctor.to_string())
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// What time may do something to: sessions that have begun or wait, and those that were to begin before `before`.
+    pub async fn due_sessions(&self, before: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
+        let rows = sqlx::query(select!(
+            "WHERE s.ended_at IS NULL AND (s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')
+            OR (s.status = 'SCHEDULED' AND s.scheduled_start < $1))"
+        ))
+        .bind(millis(before))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+impl Unit {
     /// Stores an appointment. Its people must exist.
     pub async fn add_appointment(
-        &self,
+        &mut self,
         request: &CreateAppointmentRequest,
         doctor: UserId,
-        now: Timestamp,
     ) -> Result<AppointmentId, StoreError> {
         let appointment = AppointmentId::generate();
         sqlx::query(
@@ -135,30 +264,16 @@ impl Store {
         .bind(word(&request.consultation_mode)?)
         .bind(millis(request.scheduled_start_time))
         .bind(i64::from(request.scheduled_duration_minutes))
-        .bind(millis(now))
-        .execute(&self.pool)
+        .bind(millis(self.now))
+        .execute(&mut *self.tx)
         .await?;
         Ok(appointment)
     }
 
-    /// The two people of an appointment, and how they meet.
-    pub async fn appointment(
-        &self,
-        appointment: AppointmentId,
-    ) -> Result<Option<(UserId, UserId, ConsultationMode)>, StoreError> {
-        let row: Option<(String, String, String)> =
-            sqlx::query_as("SELECT patient_id, doctor_id, consultation_mode FROM appointments WHERE id = ?")
-                .bind(appointment.to_string())
-                .fetch_optional(&self.pool)
-                .await?;
-        row.map(|(patient, doctor, mode)| Ok((id(&patient)?, id(&doctor)?, from_word(&mode)?))).transpose()
-    }
-
     /// The session of an appointment, made when there is none.
     pub async fn session_for(
-        &self,
+        &mut self,
         appointment: AppointmentId,
-        now: Timestamp,
     ) -> Result<Option<SessionRow>, StoreError> {
         let session = SessionId::generate();
         sqlx::query(
@@ -170,26 +285,24 @@ impl Store {
         )
         .bind(session.to_string())
         .bind(new_room_name())
-        .bind(millis(now))
+        .bind(millis(self.now))
         .bind(appointment.to_string())
-        .execute(&self.pool)
+        .execute(&mut *self.tx)
         .await?;
-        let row = sqlx::query("SELECT * FROM consultation_sessions WHERE appointment_id = ?")
+        let row = sqlx::query(select!("WHERE s.appointment_id = $1"))
             .bind(appointment.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.tx)
             .await?;
         row.as_ref().map(read).transpose()
     }
 
     /// The session that re-calls the patient of `ended` now, made when there is none: planned for
     /// as long, and for the same two. An appointment of its own goes with it.
-    pub async fn recall(&self, ended: &SessionRow, now: Timestamp) -> Result<SessionRow, StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let made: Option<SqliteRow> =
-            sqlx::query("SELECT * FROM consultation_sessions WHERE recalled_from = ?")
-                .bind(ended.id.to_string())
-                .fetch_optional(&mut *tx)
-                .await?;
+    pub async fn recall(&mut self, ended: &SessionRow) -> Result<SessionRow, StoreError> {
+        let made: Option<SqliteRow> = sqlx::query(select!("WHERE s.recalled_from = $1"))
+            .bind(ended.id.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
         if let Some(row) = made {
             return read(&row);
         }
@@ -200,93 +313,28 @@ impl Store {
              scheduled_minutes, ?2 FROM consultation_sessions WHERE id = ?3",
         )
         .bind(appointment.to_string())
-        .bind(millis(now))
+        .bind(millis(self.now))
         .bind(ended.id.to_string())
-        .execute(&mut *tx)
+        .execute(&mut *self.tx)
         .await?;
-        let row = sqlx::query(
+        sqlx::query(
             "INSERT INTO consultation_sessions (id, appointment_id, patient_id, doctor_id, consultation_mode,
              room_name, status, scheduled_start, scheduled_minutes, created_at, recalled_from)
-             SELECT ?1, id, patient_id, doctor_id, consultation_mode, ?2, 'SCHEDULED', scheduled_start_time,
-             scheduled_duration_minutes, created_at, ?3 FROM appointments WHERE id = ?4 RETURNING *",
+             SELECT $1, id, patient_id, doctor_id, consultation_mode, $2, 'SCHEDULED', scheduled_start_time,
+             scheduled_duration_minutes, created_at, $3 FROM appointments WHERE id = $4",
         )
         .bind(session.to_string())
         .bind(new_room_name())
         .bind(ended.id.to_string())
         .bind(appointment.to_string())
-        .fetch_one(&mut *tx)
+        .execute(&mut *self.tx)
         .await?;
-        let row = read(&row)?;
-        tx.commit().await?;
-        Ok(row)
-    }
-
-    /// One session.
-    pub async fn session(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM consultation_sessions WHERE id = ?")
-            .bind(session.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
-        row.as_ref().map(read).transpose()
-    }
-
-    /// Every session of a person that is open, or was scheduled at or after `since`, by start.
-    pub async fn sessions_of(
-        &self,
-        user: UserId,
-        role: Role,
-        since: Timestamp,
-    ) -> Result<Vec<SessionRow>, StoreError> {
-        let query = match role {
-            Role::Doctor => {
-                "SELECT * FROM consultation_sessions WHERE doctor_id = ?1 AND (scheduled_start >= ?2
-                 OR status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')) ORDER BY scheduled_start, id"
-            }
-            Role::Patient | Role::ClinicAdmin => {
-                "SELECT * FROM consultation_sessions WHERE patient_id = ?1 AND (scheduled_start >= ?2
-                 OR status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')) ORDER BY scheduled_start, id"
-            }
-        };
-        let rows =
-            sqlx::query(query).bind(user.to_string()).bind(millis(since)).fetch_all(&self.pool).await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// Sessions that reached a final state after having been begun or missed, newest first.
-    pub async fn history_of(
-        &self,
-        user: UserId,
-        before: Option<SessionId>,
-        limit: u32,
-    ) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM consultation_sessions WHERE (patient_id = ?1 OR doctor_id = ?1)
-             AND ended_at IS NOT NULL AND (?2 IS NULL OR (ended_at, id) <
-             (SELECT ended_at, id FROM consultation_sessions WHERE id = ?2))
-             ORDER BY ended_at DESC, id DESC LIMIT ?3",
-        )
-        .bind(user.to_string())
-        .bind(before.map(|id| id.to_string()))
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// Those who wait for a doctor and have not been called in.
-    pub async fn waiting_for(&self, doctor: UserId) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM consultation_sessions WHERE doctor_id = ? AND status = 'WAITING' AND admitted = 0",
-        )
-        .bind(doctor.to_string())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(read).collect()
+        one_session(&mut *self.tx, session).await?.ok_or(sqlx::Error::RowNotFound.into())
     }
 
     /// Keeps what a visit came to, once.
     pub async fn keep_amount(
-        &self,
+        &mut self,
         session: SessionId,
         amount: Decimal,
         currency: &str,
@@ -298,65 +346,18 @@ impl Store {
         .bind(amount.to_string())
         .bind(currency)
         .bind(session.to_string())
-        .execute(&self.pool)
+        .execute(&mut *self.tx)
         .await?;
         Ok(())
     }
 
-    /// Those who wait for the same doctor and are to be seen earlier, by their appointment and then
-    /// by when they came; and the visits that the doctor is in.
-    pub async fn ahead_of(&self, row: &SessionRow) -> Result<Vec<SessionRow>, StoreError> {
-        let Some(since) = row.consultation.waiting_since else { return Ok(vec![]) };
-        let rows = sqlx::query(
-            "SELECT * FROM consultation_sessions WHERE doctor_id = ?1 AND id <> ?4 AND (
-             status IN ('IN_PROGRESS', 'PAUSED') OR (status = 'WAITING'
-             AND (admitted = 1 OR (scheduled_start, waiting_since, id) < (?2, ?3, ?4))))",
-        )
-        .bind(row.doctor.to_string())
-        .bind(millis(row.consultation.scheduled_start))
-        .bind(millis(since))
-        .bind(row.id.to_string())
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(read).collect()
+    /// One session, as it is and stays until this is committed.
+    pub async fn session(&mut self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        one_session(&mut *self.tx, session).await
     }
 
-    /// Every session that is not final: what the timers look at.
-    pub async fn open_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM consultation_sessions WHERE ended_at IS NULL")
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// Applies an input to a session and stores what came of it. `Ok(None)`: no such session.
-    pub async fn apply(
-        &self,
-        session: SessionId,
-        input: Input,
-        limits: &Limits,
-        now: Timestamp,
-    ) -> Result<Option<Result<(SessionRow, Vec<Effect>), Refused>>, StoreError> {
-        loop {
-            let Some(mut row) = self.session(session).await? else { return Ok(None) };
-            let before = row.consultation.clone();
-            let effects = match row.consultation.apply(input, now, limits) {
-                Ok(effects) => effects,
-                Err(refused) => return Ok(Some(Err(refused))),
-            };
-            // Another request may have changed it since it was read: then look again.
-            if row.consultation == before {
-                return Ok(Some(Ok((row, effects))));
-            }
-            if self.replace(&row).await? {
-                row.version += 1;
-                return Ok(Some(Ok((row, effects))));
-            }
-        }
-    }
-
-    /// Writes a session back, unless it has changed since it was read.
-    async fn replace(&self, row: &SessionRow) -> Result<bool, StoreError> {
+    /// Writes a session back, which has changed since it was read here; gives it with its new version.
+    pub async fn replace(&mut self, mut row: SessionRow) -> Result<SessionRow, StoreError> {
         let c = &row.consultation;
         let done = sqlx::query(
             "UPDATE consultation_sessions SET status = ?, end_reason = ?, waiting_since = ?, ready = ?,
@@ -386,8 +387,13 @@ impl Store {
         .bind(c.doctor_device.map(|device| device.to_string()))
         .bind(row.id.to_string())
         .bind(row.version)
-        .execute(&self.pool)
+        .execute(&mut *self.tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            // Nobody else writes while this is under way.
+            return Err(sqlx::Error::RowNotFound.into());
+        }
+        row.version += 1;
+        Ok(row)
     }
 }

@@ -1,10 +1,10 @@
 //! Login and media tokens. Only their SHA-256 is stored.
 
-use bedside_protocol::{DeviceId, SessionId, Token, User, UserId};
+use bedside_protocol::{DeviceId, SessionId, SignIn, SignInId, Token, User, UserId};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError, id, millis};
+use super::{Store, StoreError, Unit, accounts::one_user, id, instant, millis};
 
 /// What an access token gives.
 #[derive(Clone, Debug)]
@@ -33,9 +33,20 @@ pub enum Refreshed {
     Refused,
 }
 
+/// A sign-in that was ended.
+#[derive(Debug)]
+pub struct EndedFamily {
+    /// Which.
+    pub family: String,
+    /// Whose.
+    pub user: UserId,
+}
+
 /// What follows a refresh token.
 #[derive(Debug)]
 pub struct NewTokens<'a> {
+    /// The client's secret for this use, by which it may ask again.
+    pub attempt: Option<&'a Token>,
     /// The next access token.
     pub access: &'a Token,
     /// The next refresh token.
@@ -50,197 +61,78 @@ pub struct NewTokens<'a> {
 /// break of the network is at most that long before a client gives up.
 const REPEAT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long a sign-in is kept after the last of its tokens could have ended.
+const KEPT_FAMILIES: SignedDuration = SignedDuration::from_hours(48);
+
 fn hash(token: &Token) -> Vec<u8> {
     Sha256::digest(token.expose().as_bytes()).to_vec()
 }
 
 impl Store {
-    /// Starts a family for a new sign-in.
-    pub async fn start_family(&self, user: UserId, now: Timestamp) -> Result<String, StoreError> {
-        let family = uuid::Uuid::now_v7().to_string();
-        sqlx::query("INSERT INTO token_families (id, user_id, created_at, last_used_at) VALUES (?, ?, ?, ?)")
-            .bind(&family)
-            .bind(user.to_string())
-            .bind(millis(now))
-            .bind(millis(now))
-            .execute(&self.pool)
-            .await?;
-        Ok(family)
-    }
-
-    /// Stores one login token of a family; `kind` is `access` or `refresh`.
-    pub async fn add_token(
-        &self,
-        family: &str,
-        kind: &'static str,
-        token: &Token,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO tokens (hash, family_id, kind, expires_at) VALUES (?, ?, ?, ?)")
-            .bind(hash(token))
-            .bind(family)
-            .bind(kind)
-            .bind(millis(expires_at))
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
     /// Who an access token belongs to, while it and its family last.
     pub async fn grant(&self, access: &Token, now: Timestamp) -> Result<Option<Grant>, StoreError> {
         let row: Option<(String, String)> = sqlx::query_as(
             "SELECT f.user_id, f.id FROM tokens t JOIN token_families f ON f.id = t.family_id
-             WHERE t.hash = ? AND t.kind = 'access' AND t.expires_at > ? AND f.ended_at IS NULL",
+             JOIN users u ON u.id = f.user_id WHERE t.hash = $1 AND t.kind = 'access' AND t.expires_at > $2
+             AND f.ended_at IS NULL AND u.disabled_at IS NULL",
         )
         .bind(hash(access))
         .bind(millis(now))
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.reader)
         .await?;
         let Some((user, family)) = row else { return Ok(None) };
         Ok(self.user(id(&user)?).await?.map(|user| Grant { user, family }))
     }
 
-    /// Uses a refresh token, and stores what follows it, in one.
-    ///
-    /// An answer that was lost on its way is asked for again with the same token. For a minute,
-    /// and as long as nobody has used what was given instead, that is no reuse; what was given is
-    /// then no longer good.
-    pub async fn use_refresh_token(
-        &self,
-        refresh: &Token,
-        next: &NewTokens<'_>,
-        now: Timestamp,
-    ) -> Result<Refreshed, StoreError> {
-        type Row = (String, String, i64, Option<i64>, Option<i64>, i64);
-        let (token, at) = (hash(refresh), millis(now));
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at
-             FROM tokens t JOIN token_families f ON f.id = t.family_id
-             WHERE t.hash = ? AND t.kind = 'refresh'",
-        )
-        .bind(&token)
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some((family, user, expires_at, used_at, ended_at, last_used_at)) = row else {
-            return Ok(Refreshed::Refused);
-        };
-        let idle = next.idle.as_millis() as i64;
-        let has_ended = ended_at.is_some() || expires_at <= at || last_used_at + idle <= at;
-        if let Some(used) = used_at {
-            let (went_on,): (bool,) = sqlx::query_as(
-                "SELECT EXISTS (SELECT 1 FROM tokens WHERE follows = ? AND used_at IS NOT NULL)",
-            )
-            .bind(&token)
-            .fetch_one(&mut *tx)
-            .await?;
-            if has_ended || went_on || at - used > REPEAT_WITHIN.as_millis() as i64 {
-                sqlx::query("UPDATE token_families SET ended_at = coalesce(ended_at, ?) WHERE id = ?")
-                    .bind(at)
-                    .bind(&family)
-                    .execute(&mut *tx)
-                    .await?;
-                tx.commit().await?;
-                return Ok(Refreshed::Reused(family));
-            }
-            // What was given before has ended and follows nothing: whoever shows up with it is
-            // not the owner.
-            sqlx::query("UPDATE tokens SET used_at = ?1, expires_at = ?1, follows = NULL WHERE follows = ?2")
-                .bind(at)
-                .bind(&token)
-                .execute(&mut *tx)
-                .await?;
-        } else if has_ended {
-            return Ok(Refreshed::Refused);
-        } else {
-            sqlx::query("UPDATE tokens SET used_at = ? WHERE hash = ?")
-                .bind(at)
-                .bind(&token)
-                .execute(&mut *tx)
-                .await?;
-        }
-        let following =
-            [("access", next.access, now + next.access_lasts), ("refresh", next.refresh, now + next.idle)];
-        for (kind, given, expires_at) in following {
-            sqlx::query(
-                "INSERT INTO tokens (hash, family_id, kind, expires_at, follows) VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(hash(given))
-            .bind(&family)
-            .bind(kind)
-            .bind(millis(expires_at))
-            .bind(&token)
-            .execute(&mut *tx)
-            .await?;
-        }
-        sqlx::query("UPDATE token_families SET last_used_at = ? WHERE id = ?")
-            .bind(at)
-            .bind(&family)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        let user = self.user(id(&user)?).await?;
-        Ok(user.map_or(Refreshed::Refused, |user| Refreshed::Rotated(Grant { user, family })))
-    }
-
-    /// Ends the family that a refresh token belongs to, and says which; one that is unknown, or has ended
-    /// already, is no error.
-    pub async fn end_family_of(&self, refresh: &Token, now: Timestamp) -> Result<Option<String>, StoreError> {
-        let ended: Option<(String,)> = sqlx::query_as(
-            "UPDATE token_families SET ended_at = ? WHERE ended_at IS NULL
-             AND id = (SELECT family_id FROM tokens WHERE hash = ? AND kind = 'refresh') RETURNING id",
-        )
-        .bind(millis(now))
-        .bind(hash(refresh))
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(ended.map(|(family,)| family))
-    }
-
-    /// Whether a sign-in has not been ended.
-    pub async fn family_is_live(&self, family: &str) -> Result<bool, StoreError> {
+    /// Whether a refresh token was ever given and is remembered.
+    pub async fn knows_refresh_token(&self, refresh: &Token) -> Result<bool, StoreError> {
         let found: Option<(i64,)> =
-            sqlx::query_as("SELECT 1 FROM token_families WHERE id = ? AND ended_at IS NULL")
-                .bind(family)
-                .fetch_optional(&self.pool)
+            sqlx::query_as("SELECT 1 FROM tokens WHERE hash = $1 AND kind = 'refresh'")
+                .bind(hash(refresh))
+                .fetch_optional(&self.reader)
                 .await?;
         Ok(found.is_some())
     }
 
-    /// Forgets tokens that ended before `before`: login tokens a day after their end, so that
-    /// the reuse of a recent refresh token is still recognised.
-    pub async fn forget_tokens(&self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM tokens WHERE expires_at < ?")
-            .bind(millis(before))
-            .execute(&self.pool)
-            .await?;
-        sqlx::query("DELETE FROM media_tokens WHERE expires_at < ?")
-            .bind(millis(before))
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+    /// A person's sign-ins that go on, the newest first; `this` is the one that asks.
+    pub async fn sign_ins_of(
+        &self,
+        user: UserId,
+        this: SignInId,
+        idle: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Vec<SignIn>, StoreError> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT id, created_at, last_used_at FROM token_families
+             WHERE user_id = $1 AND ended_at IS NULL AND last_used_at > $2 ORDER BY last_used_at DESC, id DESC",
+        )
+        .bind(user.to_string())
+        .bind(millis(now - idle))
+        .fetch_all(&self.reader)
+        .await?;
+        let read = |(family, created_at, last_used_at): (String, i64, i64)| {
+            let id = id(&family)?;
+            let (created_at, last_used_at) = (instant(created_at)?, instant(last_used_at)?);
+            Ok(SignIn { is_this: id == this, id, created_at, last_used_at })
+        };
+        rows.into_iter().map(read).collect()
     }
 
-    /// Stores a media token.
-    pub async fn add_media_token(
+    /// Whether a sign-in goes on: it was not ended, and was used within `idle`.
+    pub async fn family_is_live(
         &self,
-        token: &Token,
-        session: SessionId,
-        user: UserId,
-        device: DeviceId,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO media_tokens (hash, session_id, user_id, device, expires_at) VALUES (?, ?, ?, ?, ?)",
+        family: &str,
+        idle: SignedDuration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let found: Option<(i64,)> = sqlx::query_as(
+            "SELECT 1 FROM token_families WHERE id = $1 AND ended_at IS NULL AND last_used_at > $2",
         )
-        .bind(hash(token))
-        .bind(session.to_string())
-        .bind(user.to_string())
-        .bind(device.to_string())
-        .bind(millis(expires_at))
-        .execute(&self.pool)
+        .bind(family)
+        .bind(millis(now - idle))
+        .fetch_optional(&self.reader)
         .await?;
-        Ok(())
+        Ok(found.is_some())
     }
 
     /// The device that a media token was given to, if it is for this session and person and has not
@@ -259,11 +151,216 @@ impl Store {
         .bind(session.to_string())
         .bind(user.to_string())
         .bind(millis(now))
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.reader)
         .await?;
         let Some((device,)) = found else { return Ok(None) };
         let device = device.map(|text| text.parse().map_err(|_| StoreError::Unreadable("device")));
         Ok(Some(MediaToken { device: device.transpose()? }))
+    }
+}
+
+impl Unit {
+    /// Starts a family for a new sign-in.
+    pub async fn start_family(&mut self, user: UserId) -> Result<String, StoreError> {
+        let family = uuid::Uuid::now_v7().to_string();
+        sqlx::query("INSERT INTO token_families (id, user_id, created_at, last_used_at) VALUES (?, ?, ?, ?)")
+            .bind(&family)
+            .bind(user.to_string())
+            .bind(millis(self.now))
+            .bind(millis(self.now))
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(family)
+    }
+
+    /// Stores one login token of a family; `kind` is `access` or `refresh`.
+    pub async fn add_token(
+        &mut self,
+        family: &str,
+        kind: &'static str,
+        token: &Token,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO tokens (hash, family_id, kind, expires_at) VALUES (?, ?, ?, ?)")
+            .bind(hash(token))
+            .bind(family)
+            .bind(kind)
+            .bind(millis(expires_at))
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Uses a refresh token, and stores what follows it, in one.
+    ///
+    /// An answer that was lost on its way is asked for again with the same token and the same attempt, which nobody
+    /// else knows. For a minute, and as long as nobody has used what was given instead, that is no reuse; what was
+    /// given is then no longer good.
+    pub async fn use_refresh_token(
+        &mut self,
+        refresh: &Token,
+        next: &NewTokens<'_>,
+    ) -> Result<Refreshed, StoreError> {
+        type Row = (String, String, i64, Option<i64>, Option<i64>, i64, Option<Vec<u8>>);
+        let (token, at) = (hash(refresh), millis(self.now));
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at, t.attempt
+             FROM tokens t JOIN token_families f ON f.id = t.family_id
+             WHERE t.hash = ? AND t.kind = 'refresh'",
+        )
+        .bind(&token)
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        let Some((family, user, expires_at, used_at, ended_at, last_used_at, first_attempt)) = row else {
+            return Ok(Refreshed::Refused);
+        };
+        let attempt = next.attempt.map(hash);
+        let idle = next.idle.as_millis() as i64;
+        let has_ended = ended_at.is_some() || expires_at <= at || last_used_at + idle <= at;
+        if let Some(used) = used_at {
+            let (went_on,): (bool,) = sqlx::query_as(
+                "SELECT EXISTS (SELECT 1 FROM tokens WHERE follows = ? AND used_at IS NOT NULL)",
+            )
+            .bind(&token)
+            .fetch_one(&mut *self.tx)
+            .await?;
+            let is_same = attempt.is_some() && attempt == first_attempt;
+            if has_ended || went_on || !is_same || at - used > REPEAT_WITHIN.as_millis() as i64 {
+                sqlx::query("UPDATE token_families SET ended_at = coalesce(ended_at, ?) WHERE id = ?")
+                    .bind(at)
+                    .bind(&family)
+                    .execute(&mut *self.tx)
+                    .await?;
+                return Ok(Refreshed::Reused(family));
+            }
+            // What was given before has ended and follows nothing: whoever shows up with it is
+            // not the owner.
+            sqlx::query("UPDATE tokens SET used_at = ?1, expires_at = ?1, follows = NULL WHERE follows = ?2")
+                .bind(at)
+                .bind(&token)
+                .execute(&mut *self.tx)
+                .await?;
+        } else if has_ended {
+            return Ok(Refreshed::Refused);
+        } else {
+            sqlx::query("UPDATE tokens SET used_at = $1, attempt = $2 WHERE hash = $3")
+                .bind(at)
+                .bind(&attempt)
+                .bind(&token)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        let following = [
+            ("access", next.access, self.now + next.access_lasts),
+            ("refresh", next.refresh, self.now + next.idle),
+        ];
+        for (kind, given, expires_at) in following {
+            sqlx::query(
+                "INSERT INTO tokens (hash, family_id, kind, expires_at, follows) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(hash(given))
+            .bind(&family)
+            .bind(kind)
+            .bind(millis(expires_at))
+            .bind(&token)
+            .execute(&mut *self.tx)
+            .await?;
+        }
+        sqlx::query("UPDATE token_families SET last_used_at = ? WHERE id = ?")
+            .bind(at)
+            .bind(&family)
+            .execute(&mut *self.tx)
+            .await?;
+        let user = one_user(&mut *self.tx, id(&user)?).await?;
+        Ok(user.map_or(Refreshed::Refused, |user| Refreshed::Rotated(Grant { user, family })))
+    }
+
+    /// Ends the family that a refresh token belongs to, and says which; one that is unknown, or has ended
+    /// already, is no error.
+    pub async fn end_family_of(&mut self, refresh: &Token) -> Result<Option<EndedFamily>, StoreError> {
+        let ended: Option<(String, String)> = sqlx::query_as(
+            "UPDATE token_families SET ended_at = $1 WHERE ended_at IS NULL
+             AND id = (SELECT family_id FROM tokens WHERE hash = $2 AND kind = 'refresh') RETURNING id, user_id",
+        )
+        .bind(millis(self.now))
+        .bind(hash(refresh))
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        ended.map(|(family, user)| Ok(EndedFamily { family, user: id(&user)? })).transpose()
+    }
+
+    /// Ends a sign-in of this person's; false where they have no such one that goes on.
+    pub async fn end_sign_in(&mut self, user: UserId, sign_in: SignInId) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE token_families SET ended_at = $1 WHERE id = $2 AND user_id = $3 AND ended_at IS NULL",
+        )
+        .bind(millis(self.now))
+        .bind(sign_in.to_string())
+        .bind(user.to_string())
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends all of a person's sign-ins but `except`; says which.
+    pub async fn end_sign_ins_of(
+        &mut self,
+        user: UserId,
+        except: Option<SignInId>,
+    ) -> Result<Vec<String>, StoreError> {
+        let ended: Vec<(String,)> = sqlx::query_as(
+            "UPDATE token_families SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL AND id <> $3 RETURNING id",
+        )
+        .bind(millis(self.now))
+        .bind(user.to_string())
+        .bind(except.map(|id| id.to_string()).unwrap_or_default())
+        .fetch_all(&mut *self.tx)
+        .await?;
+        Ok(ended.into_iter().map(|(family,)| family).collect())
+    }
+
+    /// Forgets tokens that ended before `before`: login tokens a day after their end, so that
+    /// the reuse of a recent refresh token is still recognised.
+    pub async fn forget_tokens(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM tokens WHERE expires_at < ?")
+            .bind(millis(before))
+            .execute(&mut *self.tx)
+            .await?;
+        sqlx::query("DELETE FROM media_tokens WHERE expires_at < $1")
+            .bind(millis(before))
+            .execute(&mut *self.tx)
+            .await?;
+        // Its tokens have ended with it.
+        sqlx::query(
+            "DELETE FROM token_families WHERE last_used_at < $1
+             AND NOT EXISTS (SELECT 1 FROM tokens WHERE family_id = token_families.id)",
+        )
+        .bind(millis(before - KEPT_FAMILIES))
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Stores a media token.
+    pub async fn add_media_token(
+        &mut self,
+        token: &Token,
+        session: SessionId,
+        user: UserId,
+        device: DeviceId,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO media_tokens (hash, session_id, user_id, device, expires_at) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(hash(token))
+        .bind(session.to_string())
+        .bind(user.to_string())
+        .bind(device.to_string())
+        .bind(millis(expires_at))
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
     }
 }
 
@@ -284,14 +381,21 @@ mod tests {
             name: Text::new("Anyone"),
             specialization: None,
         };
-        store.add_account(&user, "anyone@example.org", "", now).await.unwrap();
-        let family = store.start_family(user.id, now).await.unwrap();
+        let mut unit = store.begin(now).await.unwrap();
+        unit.add_account(&user, "anyone@example.org", "", true).await.unwrap();
+        let family = unit.start_family(user.id).await.unwrap();
         let hour = SignedDuration::from_hours(1);
-        store.add_token(&family, "refresh", &"first".into(), now + hour).await.unwrap();
+        unit.add_token(&family, "refresh", &"first".into(), now + hour).await.unwrap();
+        unit.commit().await.unwrap();
         let turn = async |used: &str, given: &str| {
             let access = Token::new(format!("access to {given}"));
-            let next = NewTokens { access: &access, refresh: &given.into(), access_lasts: hour, idle: hour };
-            store.use_refresh_token(&used.into(), &next, now).await.unwrap()
+            let attempt = Token::new("the client's secret");
+            let (refresh, attempt) = (&given.into(), Some(&attempt));
+            let next = NewTokens { attempt, access: &access, refresh, access_lasts: hour, idle: hour };
+            let mut unit = store.begin(now).await.unwrap();
+            let refreshed = unit.use_refresh_token(&used.into(), &next).await.unwrap();
+            unit.commit().await.unwrap();
+            refreshed
         };
         assert!(matches!(turn("first", "second").await, Refreshed::Rotated(_)));
         assert!(matches!(turn("first", "second again").await, Refreshed::Rotated(_)), "an answer was lost");

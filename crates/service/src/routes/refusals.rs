@@ -1,0 +1,73 @@
+//! What every route may refuse, told once: the document has it without each of them saying so.
+
+use bedside_protocol::{Code, Problem};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Content, OpenApi, Ref, RefOr,
+        path::{Operation, ParameterIn},
+        response::Response,
+    },
+};
+
+/// The media type of a problem (RFC 9457).
+const PROBLEM: &str = "application/problem+json";
+
+/// Adds to every operation what its kind may be refused by, and says of every refusal what it is.
+pub(super) fn complete(document: &mut OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let changes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in changes.into_iter().flatten() {
+            refuse(operation, &[Code::Unavailable]);
+            common(operation, path);
+        }
+        if let Some(operation) = &mut item.get {
+            common(operation, path);
+        }
+    }
+}
+
+fn common(operation: &mut Operation, path: &str) {
+    if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
+        // A look is written down, and is refused where it can't be.
+        refuse(operation, &[Code::NotSignedIn, Code::Unavailable]);
+    }
+    if path.contains('{') {
+        refuse(operation, &[Code::NotFound]);
+    }
+    if operation.request_body.is_some() {
+        refuse(operation, &[Code::TooSlow, Code::TooLarge, Code::Invalid]);
+    }
+    let has_query = operation.parameters.iter().flatten().any(|parameter| match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
+        RefOr::Ref(_) => false,
+    });
+    if has_query {
+        refuse(operation, &[Code::Invalid]);
+    }
+    if path.starts_with("/api/") {
+        refuse(operation, &[Code::Internal]);
+    }
+    let schema = RefOr::Ref(Ref::from_schema_name(Problem::name()));
+    for (status, response) in &mut operation.responses.responses {
+        if let (Some('4' | '5'), RefOr::T(response)) = (status.chars().next(), response)
+            && path.starts_with("/api/")
+        {
+            response.content.clear();
+            response.content.insert(PROBLEM.to_owned(), RefOr::T(Content::new(Some(schema.clone()))));
+        }
+    }
+}
+
+fn refuse(operation: &mut Operation, codes: &[Code]) {
+    for code in codes {
+        let responses = &mut operation.responses.responses;
+        let there = responses.entry(code.status().to_string()).or_insert_with(|| RefOr::T(Response::new("")));
+        let RefOr::T(there) = there else { continue };
+        let is_said = there.description.split([' ', ',', ':']).any(|word| word == code.as_str());
+        if !is_said {
+            let separator = if there.description.is_empty() { "" } else { ", " };
+            there.description = format!("{}{separator}{}", there.description, code.as_str());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Changes of a visit: what the rules say, the audit lines, the amount and the news of it, stored together.
+
+use bedside_consult::{
+    Consultation, Effect, Input, Refused,
+    billing::{self, Currency},
+};
+use bedside_protocol::{Code, Party, SessionId, User, UserId};
+use jiff::Timestamp;
+
+use crate::{
+    App,
+    error::ApiError,
+    store::{AuditLine, SessionRow, StoreError, Unit},
+};
+
+/// A change of one visit under way. Dropped before it is committed, nothing has happened.
+pub(crate) struct Change<'a> {
+    app: &'a App,
+    pub(crate) unit: Unit,
+    pub(crate) row: SessionRow,
+    /// As it is stored.
+    stored: Consultation,
+    by: Option<UserId>,
+    was_audited: bool,
+}
+
+impl<'a> Change<'a> {
+    /// Begins one of the visit `id`, by `by` or by time itself.
+    pub(crate) async fn begin(app: &'a App, id: SessionId, by: Option<UserId>) -> Result<Self, ApiError> {
+        let mut unit = app.store.begin(Timestamp::now()).await?;
+        let row = unit.session(id).await?.ok_or(Code::NotFound)?;
+        Ok(Self { app, stored: row.consultation.clone(), unit, row, by, was_audited: false })
+    }
+
+    /// Begins one that `user` makes, who takes part in the visit; gives the side that they are on.
+    pub(crate) async fn by_participant(
+        app: &'a App,
+        id: SessionId,
+        user: &User,
+    ) -> Result<(Self, Party), ApiError> {
+        // Whoever may not has no turn among those who write.
+        app.session_of(id, user).await?;
+        let change = Self::begin(app, id, Some(user.id)).await?;
+        let party = change.row.party(user.id).ok_or(Code::NotAParticipant)?;
+        Ok((change, party))
+    }
+
+    /// What the rules make of an input.
+    pub(crate) async fn apply(&mut self, input: Input) -> Result<(), ApiError> {
+        let effects = self.row.consultation.apply(input, self.unit.now, &self.app.config.limits());
+        let effects = effects.map_err(|refused| match refused {
+            Refused::Ended => Code::SessionEnded,
+            Refused::TooEarly => Code::TooEarly,
+            Refused::NotAdmitted => Code::NotAdmitted,
+            Refused::WrongState(_) => Code::WrongState,
+        })?;
+        for effect in &effects {
+            let action = match effect {
+                Effect::PatientArrived => "session.waiting",
+                Effect::Admitted => "session.admitted",
+                Effect::Started => "session.started",
+                Effect::Ended => "session.ended",
+            };
+            tracing::info!(session = %self.row.id, action, status = ?self.row.consultation.status, "session changes");
+            self.audit(action).await?;
+        }
+        if effects.contains(&Effect::Ended) {
+            charge(&mut self.unit, &mut self.row).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a line to the audit log about this visit.
+    pub(crate) async fn audit(&mut self, action: &'static str) -> Result<(), ApiError> {
+        let line = AuditLine { user: self.by, action, session: Some(self.row.id) };
+        self.unit.audit(line).await?;
+        self.was_audited = true;
+        Ok(())
+    }
+
+    /// Stores all of it; whoever listens is told afterwards. Gives the visit as it is now.
+    pub(crate) async fn commit(mut self) -> Result<SessionRow, ApiError> {
+        let has_changed = self.row.consultation != self.stored;
+        if has_changed {
+            self.row = self.unit.replace(self.row).await?;
+            self.unit.tell(&self.row).await?;
+        }
+        if has_changed || self.was_audited {
+            self.unit.commit().await?;
+        }
+        if has_changed {
+            self.app.news.notify_one();
+        }
+        if self.row.consultation.status.is_final() {
+            self.app.end_relaying(&self.row.id.to_string());
+        }
+        Ok(self.row)
+    }
+}
+
+/// Keeps what a visit that has ended comes to by today's prices.
+async fn charge(unit: &mut Unit, row: &mut SessionRow) -> Result<(), StoreError> {
+    if row.consultation.started_at.is_none() {
+        return Ok(());
+    }
+    let priced = match unit.pricing(row.doctor.id, row.mode).await {
+        Ok(priced) => priced,
+        // It has ended all the same.
+        Err(error @ StoreError::Unreadable(_)) => {
+            tracing::error!(session = %row.id, %error, "an amount was not kept");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    if let Some((pricing, currency)) = priced {
+        let Some(known) = Currency::from_code(&currency) else {
+            tracing::error!(session = %row.id, "an amount was not kept: its currency is none");
+            return Ok(());
+        };
+        // The clock stands.
+        let amount = billing::amount(&pricing, known, row.mode, row.consultation.elapsed(unit.now));
+        unit.keep_amount(row.id, amount, &currency).await?;
+        row.charged = Some((amount, currency));
+    }
+    Ok(())
+}
