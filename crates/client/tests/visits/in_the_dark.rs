@@ -59,8 +59,12 @@ async fn a_visit_that_ended_meanwhile_has_ended() {
     let config = visit.clinic.service.config.clone();
     let app = App::open(config.clone(), None).await.unwrap();
     let later = Timestamp::now() + Duration::from_secs(3600);
-    let done = app.store.apply(visit.clinic.session, Input::Tick, &config.limits(), later).await.unwrap();
-    assert!(done.unwrap().unwrap().0.consultation.status.is_final());
+    let mut unit = app.store.begin(later).await.unwrap();
+    let mut row = unit.session(visit.clinic.session).await.unwrap().unwrap();
+    row.consultation.apply(Input::Tick, later, &config.limits()).unwrap();
+    assert!(row.consultation.status.is_final());
+    unit.replace(row).await.unwrap();
+    unit.commit().await.unwrap();
     app.store.close().await;
     visit.clinic.service.start_again().await;
     for client in [&visit.doctor, &visit.patient] {

@@ -20,7 +20,9 @@ async fn tokens_that_have_ended_are_renewed_and_the_visit_goes_on() {
         move |s: &Snapshot| s.visit.as_ref().is_some_and(|visit| visit.chat.messages.len() == count)
     };
     for round in 0..2 {
-        app.store.forget_tokens(Timestamp::now() + ACCESS_ENDS).await.unwrap();
+        let mut unit = app.store.begin(Timestamp::now()).await.unwrap();
+        unit.forget_tokens(Timestamp::now() + ACCESS_ENDS).await.unwrap();
+        unit.commit().await.unwrap();
         // A file goes over REST, and so needs an access token.
         let file = Command::SendFile { name: "values.txt".into(), bytes: b"120 over 80".as_slice().into() };
         visit.patient.command(file);

@@ -21,7 +21,8 @@ const REVIEW: &str = "planted praise";
 /// Longer than any word of a log, and not longer than a token (43 characters).
 const TOKEN_LENGTH: usize = 40;
 /// The first bytes of a picture, which is all that is looked at.
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
+const PNG: &[u8] =
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\0IEND\xaeB`\x82";
 
 /// Where the log goes.
 #[derive(Clone, Default)]

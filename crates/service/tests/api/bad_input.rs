@@ -78,7 +78,7 @@ async fn feedback() {
         assert_eq!(give(json!({ "overallRating": rating })).await, (422, "invalid".into()), "{rating}");
     }
     assert_eq!(
-        give(json!({ "overallRating": 5, "feedbackTags": ["Handsome"] })).await,
+        give(json!({ "overallRating": 5, "feedbackTags": ["x".repeat(41)] })).await,
         (422, "invalid".into())
     );
     let (status, summary) =
@@ -111,7 +111,7 @@ async fn a_stolen_refresh_token_ends_the_sign_in() {
 async fn an_answer_that_was_lost_is_asked_for_again() {
     let clinic = clinic().await;
     let refresh = async |token: &str| {
-        let body = json!({ "refreshToken": token });
+        let body = json!({ "refreshToken": token, "attempt": "the client's secret" });
         clinic.service.send(Method::POST, "/api/v1/auth/refresh", None, Some(body)).await
     };
     let (_, lost) = refresh(&clinic.patient.refresh).await;
@@ -122,6 +122,20 @@ async fn an_answer_that_was_lost_is_asked_for_again() {
     // Whoever has the lost one is not the owner.
     let (status, answer) = refresh(lost["refreshToken"].as_str().unwrap()).await;
     assert_eq!((status.as_u16(), answer["code"].as_str()), (401, Some("token-reused")));
+}
+
+#[tokio::test]
+async fn a_token_that_was_just_used_is_nothing_to_a_thief() {
+    for thief in [json!(null), json!("a guess")] {
+        let clinic = clinic().await;
+        let refresh = async |attempt: &Value| {
+            let body = json!({ "refreshToken": clinic.patient.refresh, "attempt": attempt });
+            clinic.service.send(Method::POST, "/api/v1/auth/refresh", None, Some(body)).await
+        };
+        assert_eq!(refresh(&json!("the owner's")).await.0.as_u16(), 200);
+        let (status, answer) = refresh(&thief).await;
+        assert_eq!((status.as_u16(), answer["code"].as_str()), (401, Some("token-reused")));
+    }
 }
 
 #[tokio::test]
@@ -136,8 +150,9 @@ async fn the_files_of_one_visit_do_not_fill_the_disk() {
         file_size: 200 * 1024 * 1024,
         mime_type: "application/pdf".into(),
     };
-    let (who, now) = (clinic.patient.id, jiff::Timestamp::now());
-    app.store.add_attachment(clinic.session, who, &large, now).await.unwrap();
+    let mut unit = app.store.begin(jiff::Timestamp::now()).await.unwrap();
+    unit.add_attachment(clinic.session, clinic.patient.id, &large, u64::MAX).await.unwrap();
+    unit.commit().await.unwrap();
     let (status, refused) = send().await;
     assert_eq!((status.as_u16(), refused["code"].as_str()), (413, Some("too-large")));
 }

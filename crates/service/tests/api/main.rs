@@ -4,9 +4,16 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod accounts;
 mod authorisation;
 mod bad_input;
 mod device_checks;
+mod document;
+mod hang_up;
+mod line;
+mod outside;
 mod plain_client;
 mod quality;
+mod relay;
 mod sockets;
+mod values;

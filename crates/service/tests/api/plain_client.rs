@@ -89,6 +89,7 @@ async fn a_long_chat_comes_in_pages() {
     let app = App::open(clinic.service.config.clone(), None).await.unwrap();
     let row = app.store.session(clinic.session).await.unwrap().unwrap();
     let patient = app.store.user(clinic.patient.id).await.unwrap().unwrap();
+    let mut unit = app.store.begin(Timestamp::now()).await.unwrap();
     for number in 1..=120 {
         // As the documents have it: without an id of the client's.
         let outgoing: OutgoingMessage = serde_json::from_value(json!({
@@ -96,8 +97,9 @@ async fn a_long_chat_comes_in_pages() {
         }))
         .unwrap();
         assert_eq!(outgoing.message_type, MessageType::Text);
-        app.store.add_message(&row, &patient, &outgoing, Timestamp::now()).await.unwrap();
+        unit.add_message(&row, &patient, &outgoing).await.unwrap().unwrap();
     }
+    unit.commit().await.unwrap();
     app.store.close().await;
     clinic.service.start_again().await;
 
@@ -146,13 +148,14 @@ async fn tokens_end_when_their_time_has_come() {
     }
     let next = [Token::new("next access"), Token::new("next refresh")];
     let follow = NewTokens {
+        attempt: None,
         access: &next[0],
         refresh: &next[1],
         access_lasts: ACCESS_LASTS,
         idle: SignedDuration::from_hours(24),
     };
     let late = now + SignedDuration::from_hours(25);
-    let outcome = app.store.use_refresh_token(&refresh, &follow, late).await.unwrap();
+    let outcome = app.store.begin(late).await.unwrap().use_refresh_token(&refresh, &follow).await.unwrap();
     assert!(matches!(outcome, bedside_service::store::Refreshed::Refused), "{outcome:?}");
     app.store.close().await;
 }

@@ -19,7 +19,7 @@ use tokio_tungstenite::{
     },
 };
 
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// How a connection ended: the ERROR frame's code, the close frame's code and reason.
 #[derive(PartialEq, Eq, Debug)]
@@ -30,20 +30,20 @@ fn ended(code: &str) -> End {
 }
 
 impl Socket {
-    async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         let mut request = format!("ws://{address}/ws/consultation").into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", "v12.stomp".parse().unwrap());
         Self(connect_async(request).await.unwrap().0)
     }
 
-    async fn signed_in(clinic: &Clinic, token: &str) -> Self {
+    pub(crate) async fn signed_in(clinic: &Clinic, token: &str) -> Self {
         let mut socket = Self::open(clinic.service.address).await;
         socket.send(&hello(token)).await;
         assert_eq!(socket.frame().await.command, "CONNECTED");
         socket
     }
 
-    async fn send(&mut self, frame: &Frame) {
+    pub(crate) async fn send(&mut self, frame: &Frame) {
         self.raw(Message::text(frame.to_text())).await;
     }
 
@@ -56,23 +56,37 @@ impl Socket {
         next.await.expect("the service says something").and_then(Result::ok)
     }
 
-    /// The next frame; heart-beats are passed over.
-    async fn frame(&mut self) -> Frame {
+    /// The next frame; heart-beats and pings are passed over.
+    pub(crate) async fn frame(&mut self) -> Frame {
         loop {
-            let Some(Message::Text(text)) = self.next().await else { panic!("the connection has ended") };
+            let text = match self.next().await {
+                Some(Message::Text(text)) => text,
+                Some(Message::Ping(_)) => continue,
+                other => panic!("the connection has ended: {other:?}"),
+            };
             if let Some(frame) = Frame::parse(&text).unwrap() {
                 return frame;
             }
         }
     }
 
-    async fn subscribe(&mut self, destination: &str) {
+    pub(crate) async fn subscribe(&mut self, destination: &str) {
         let frame = Frame::new("SUBSCRIBE")
             .header("id", destination)
             .header("destination", destination)
             .header("receipt", "1");
         self.send(&frame).await;
         assert_eq!(self.frame().await.command, "RECEIPT");
+    }
+
+    /// The code that the connection ends with, whenever that is.
+    pub(crate) async fn ends(mut self) -> Option<String> {
+        while let Some(Ok(message)) = self.0.next().await {
+            if let Message::Close(Some(reason)) = message {
+                return Some(reason.reason.to_string());
+            }
+        }
+        None
     }
 
     /// Everything until the connection ends.
@@ -102,7 +116,7 @@ fn hello(token: &str) -> Frame {
         .header("Authorization", format!("Bearer {token}"))
 }
 
-fn send(destination: &str, body: &Value) -> Frame {
+pub(crate) fn send(destination: &str, body: &Value) -> Frame {
     Frame::new("SEND").header("destination", destination).body(body.to_string())
 }
 

@@ -101,8 +101,10 @@ async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut FileConfig))
         scheduled_duration_minutes: 15,
         consultation_mode: mode,
     };
-    let appointment = app.store.add_appointment(&request, ids[0], now).await.unwrap();
-    let session = app.store.session_for(appointment, now).await.unwrap().unwrap();
+    let mut unit = app.store.begin(now).await.unwrap();
+    let appointment = unit.add_appointment(&request, ids[0]).await.unwrap();
+    let session = unit.session_for(appointment).await.unwrap().unwrap();
+    unit.commit().await.unwrap();
     app.store.close().await;
 
     let service = Service::start(config, folder).await;
