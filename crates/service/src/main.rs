@@ -137,7 +137,7 @@ enum Command {
         #[arg(long, default_value = "video")]
         mode: String,
         #[command(flatten)]
-        price: Price,
+        fee: Fee,
         /// ISO 4217 code, such as EUR.
         #[arg(long)]
         currency: String,
@@ -148,7 +148,7 @@ enum Command {
 
 /// One of the three kinds of price.
 #[derive(Args)]
-struct Price {
+struct Fee {
     /// A flat fee, such as 500.00.
     #[arg(long, conflicts_with_all = ["per_minute", "tier"])]
     flat: Option<Decimal>,
@@ -163,7 +163,7 @@ struct Price {
     tier: Vec<Tier>,
 }
 
-impl Price {
+impl Fee {
     fn pricing(self) -> anyhow::Result<Pricing> {
         Ok(match (self.flat, self.per_minute) {
             (Some(fee), _) => Pricing::Flat(fee),
@@ -325,8 +325,8 @@ async fn main() -> anyhow::Result<()> {
             unit.commit().await?;
             print(&format!("{appointment} {}", session.id));
         }
-        Command::Price { doctor, mode, price, currency } => {
-            let pricing = price.pricing()?;
+        Command::Price { doctor, mode, fee, currency } => {
+            let pricing = fee.pricing()?;
             let currency = Currency::from_code(&currency)
                 .with_context(|| format!("{currency} is no currency: its code is like EUR"))?;
             pricing.check(currency)?;
@@ -394,4 +394,34 @@ async fn stop_signal() {
         }
     }
     let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_one() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_price_is_of_one_kind() {
+        let pricing = |kind: &[&str]| {
+            let of = ["bedside-service", "price", "--doctor", "d@a.example", "--currency", "EUR"];
+            let cli = Cli::try_parse_from(of.iter().chain(kind)).ok()?;
+            let Command::Price { fee, .. } = cli.command else { return None };
+            fee.pricing().ok()
+        };
+        assert_eq!(pricing(&["--flat", "48.50"]), Some(Pricing::Flat("48.50".parse().unwrap())));
+        let rate = "1.5".parse().unwrap();
+        assert_eq!(pricing(&["--per-minute", "1.5"]), Some(Pricing::PerMinute { rate, minimum_minutes: 5 }));
+        let tiers = pricing(&["--tier", "15=500", "--tier", "30=800"]);
+        assert!(matches!(tiers, Some(Pricing::Tiered(tiers)) if tiers.len() == 2));
+        assert_eq!(pricing(&[]), None);
+        assert_eq!(pricing(&["--flat", "1", "--per-minute", "1"]), None);
+        assert_eq!(pricing(&["--tier", "15"]), None);
+    }
 }
