@@ -16,6 +16,7 @@ use crate::root;
 const EDGES: &[(&str, &[&str])] = &[
     ("redact", &[]),
     ("protocol", &["redact"]),
+    ("authz", &["protocol"]),
     ("consult", &["protocol"]),
     ("session", &["protocol"]),
     ("bwe", &[]),
@@ -25,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proxy", &[]),
     ("rtc", &["bwe", "media", "proxy", "redact"]),
     ("backends", &["protocol", "proxy", "redact"]),
-    ("service", &["consult", "protocol", "redact"]),
+    ("service", &["authz", "consult", "protocol", "redact"]),
     ("client", &["backends", "bwe", "call", "devices", "media", "protocol", "redact", "rtc", "session"]),
 ];
 
@@ -43,7 +44,7 @@ const OWNED: &[(&str, &str)] = &[
 ];
 
 /// Crates that decide and never perform.
-const PURE: &[&str] = &["redact", "protocol", "consult", "session", "bwe", "call"];
+const PURE: &[&str] = &["redact", "protocol", "authz", "consult", "session", "bwe", "call"];
 
 /// Words by which code outside tests would do I/O or ask for the time.
 const IMPURE: &[&str] = &[

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bedside_authz::Action;
 use bedside_consult::line::{self, Place};
 use bedside_protocol::{
     Code, DeviceId, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, User, UserId, topic,
@@ -103,16 +104,18 @@ impl App {
         }
     }
 
-    /// A session that `user` takes part in. One they don't take part in is told apart from none
-    /// at all only by its code: ids can't be guessed.
+    /// A session that `user` may do this to, and the side that they are on. One they have no part in is told apart
+    /// from none at all only by its code: ids can't be guessed.
     pub(crate) async fn session_of(
         &self,
         id: SessionId,
         user: &User,
+        action: Action,
     ) -> Result<(SessionRow, Party), ApiError> {
         let row = self.store.session(id).await?.ok_or(Code::NotFound)?;
-        let party = row.party(user.id).ok_or(Code::NotAParticipant)?;
-        Ok((row, party))
+        let side = row.party(user.id);
+        bedside_authz::decide(action, user.role, side)?;
+        Ok((row, side.ok_or(Code::NotAParticipant)?))
     }
 
     /// Sends the session as it is now to its topic and to both people's notifications.

@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bedside_authz::Denied;
 use bedside_protocol::{Code, Problem};
 
 use crate::store::StoreError;
@@ -64,6 +65,15 @@ impl ApiError {
 impl From<Code> for ApiError {
     fn from(code: Code) -> Self {
         Self { code, detail: None, retry_after: None }
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotAParticipant => Code::NotAParticipant.into(),
+            Denied::Forbidden => Code::Forbidden.into(),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use app::App;
 pub use config::Config;
 pub use error::ServiceError;
-pub use routes::openapi;
+pub use routes::{ROUTES, Route, openapi};
 
 /// A log filter for crates that log addresses, headers or messages. Whoever writes a log puts it
 /// last, where it wins over whatever level is asked for.

@@ -1,5 +1,6 @@
 //! Changes of a visit: what the rules say, the audit lines, the amount and the news of it, stored together.
 
+use bedside_authz::Action;
 use bedside_consult::{
     Consultation, Effect, Input, Refused,
     billing::{self, Currency},
@@ -32,17 +33,16 @@ impl<'a> Change<'a> {
         Ok(Self { app, stored: row.consultation.clone(), unit, row, by, was_audited: false })
     }
 
-    /// Begins one that `user` makes, who takes part in the visit; gives the side that they are on.
+    /// Begins one that `user` makes, who may; gives the side that they are on.
     pub(crate) async fn by_participant(
         app: &'a App,
         id: SessionId,
         user: &User,
+        action: Action,
     ) -> Result<(Self, Party), ApiError> {
         // Whoever may not has no turn among those who write.
-        app.session_of(id, user).await?;
-        let change = Self::begin(app, id, Some(user.id)).await?;
-        let party = change.row.party(user.id).ok_or(Code::NotAParticipant)?;
-        Ok((change, party))
+        let (_, party) = app.session_of(id, user, action).await?;
+        Ok((Self::begin(app, id, Some(user.id)).await?, party))
     }
 
     /// What the rules make of an input.

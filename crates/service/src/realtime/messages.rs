@@ -1,5 +1,6 @@
 //! What clients may say, and what it does.
 
+use bedside_authz::Action;
 use bedside_protocol::{
     ChatStatus, ClientMessage, ClientMessageId, Code, MAX_MESSAGE_CHARS, MEDIA_TOKEN_HEADER, MessageStatus,
     MessageType, OutgoingMessage, Refusal, ServerMessage, Signal, Token, Typing, User, app, stomp::Frame,
@@ -55,7 +56,7 @@ fn refuse(app: &App, user: &User, error: ApiError, client_message_id: Option<Cli
 
 /// Messages are taken from the moment the patient waits until the visit has ended.
 async fn chat(app: &App, user: &User, outgoing: &OutgoingMessage) -> Result<(), ApiError> {
-    let (row, party) = app.session_of(outgoing.session_id, user).await?;
+    let (row, party) = app.session_of(outgoing.session_id, user, Action::Chat).await?;
     let length = outgoing.content.reveal().chars().count();
     if length > MAX_MESSAGE_CHARS {
         return Err(ApiError::new(
@@ -89,7 +90,7 @@ async fn chat(app: &App, user: &User, outgoing: &OutgoingMessage) -> Result<(), 
 }
 
 async fn chat_status(app: &App, user: &User, status: ChatStatus) -> Result<(), ApiError> {
-    let (row, _) = app.session_of(status.session_id, user).await?;
+    let (row, _) = app.session_of(status.session_id, user, Action::Chat).await?;
     if status.status == MessageStatus::Sent {
         return Err(ApiError::new(Code::Invalid, "only delivered and read can be said of a message"));
     }
@@ -104,7 +105,7 @@ async fn chat_status(app: &App, user: &User, status: ChatStatus) -> Result<(), A
 }
 
 async fn typing(app: &App, user: &User, typing: Typing) -> Result<(), ApiError> {
-    let (row, _) = app.session_of(typing.session_id, user).await?;
+    let (row, _) = app.session_of(typing.session_id, user, Action::Chat).await?;
     let typing = Typing { user_id: Some(user.id), ..typing };
     app.hub.publish(&topic::session(row.id), &ServerMessage::Typing(typing));
     Ok(())
@@ -113,7 +114,7 @@ async fn typing(app: &App, user: &User, typing: Typing) -> Result<(), ApiError> 
 /// Passes a signal to the other side: only for the admitted, only with a media token, whose
 /// relation to the visit is looked at again each time.
 async fn call_signal(app: &App, user: &User, signal: Signal, token: Option<&str>) -> Result<(), ApiError> {
-    let (row, party) = app.session_of(signal.session_id, user).await?;
+    let (row, party) = app.session_of(signal.session_id, user, Action::Signal).await?;
     if row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
     }

@@ -9,6 +9,7 @@ use axum::{
     },
     response::Response,
 };
+use bedside_authz::Action;
 use bedside_protocol::{
     Code, MAX_BODY_BYTES, SessionId, Token,
     stomp::{self, Frame},
@@ -332,7 +333,7 @@ impl Session<'_> {
         let (topic, visit) = match destination.strip_prefix("/topic/session.") {
             Some(text) => {
                 let visit: SessionId = text.parse().map_err(|_| Code::UnknownDestination)?;
-                self.app.session_of(visit, &self.grant.user).await?;
+                self.app.session_of(visit, &self.grant.user, Action::ListenToVisit).await?;
                 // By its one spelling: a UUID has several, and what is told goes to that.
                 (topic::session(visit), Some(visit))
             }

@@ -1,6 +1,7 @@
 //! `/api/v1/auth`.
 
 use axum::{extract::State, http::StatusCode};
+use bedside_authz::Action;
 use bedside_protocol::{
     Code, DeviceId, LoginRequest, PasswordChange, Problem, RefreshRequest, RegisterRequest, SignIn, SignInId,
     TokenPair, User,
@@ -74,8 +75,8 @@ pub(super) async fn logout(
 /// Who the caller is.
 #[utoipa::path(get, path = "/api/v1/auth/me", security(("bearer" = [])), responses((status = 200, body = User),
     (status = 401, body = Problem, description = "not-signed-in")))]
-pub(super) async fn me(Caller(user): Caller) -> Json<User> {
-    Json(user)
+pub(super) async fn me(caller: Caller) -> Result<Json<User>, ApiError> {
+    caller.who_may(Action::KeepOwnAccount).map(Json)
 }
 
 /// Changes one's own password. One's other sign-ins end.
@@ -88,6 +89,7 @@ pub(super) async fn change_password(
     Origin(from): Origin,
     Json(change): Json<PasswordChange>,
 ) -> Result<StatusCode, ApiError> {
+    bedside_authz::decide(Action::KeepOwnAccount, user.role, None)?;
     accounts::change_password(&app, from, user.id, this(sign_in)?, &change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -98,6 +100,7 @@ pub(super) async fn sign_ins(
     State(app): State<Shared>,
     CallerOn { user, sign_in }: CallerOn,
 ) -> Result<Json<Vec<SignIn>>, ApiError> {
+    bedside_authz::decide(Action::KeepOwnAccount, user.role, None)?;
     let sign_ins = app.store.sign_ins_of(user.id, this(sign_in)?, accounts::IDLE_FOR, Timestamp::now());
     Ok(Json(sign_ins.await?))
 }
@@ -107,9 +110,10 @@ pub(super) async fn sign_ins(
     responses((status = 204), (status = 404, body = Problem, description = "not-found")))]
 pub(super) async fn end_sign_in(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    caller: Caller,
     Path(id): Path<SignInId>,
 ) -> Result<StatusCode, ApiError> {
+    let user = caller.who_may(Action::KeepOwnAccount)?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     if !unit.end_sign_in(user.id, id).await? {
         return Err(Code::NotFound.into());

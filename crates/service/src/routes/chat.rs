@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bedside_authz::Action;
 use bedside_protocol::{
     Attachment, AttachmentId, ChatPage, Code, MAX_ATTACHMENT_BYTES, Problem, SessionId, Text, User,
 };
@@ -58,7 +59,7 @@ pub(super) async fn chat_page(
     Path(id): Path<SessionId>,
     Query(query): Query<ChatQuery>,
 ) -> Result<Json<ChatPage>, ApiError> {
-    let (row, _) = app.session_of(id, &user).await?;
+    let (row, _) = app.session_of(id, &user, Action::Chat).await?;
     let limit = query.limit.unwrap_or(PAGE.0).clamp(1, PAGE.1);
     let top = i64::MAX as u64 - 1;
     if query.before.is_some_and(|at| at > top) || query.after.is_some_and(|at| at > top) {
@@ -90,7 +91,7 @@ pub(super) async fn upload(
     Query(query): Query<UploadQuery>,
     request: axum::extract::Request,
 ) -> Result<(StatusCode, Json<Attachment>), ApiError> {
-    let (row, _) = app.session_of(id, &user).await?;
+    let (row, _) = app.session_of(id, &user, Action::Files).await?;
     if row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
     }
@@ -121,7 +122,7 @@ fn visit_is_full() -> ApiError {
 
 /// Notes a file that is kept. Its visit may have ended, or become full, while it came.
 async fn keep(app: &App, id: SessionId, user: &User, attachment: &Attachment) -> Result<(), ApiError> {
-    let (mut change, _) = Change::by_participant(app, id, user).await?;
+    let (mut change, _) = Change::by_participant(app, id, user, Action::Files).await?;
     if change.row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
     }
@@ -159,7 +160,7 @@ pub(super) async fn download(
     Caller(user): Caller,
     Path((id, which)): Path<(SessionId, AttachmentId)>,
 ) -> Result<Response, ApiError> {
-    app.session_of(id, &user).await?;
+    app.session_of(id, &user, Action::Files).await?;
     let stored =
         app.store.attachment(which).await?.filter(|stored| stored.session == id).ok_or(Code::NotFound)?;
     let file = app.attachments.read(which).await?;

@@ -4,6 +4,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
+use bedside_authz::Action;
 use bedside_consult::{Input, billing, feedback};
 use bedside_protocol::{
     AppointmentId, Code, CreateAppointmentRequest, CreateSessionRequest, Feedback, FeedbackRequest,
@@ -48,7 +49,7 @@ pub(super) async fn create_appointment(
     caller: Caller,
     Json(request): Json<CreateAppointmentRequest>,
 ) -> Result<(StatusCode, Json<AppointmentMade>), ApiError> {
-    let user = caller.with_role(&[Role::Doctor, Role::ClinicAdmin])?;
+    let user = caller.who_may(Action::MakeAppointment)?;
     let doctor = match (user.role, request.doctor_id) {
         (Role::Doctor, None) => user.id,
         (Role::Doctor, Some(id)) if id == user.id => id,
@@ -91,9 +92,12 @@ pub(super) async fn create_session(
 ) -> Result<(StatusCode, Json<Session>), ApiError> {
     let found = app.store.appointment(request.appointment_id).await?;
     let (patient, doctor, mode) = found.ok_or(Code::NotFound)?;
-    if user.role != Role::ClinicAdmin && user.id != patient && user.id != doctor {
-        return Err(Code::NotAParticipant.into());
-    }
+    let side = match user.id {
+        id if id == patient => Some(Party::Patient),
+        id if id == doctor => Some(Party::Doctor),
+        _ => None,
+    };
+    bedside_authz::decide(Action::MakeVisit, user.role, side)?;
     // What was agreed on decides what it costs, and is not for one side to change.
     if request.consultation_mode != mode {
         return Err(ApiError::new(Code::Invalid, "the appointment is of another consultationMode"));
@@ -122,9 +126,10 @@ pub(super) struct SessionsQuery {
     responses((status = 200, body = Vec<Session>, headers(("link" = String, description = "the next page, where there is one")))))]
 pub(super) async fn list_sessions(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    caller: Caller,
     Query(query): Query<SessionsQuery>,
 ) -> Result<(HeaderMap, Json<Vec<Session>>), ApiError> {
+    let user = caller.who_may(Action::ListOwnVisits)?;
     let limit = query.limit.unwrap_or(SESSIONS_PAGE.0).clamp(1, SESSIONS_PAGE.1);
     app.note_look(user.id, "sessions.listed", None).await?;
     let mut sessions = app.sessions_of(&user, query.after, limit + 1).await?;
@@ -151,7 +156,7 @@ pub(super) async fn get_session(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (row, _) = app.session_of(id, &user).await?;
+    let (row, _) = app.session_of(id, &user, Action::ReadVisit).await?;
     app.note_look(user.id, "session.read", Some(id)).await?;
     app.view(&row).await.map(Json)
 }
@@ -169,7 +174,7 @@ pub(super) async fn join(
     Path(id): Path<SessionId>,
     OptionalJson(request): OptionalJson<JoinRequest>,
 ) -> Result<Json<JoinResponse>, ApiError> {
-    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
+    let (mut change, party) = Change::by_participant(&app, id, &user, Action::Join).await?;
     if party == Party::Patient {
         change.apply(Input::Enter { ready: request.ready, device_check: request.device_check }).await?;
     } else if change.row.consultation.status.is_final() {
@@ -215,19 +220,22 @@ pub(super) async fn join(
     }))
 }
 
-/// Something that only the doctor of the visit may do to it.
-async fn by_doctor(app: &App, user: &User, id: SessionId, input: Input) -> Result<Json<Session>, ApiError> {
-    let (mut change, party) = Change::by_participant(app, id, user).await?;
-    if party != Party::Doctor {
-        return Err(Code::Forbidden.into());
-    }
+/// Does one thing to a visit, by somebody who may.
+async fn act(
+    app: &App,
+    user: &User,
+    id: SessionId,
+    action: Action,
+    input: Input,
+) -> Result<Json<Session>, ApiError> {
+    let (mut change, _) = Change::by_participant(app, id, user, action).await?;
     change.apply(input).await?;
     let row = change.commit().await?;
     app.view(&row).await.map(Json)
 }
 
 macro_rules! doctor_route {
-    ($(#[$doc:meta])* $name:ident, $path:literal, $input:expr) => {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $action:expr, $input:expr) => {
         $(#[$doc])*
         #[utoipa::path(post, path = $path, security(("bearer" = [])), params(("id" = SessionId, Path)),
             responses((status = 200, body = Session), (status = 403, body = Problem, description = "forbidden, not-a-participant"),
@@ -237,26 +245,26 @@ macro_rules! doctor_route {
             Caller(user): Caller,
             Path(id): Path<SessionId>,
         ) -> Result<Json<Session>, ApiError> {
-            by_doctor(&app, &user, id, $input).await
+            act(&app, &user, id, $action, $input).await
         }
     };
 }
 
 doctor_route!(
     /// Calls the waiting patient in.
-    admit, "/api/v1/consultations/sessions/{id}/admit", Input::Admit
+    admit, "/api/v1/consultations/sessions/{id}/admit", Action::Admit, Input::Admit
 );
 doctor_route!(
     /// Puts the visit on hold: the clock and the media stop.
-    pause, "/api/v1/consultations/sessions/{id}/pause", Input::Pause
+    pause, "/api/v1/consultations/sessions/{id}/pause", Action::Hold, Input::Pause
 );
 doctor_route!(
     /// Takes it off hold.
-    resume, "/api/v1/consultations/sessions/{id}/resume", Input::Resume
+    resume, "/api/v1/consultations/sessions/{id}/resume", Action::Hold, Input::Resume
 );
 doctor_route!(
     /// Ends the visit for both.
-    end, "/api/v1/consultations/sessions/{id}/end", Input::End
+    end, "/api/v1/consultations/sessions/{id}/end", Action::End, Input::End
 );
 
 /// The patient, called in, says *Not now*: they wait on, and are not ready until they say so again.
@@ -269,10 +277,7 @@ pub(super) async fn decline(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
-    if party != Party::Patient {
-        return Err(Code::Forbidden.into());
-    }
+    let (mut change, _) = Change::by_participant(&app, id, &user, Action::Decline).await?;
     change.apply(Input::Decline).await?;
     change.audit("session.declined").await?;
     let row = change.commit().await?;
@@ -289,7 +294,7 @@ pub(super) async fn leave(
     Path(id): Path<SessionId>,
     OptionalJson(request): OptionalJson<Option<LeaveRequest>>,
 ) -> Result<Json<Session>, ApiError> {
-    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
+    let (mut change, party) = Change::by_participant(&app, id, &user, Action::Leave).await?;
     let device = request.unwrap_or_default().device.unwrap_or(sign_in);
     let before = &change.row.consultation;
     let is_elsewhere = before.has_joined(party) && before.device(party).is_some_and(|has| has != device);
@@ -312,7 +317,7 @@ pub(super) async fn cancel(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
+    let (mut change, party) = Change::by_participant(&app, id, &user, Action::Cancel).await?;
     change.apply(Input::Cancel(party)).await?;
     let row = change.commit().await?;
     app.view(&row).await.map(Json)
@@ -329,10 +334,7 @@ pub(super) async fn recall(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<(StatusCode, Json<Session>), ApiError> {
-    let (mut change, party) = Change::by_participant(&app, id, &user).await?;
-    if party != Party::Doctor {
-        return Err(Code::Forbidden.into());
-    }
+    let (mut change, _) = Change::by_participant(&app, id, &user, Action::Recall).await?;
     if !change.row.consultation.may_recall(change.unit.now, &app.config.limits()) {
         return Err(ApiError::new(
             Code::WrongState,
@@ -381,7 +383,7 @@ pub(super) async fn summary(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Summary>, ApiError> {
-    let (row, _) = app.session_of(id, &user).await?;
+    let (row, _) = app.session_of(id, &user, Action::ReadSummary).await?;
     app.note_look(user.id, "summary.read", Some(id)).await?;
     summarise(&app, &row).await.map(Json)
 }
@@ -398,10 +400,7 @@ pub(super) async fn submit_feedback(
     Path(id): Path<SessionId>,
     Json(given): Json<FeedbackRequest>,
 ) -> Result<(StatusCode, Json<Feedback>), ApiError> {
-    let (row, party) = app.session_of(id, &user).await?;
-    if party != Party::Patient {
-        return Err(Code::Forbidden.into());
-    }
+    let (row, _) = app.session_of(id, &user, Action::GiveFeedback).await?;
     if !row.consultation.status.is_final() || row.consultation.started_at.is_none() {
         return Err(Code::WrongState.into());
     }
@@ -424,7 +423,7 @@ pub(super) async fn get_feedback(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Feedback>, ApiError> {
-    app.session_of(id, &user).await?;
+    app.session_of(id, &user, Action::ReadFeedback).await?;
     app.note_look(user.id, "feedback.read", Some(id)).await?;
     app.store.feedback(id).await?.map(Json).ok_or(Code::NotFound.into())
 }
@@ -441,9 +440,10 @@ pub(super) struct HistoryQuery {
     responses((status = 200, body = HistoryPage)))]
 pub(super) async fn history(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    caller: Caller,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<HistoryPage>, ApiError> {
+    let user = caller.who_may(Action::ListOwnVisits)?;
     let mut rows = app.store.history_of(user.id, query.before, HISTORY_PAGE + 1).await?;
     let more = rows.len() > HISTORY_PAGE as usize;
     rows.truncate(HISTORY_PAGE as usize);

@@ -1,8 +1,9 @@
 //! What a person's devices and network can do: relays to try it with, and its keeping for the practice.
 
 use axum::{extract::State, http::StatusCode};
+use bedside_authz::Action;
 use bedside_protocol::{
-    Code, DeviceCheckKept, DeviceCheckReport, IceServer, KeptDeviceCheck, NetworkCheck, Problem, Role,
+    Code, DeviceCheckKept, DeviceCheckReport, IceServer, KeptDeviceCheck, NetworkCheck, Problem,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,8 +26,9 @@ const LONGEST_ROUND_TRIP_MS: u32 = 600_000;
 pub(super) async fn ice_servers(
     State(app): State<Shared>,
     CallerOn { user, sign_in }: CallerOn,
-) -> Json<Vec<IceServer>> {
-    Json(app.ice_servers(&user, sign_in, None, Timestamp::now() + TRIED_FOR))
+) -> Result<Json<Vec<IceServer>>, ApiError> {
+    bedside_authz::decide(Action::TryRelay, user.role, None)?;
+    Ok(Json(app.ice_servers(&user, sign_in, None, Timestamp::now() + TRIED_FOR)))
 }
 
 /// Keeps a check, and gives the code by which the practice finds it.
@@ -34,9 +36,10 @@ pub(super) async fn ice_servers(
     responses((status = 201, body = DeviceCheckKept), (status = 422, body = Problem, description = "invalid")))]
 pub(super) async fn keep_device_check(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    caller: Caller,
     Json(report): Json<DeviceCheckReport>,
 ) -> Result<(StatusCode, Json<DeviceCheckKept>), ApiError> {
+    let user = caller.who_may(Action::KeepDeviceCheck)?;
     let NetworkCheck { bits_per_second, loss_percent, round_trip_ms, .. } = report.network;
     let is_sane = bits_per_second.is_none_or(|bits| bits <= MOST_BITS_PER_SECOND)
         && loss_percent.is_none_or(|percent| percent <= 100)
@@ -60,7 +63,7 @@ pub(super) async fn device_check(
     caller: Caller,
     Path(code): Path<String>,
 ) -> Result<Json<KeptDeviceCheck>, ApiError> {
-    let user = caller.with_role(&[Role::Doctor, Role::ClinicAdmin])?;
+    let user = caller.who_may(Action::ReadDeviceCheck)?;
     let kept = app.store.device_check(&code).await?.ok_or(Code::NotFound)?;
     app.note_look(user.id, "device-check.read", None).await?;
     Ok(Json(kept))

@@ -1,5 +1,6 @@
 //! REST: one file for each topic, every handler checked by role and by relation.
 
+mod actions;
 mod auth;
 mod chat;
 mod consultations;
@@ -17,7 +18,8 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use bedside_protocol::{Code, DeviceId, Role, Token, User};
+use bedside_authz::Action;
+use bedside_protocol::{Code, DeviceId, Token, User};
 use jiff::Timestamp;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::Instrument;
@@ -89,6 +91,8 @@ fn api() -> OpenApiRouter<Shared> {
         // Files have a limit of their own.
         .routes(routes!(chat::upload))
 }
+
+pub use actions::{ROUTES, Route};
 
 /// The OpenAPI document, as served at `/api/v1/openapi.json`.
 pub fn openapi() -> utoipa::openapi::OpenApi {
@@ -165,9 +169,10 @@ async fn harden(request: Request, next: Next) -> Response {
 pub(crate) struct Caller(pub(crate) User);
 
 impl Caller {
-    /// The caller, if they have one of `roles`.
-    pub(crate) fn with_role(self, roles: &[Role]) -> Result<User, ApiError> {
-        if roles.contains(&self.0.role) { Ok(self.0) } else { Err(Code::Forbidden.into()) }
+    /// The caller, if they may do what is about no visit.
+    pub(crate) fn who_may(self, action: Action) -> Result<User, ApiError> {
+        bedside_authz::decide(action, self.0.role, None)?;
+        Ok(self.0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a visit is seen and heard.
 
 use axum::{extract::State, http::StatusCode};
+use bedside_authz::Action;
 use bedside_consult::quality;
 use bedside_protocol::{Code, Party, Problem, QualityReport, SessionId, SessionStatus, VisitQuality};
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ pub(super) async fn report_quality(
     Path(id): Path<SessionId>,
     Json(report): Json<QualityReport>,
 ) -> Result<StatusCode, ApiError> {
-    let (row, party) = app.session_of(id, &user).await?;
+    let (row, party) = app.session_of(id, &user, Action::Quality).await?;
     if !matches!(row.consultation.status, SessionStatus::InProgress | SessionStatus::Paused) {
         return Err(Code::WrongState.into());
     }
@@ -45,7 +46,7 @@ pub(super) async fn quality_of_visit(
     Caller(user): Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Json<VisitQuality>, ApiError> {
-    app.session_of(id, &user).await?;
+    app.session_of(id, &user, Action::Quality).await?;
     let patient = app.store.quality(id, Party::Patient).await?;
     let doctor = app.store.quality(id, Party::Doctor).await?;
     app.note_look(user.id, "quality.read", Some(id)).await?;

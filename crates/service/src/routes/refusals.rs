@@ -1,5 +1,6 @@
 //! What every route may refuse, told once: the document has it without each of them saying so.
 
+use bedside_authz::Who;
 use bedside_protocol::{Code, Problem};
 use utoipa::{
     ToSchema,
@@ -10,24 +11,44 @@ use utoipa::{
     },
 };
 
+use super::ROUTES;
+
+/// How many roles there are: what is open to all of them is closed to none.
+const ROLES: usize = 3;
 /// The media type of a problem (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
 
 /// Adds to every operation what its kind may be refused by, and says of every refusal what it is.
 pub(super) fn complete(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
-        let changes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        for operation in changes.into_iter().flatten() {
-            refuse(operation, &[Code::Unavailable]);
-            common(operation, path);
+        let changes = [
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in changes {
+            if let Some(operation) = operation {
+                refuse(operation, &[Code::Unavailable]);
+                common(operation, method, path);
+            }
         }
         if let Some(operation) = &mut item.get {
-            common(operation, path);
+            common(operation, "get", path);
         }
     }
 }
 
-fn common(operation: &mut Operation, path: &str) {
+fn common(operation: &mut Operation, method: &str, path: &str) {
+    let route = ROUTES.iter().find(|route| route.method == method && route.path == path);
+    if let Some(Who::These { roles, sides }) = route.map(|route| route.action.who()) {
+        if !sides.is_empty() {
+            refuse(operation, &[Code::NotAParticipant]);
+        }
+        if roles.len() < ROLES && (sides.is_empty() || sides.len() == 1) {
+            refuse(operation, &[Code::Forbidden]);
+        }
+    }
     if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
         // A look is written down, and is refused where it can't be.
         refuse(operation, &[Code::NotSignedIn, Code::Unavailable]);

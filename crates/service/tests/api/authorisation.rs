@@ -1,6 +1,9 @@
 //! Every route by role and by relation: who may, who may not, and that a refusal changes nothing.
 
 use crate::common::{Clinic, Person, clinic, quality_report};
+use bedside_authz::{Who, decide};
+use bedside_protocol::{Party, Role};
+use bedside_service::ROUTES;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -135,6 +138,97 @@ fn every_route_of_a_visit_is_in_the_matrix() {
         for method in operations.as_object().unwrap().keys() {
             let route = format!("{method} {rest}");
             assert!(looked_at.contains(&route), "{route} is not in the matrix: {looked_at:?}");
+        }
+    }
+}
+
+/// The matrix was written by hand, and the service decides by the table: they say the same.
+#[test]
+fn the_table_says_what_the_matrix_says() {
+    const VISIT: &str = "/api/v1/consultations/sessions/{id}";
+    let by = [
+        None,
+        Some((Role::Patient, Some(Party::Patient))),
+        Some((Role::Doctor, Some(Party::Doctor))),
+        Some((Role::Patient, None)),
+        Some((Role::Doctor, None)),
+        Some((Role::ClinicAdmin, None)),
+    ];
+    for rule in &rules() {
+        let path = rule.path.split_once('?').map_or(rule.path, |(path, _)| path);
+        let path = if path == NO_FILE { "/attachments/{attachment}" } else { path };
+        let path = format!("{VISIT}{path}");
+        let method = rule.method.as_str().to_lowercase();
+        let route = ROUTES.iter().find(|route| route.method == method && route.path == path);
+        let action = route.unwrap_or_else(|| panic!("{method} {path} asks for nothing")).action;
+        for (at, who) in by.into_iter().enumerate() {
+            let expected = match who {
+                None => u16::from(action.who() != Who::Anybody) * 401,
+                Some((role, side)) => u16::from(decide(action, role, side).is_err()) * 403,
+            };
+            let is_refused = matches!(rule.expect[at], 401 | 403);
+            assert_eq!(
+                if is_refused { rule.expect[at] } else { 0 },
+                expected,
+                "{method} {path} by {}",
+                CALLERS[at]
+            );
+        }
+    }
+}
+
+#[test]
+fn every_route_asks_for_something() {
+    let document = serde_json::to_value(bedside_service::openapi()).unwrap();
+    let mut documented = vec![];
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let route = ROUTES.iter().find(|route| route.method == method && route.path == path);
+            let route = route.unwrap_or_else(|| panic!("{method} {path} is in no table"));
+            let is_open = route.action.who() == Who::Anybody;
+            assert_eq!(operation["security"].is_null(), is_open, "{method} {path}");
+            documented.push((method.clone(), path.clone()));
+        }
+    }
+    for route in ROUTES {
+        let there = documented.iter().any(|(method, path)| method == route.method && path == route.path);
+        assert!(there, "there is no {} {}", route.method, route.path);
+    }
+}
+
+/// What is about no visit, with a body that is refused only after the caller was looked at.
+#[tokio::test]
+async fn a_role_is_looked_at_before_the_request() {
+    let clinic = clinic().await;
+    let roles = [None, Some(Role::Patient), Some(Role::Doctor), None, None, Some(Role::ClinicAdmin)];
+    for route in ROUTES {
+        let Who::These { roles: allowed, sides: [] } = route.action.who() else { continue };
+        let path =
+            route.path.replace("{id}", "01890a5d-ac96-774b-bcce-b302099a8057").replace("{code}", "ABCDEF");
+        let body = match route.path {
+            "/api/v1/appointments" => json!({
+                "patientId": clinic.patient.id, "doctorId": clinic.doctor.id, "scheduledDurationMinutes": 0,
+                "scheduledStartTime": jiff::Timestamp::now(), "consultationMode": "VIDEO"
+            }),
+            _ => json!({}),
+        };
+        for (at, role) in roles.into_iter().enumerate() {
+            let caller = callers(&clinic)[at];
+            if at > 0 && role.is_none() {
+                continue;
+            }
+            let token = caller.map(|person| person.token.as_str());
+            let method: Method = route.method.to_uppercase().parse().unwrap();
+            let body = (method == Method::POST).then(|| body.clone());
+            let (status, _) = clinic.service.send(method, &path, token, body).await;
+            let expected = match role {
+                None => 401,
+                Some(role) if allowed.contains(&role) => 0,
+                Some(_) => 403,
+            };
+            let status = status.as_u16();
+            let refused = if matches!(status, 401 | 403) { status } else { 0 };
+            assert_eq!(refused, expected, "{} {path} by {}: {status}", route.method, CALLERS[at]);
         }
     }
 }

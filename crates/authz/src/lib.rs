@@ -1,0 +1,197 @@
+//! Who may do what: one table, from which the service's checks, its OpenAPI document, the page
+//! `docs/who-may-do-what.md` and the tests of every route come.
+//!
+//! Somebody may do something by their role, or by the side that they are on in the visit that it is about. Whether the
+//! visit's state allows it is not said here, but in `bedside-consult`.
+
+use bedside_protocol::{Party, Role};
+
+mod page;
+
+pub use page::page;
+
+/// Whoever may do a thing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Who {
+    /// Everybody, signed in or not.
+    Anybody,
+    /// Those with one of these roles, and those on one of these sides of the visit.
+    These {
+        /// By what they are.
+        roles: &'static [Role],
+        /// By their relation to the visit.
+        sides: &'static [Party],
+    },
+}
+
+const EVERY_ROLE: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin];
+const STAFF: &[Role] = &[Role::Doctor, Role::ClinicAdmin];
+const ADMINISTRATOR: &[Role] = &[Role::ClinicAdmin];
+
+const ANYBODY: Who = Who::Anybody;
+const SIGNED_IN: Who = Who::These { roles: EVERY_ROLE, sides: &[] };
+const THE_PRACTICE: Who = Who::These { roles: STAFF, sides: &[] };
+const THE_TWO: Who = Who::These { roles: &[], sides: &[Party::Patient, Party::Doctor] };
+const ITS_DOCTOR: Who = Who::These { roles: &[], sides: &[Party::Doctor] };
+const ITS_PATIENT: Who = Who::These { roles: &[], sides: &[Party::Patient] };
+const THE_TWO_AND_ADMINISTRATORS: Who =
+    Who::These { roles: ADMINISTRATOR, sides: &[Party::Patient, Party::Doctor] };
+
+macro_rules! actions {
+    ($($(#[doc = $doc:literal])+ $name:ident: $who:expr;)+) => {
+        /// Something that can be asked of the service.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        pub enum Action {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Action {
+            /// Every one, in the order of the page.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Whoever may do it.
+            pub const fn who(self) -> Who {
+                match self { $(Self::$name => $who,)+ }
+            }
+
+            /// What it is, in words.
+            pub const fn says(self) -> &'static str {
+                match self { $(Self::$name => bare(concat!($($doc),+)),)+ }
+            }
+        }
+    };
+}
+
+/// Without the space that a doc comment begins with, and the full stop that it ends with.
+const fn bare(text: &str) -> &str {
+    let (_, text) = text.split_at(1);
+    let (text, _) = text.split_at(text.len() - 1);
+    text
+}
+
+actions! {
+    /// Ask whether the service is there, and whose it is.
+    AskForService: ANYBODY;
+    /// Make a patient's account for oneself.
+    Register: ANYBODY;
+    /// Sign in, renew a sign-in, sign out.
+    SignIn: ANYBODY;
+    /// See who one is, and where one is signed in; end one's own sign-ins; change one's own password.
+    KeepOwnAccount: SIGNED_IN;
+    /// Try the relay.
+    TryRelay: SIGNED_IN;
+    /// Keep a check of one's devices and network.
+    KeepDeviceCheck: SIGNED_IN;
+    /// Read the check that somebody reads out the code of.
+    ReadDeviceCheck: THE_PRACTICE;
+    /// Make an appointment: a doctor for themselves, an administrator for any doctor.
+    MakeAppointment: THE_PRACTICE;
+    /// Make the visit of an appointment.
+    MakeVisit: THE_TWO_AND_ADMINISTRATORS;
+    /// List one's own visits, coming and past.
+    ListOwnVisits: SIGNED_IN;
+    /// See a visit.
+    ReadVisit: THE_TWO;
+    /// Hear of what happens in a visit.
+    ListenToVisit: THE_TWO;
+    /// Enter a visit: its waiting room, or its call once called in.
+    Join: THE_TWO;
+    /// Leave it.
+    Leave: THE_TWO;
+    /// Call the patient in.
+    Admit: ITS_DOCTOR;
+    /// Put a visit on hold, and take it off hold.
+    Hold: ITS_DOCTOR;
+    /// End it for both.
+    End: ITS_DOCTOR;
+    /// Ask its patient back after its end.
+    Recall: ITS_DOCTOR;
+    /// Say *Not now* to a calling-in.
+    Decline: ITS_PATIENT;
+    /// Call it off before it began.
+    Cancel: THE_TWO;
+    /// Send signals of the call.
+    Signal: THE_TWO;
+    /// Write and read its chat, and say how far one has read.
+    Chat: THE_TWO;
+    /// Send and read its files.
+    Files: THE_TWO;
+    /// Tell and read how it is seen and heard.
+    Quality: THE_TWO;
+    /// Read what it came to.
+    ReadSummary: THE_TWO;
+    /// Say how it was.
+    GiveFeedback: ITS_PATIENT;
+    /// Read what was said of it.
+    ReadFeedback: THE_TWO;
+}
+
+/// That somebody may do something. Made only by [`decide`].
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed(());
+
+/// Why they may not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Denied {
+    /// It is about a visit that they have no part in.
+    #[error("not one of the two in this visit")]
+    NotAParticipant,
+    /// They are something else, or on the other side.
+    #[error("not for this account")]
+    Forbidden,
+}
+
+/// Whether somebody who is signed in with this role may do something to a visit that they are on this side of; `side`
+/// is none where they have no part in it, or it is about none.
+///
+/// # Errors
+/// Who may not, and whether it is for what they are or for want of a part in it.
+pub fn decide(action: Action, role: Role, side: Option<Party>) -> Result<Allowed, Denied> {
+    match action.who() {
+        Who::Anybody => Ok(Allowed(())),
+        Who::These { roles, sides } => {
+            if roles.contains(&role) || side.is_some_and(|side| sides.contains(&side)) {
+                return Ok(Allowed(()));
+            }
+            Err(if !sides.is_empty() && side.is_none() { Denied::NotAParticipant } else { Denied::Forbidden })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_opens_no_visit_of_others() {
+        for &action in Action::ALL {
+            let Who::These { roles: &[], .. } = action.who() else { continue };
+            for &role in EVERY_ROLE {
+                assert_eq!(
+                    decide(action, role, None).unwrap_err(),
+                    Denied::NotAParticipant,
+                    "{action:?} {role:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_side_has_its_own() {
+        let may = |action, side| decide(action, Role::Patient, Some(side)).is_ok();
+        assert!(may(Action::Admit, Party::Doctor) && !may(Action::Admit, Party::Patient));
+        assert!(may(Action::Decline, Party::Patient) && !may(Action::Decline, Party::Doctor));
+        assert_eq!(decide(Action::Admit, Role::Doctor, Some(Party::Patient)).unwrap_err(), Denied::Forbidden);
+        assert!(decide(Action::MakeVisit, Role::ClinicAdmin, None).is_ok());
+        assert_eq!(decide(Action::MakeVisit, Role::Doctor, None).unwrap_err(), Denied::NotAParticipant);
+        assert_eq!(decide(Action::MakeAppointment, Role::Patient, None).unwrap_err(), Denied::Forbidden);
+    }
+
+    #[test]
+    fn every_action_says_what_it_is() {
+        for action in Action::ALL {
+            let says = action.says();
+            assert!(!says.starts_with(' ') && !says.ends_with('.') && says.len() > 3, "{says}");
+        }
+    }
+}

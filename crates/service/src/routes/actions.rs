@@ -1,0 +1,58 @@
+//! What each route asks for, by the table of who may do what.
+
+use bedside_authz::Action;
+
+/// A route and what it asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// In lower case, as OpenAPI has it.
+    pub method: &'static str,
+    /// With its parameters in braces.
+    pub path: &'static str,
+    /// What whoever asks it wants to do.
+    pub action: Action,
+}
+
+const fn route(method: &'static str, path: &'static str, action: Action) -> Route {
+    Route { method, path, action }
+}
+
+/// Every route of the service.
+pub const ROUTES: &[Route] = &[
+    route("get", "/health", Action::AskForService),
+    route("get", "/ready", Action::AskForService),
+    route("get", "/api/v1/clinic", Action::AskForService),
+    route("post", "/api/v1/auth/register", Action::Register),
+    route("post", "/api/v1/auth/login", Action::SignIn),
+    route("post", "/api/v1/auth/refresh", Action::SignIn),
+    route("post", "/api/v1/auth/logout", Action::SignIn),
+    route("get", "/api/v1/auth/me", Action::KeepOwnAccount),
+    route("post", "/api/v1/auth/password", Action::KeepOwnAccount),
+    route("get", "/api/v1/auth/sessions", Action::KeepOwnAccount),
+    route("delete", "/api/v1/auth/sessions/{id}", Action::KeepOwnAccount),
+    route("get", "/api/v1/ice-servers", Action::TryRelay),
+    route("post", "/api/v1/device-checks", Action::KeepDeviceCheck),
+    route("get", "/api/v1/device-checks/{code}", Action::ReadDeviceCheck),
+    route("post", "/api/v1/appointments", Action::MakeAppointment),
+    route("post", "/api/v1/consultations/sessions", Action::MakeVisit),
+    route("get", "/api/v1/consultations/sessions", Action::ListOwnVisits),
+    route("get", "/api/v1/consultations/history", Action::ListOwnVisits),
+    route("get", "/api/v1/consultations/sessions/{id}", Action::ReadVisit),
+    route("post", "/api/v1/consultations/sessions/{id}/join", Action::Join),
+    route("post", "/api/v1/consultations/sessions/{id}/leave", Action::Leave),
+    route("post", "/api/v1/consultations/sessions/{id}/admit", Action::Admit),
+    route("post", "/api/v1/consultations/sessions/{id}/pause", Action::Hold),
+    route("post", "/api/v1/consultations/sessions/{id}/resume", Action::Hold),
+    route("post", "/api/v1/consultations/sessions/{id}/end", Action::End),
+    route("post", "/api/v1/consultations/sessions/{id}/recall", Action::Recall),
+    route("post", "/api/v1/consultations/sessions/{id}/decline", Action::Decline),
+    route("post", "/api/v1/consultations/sessions/{id}/cancel", Action::Cancel),
+    route("get", "/api/v1/consultations/sessions/{id}/chat", Action::Chat),
+    route("post", "/api/v1/consultations/sessions/{id}/attachments", Action::Files),
+    route("get", "/api/v1/consultations/sessions/{id}/attachments/{attachment}", Action::Files),
+    route("post", "/api/v1/consultations/sessions/{id}/quality", Action::Quality),
+    route("get", "/api/v1/consultations/sessions/{id}/quality", Action::Quality),
+    route("get", "/api/v1/consultations/sessions/{id}/summary", Action::ReadSummary),
+    route("post", "/api/v1/consultations/sessions/{id}/feedback", Action::GiveFeedback),
+    route("get", "/api/v1/consultations/sessions/{id}/feedback", Action::ReadFeedback),
+];
