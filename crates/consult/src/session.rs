@@ -381,9 +381,18 @@ impl Consultation {
         self.started_at.filter(|_| runs).map(|at| after(at, self.scheduled_duration + limits.grace))
     }
 
-    /// Whether the doctor may ask the patient back into a new session.
+    /// Whether the two may write to one another and send files: from when the waiting room opens.
+    pub fn may_write(&self, now: Timestamp, limits: &Limits) -> bool {
+        match self.status {
+            SessionStatus::Scheduled => now >= before(self.scheduled_start, limits.opens_before),
+            status => !status.is_final(),
+        }
+    }
+
+    /// Whether the doctor may ask the patient back into a new session: not one that was called off.
     pub fn may_recall(&self, now: Timestamp, limits: &Limits) -> bool {
-        self.ended_at.is_some_and(|at| now <= after(at, limits.recall_within))
+        self.status != SessionStatus::Cancelled
+            && self.ended_at.is_some_and(|at| now <= after(at, limits.recall_within))
     }
 
     /// What of the planned time is still to come, if it began now or runs.

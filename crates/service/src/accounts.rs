@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_protocol::{Code, PasswordChange, Role, SignInId, Text, Token, TokenPair, User, UserId};
 use jiff::{SignedDuration, Timestamp};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     App,
     error::ApiError,
     files::is_invisible,
+    passwords::one_spelling,
     store::{AuditLine, NewTokens, Refreshed},
 };
 
@@ -53,7 +55,15 @@ fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
     check_password(password)
 }
 
+/// An address in one of its spellings, by which it is found.
+fn address(email: &Text) -> String {
+    email.reveal().nfc().collect()
+}
+
 fn check_password(password: &Token) -> Result<(), ApiError> {
+    if one_spelling(password).is_none() {
+        return Err(ApiError::new(Code::Invalid, "the password has a character that no password has"));
+    }
     let password = password.expose();
     if password.chars().count() < MIN_PASSWORD_CHARS || password.len() > MAX_PASSWORD_BYTES {
         return Err(ApiError::new(
@@ -110,13 +120,13 @@ async fn create(
     let hash = app.passwords.hash(password).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     if by == By::Practice
-        && let Some(other) = unit.free_address(email.reveal()).await?
+        && let Some(other) = unit.free_address(&address(email)).await?
     {
         unit.end_sign_ins_of(other, None).await?;
         unit.audit(AuditLine { user: Some(other), action: "account.lost-address", session: None }).await?;
     }
     let is_confirmed = by == By::Practice;
-    unit.add_account(&user, email.reveal(), &hash, is_confirmed).await?.ok_or(Code::EmailTaken)?;
+    unit.add_account(&user, &address(email), &hash, is_confirmed).await?.ok_or(Code::EmailTaken)?;
     unit.audit(AuditLine { user: Some(user.id), action: "account.created", session: None }).await?;
     unit.commit().await?;
     Ok(user)
@@ -141,8 +151,9 @@ pub(crate) async fn sign_in(
     if email.reveal().len() > MAX_EMAIL_BYTES || password.expose().len() > MAX_PASSWORD_BYTES {
         return Err(Code::WrongCredentials.into());
     }
-    app.sign_ins.admit(from, email.reveal()).await?;
-    let account = app.store.account_by_email(email.reveal()).await?;
+    let email = address(email);
+    app.sign_ins.admit(from, &email).await?;
+    let account = app.store.account_by_email(&email).await?;
     let kept = account.as_ref().map(|account| account.password_hash.clone());
     if !app.passwords.is_right(password, kept).await? {
         let user = account.map(|account| account.user.id);
@@ -151,7 +162,7 @@ pub(crate) async fn sign_in(
     }
     // Somebody who has left is told no more than somebody who was never there.
     let account = account.filter(|account| !account.is_disabled).ok_or(Code::WrongCredentials)?;
-    app.sign_ins.was_right(from, email.reveal());
+    app.sign_ins.was_right(from, &email);
     let (access, refresh) = (random_token(), random_token());
     let mut unit = app.store.begin(Timestamp::now()).await?;
     // It may have been changed, or closed, while it was looked at.

@@ -8,6 +8,7 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use bedside_protocol::{Code, Token};
+use precis_profiles::{OpaqueString, precis_core::profile::Profile};
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
@@ -47,7 +48,7 @@ impl Passwords {
     pub(crate) async fn hash(&self, password: &Token) -> Result<String, ApiError> {
         let _place = self.registrations.try_acquire().map_err(|_| ApiError::from(Code::Unavailable))?;
         let _first = self.registering.acquire().await.map_err(|_| ApiError::from(Code::Internal))?;
-        let password = password.clone();
+        let password = one_spelling(password).ok_or(Code::Invalid)?;
         let kept = self.in_turn(move |memory| keep(password.expose().as_bytes(), memory)).await?;
         kept.map_err(|error| {
             tracing::error!(%error, "a password was not hashed");
@@ -59,9 +60,16 @@ impl Passwords {
     pub(crate) async fn is_right(&self, password: &Token, kept: Option<String>) -> Result<bool, ApiError> {
         let _place = self.sign_ins.try_acquire().map_err(|_| ApiError::from(Code::Unavailable))?;
         let has_account = kept.is_some();
-        let (password, kept) = (password.clone(), kept.unwrap_or_else(|| self.nobody.clone()));
-        let is_right =
-            self.in_turn(move |memory| is_kept(password.expose().as_bytes(), &kept, memory)).await?;
+        let kept = kept.unwrap_or_else(|| self.nobody.clone());
+        // As it was typed as well, where that is another: it may have been kept before spellings were made one.
+        let typed = password.clone();
+        let spelled = one_spelling(password).unwrap_or_else(|| typed.clone());
+        let is_right = self
+            .in_turn(move |memory| {
+                is_kept(spelled.expose().as_bytes(), &kept, memory)
+                    || (spelled != typed && is_kept(typed.expose().as_bytes(), &kept, memory))
+            })
+            .await?;
         Ok(is_right && has_account)
     }
 
@@ -80,6 +88,12 @@ impl Passwords {
         lock().push(memory);
         Ok(done)
     }
+}
+
+/// A password in the one of its spellings that is hashed (RFC 8265 §4.2, `OpaqueString`): keyboards compose the same
+/// letters in different ways. None where it has what no password has, such as a control character.
+pub(crate) fn one_spelling(password: &Token) -> Option<Token> {
+    OpaqueString::new().enforce(password.expose()).ok().map(|spelled| Token::new(spelled.into_owned()))
 }
 
 fn fill(
@@ -144,6 +158,19 @@ mod tests {
         let theirs = Argon2::default().hash_password(b"battery staple").unwrap().to_string();
         assert!(is_kept(b"battery staple", &theirs, &mut memory), "with the memory of another");
         assert!(!is_kept(b"battery", &theirs, &mut memory) && !is_kept(b"", "", &mut memory));
+    }
+
+    #[tokio::test]
+    async fn the_same_letters_are_the_same_password() {
+        let passwords = Passwords::new().unwrap();
+        let (composed, apart) =
+            (Token::new("Gr\u{f6}\u{df}e und \u{212b}"), Token::new("Gro\u{308}\u{df}e und A\u{30a}"));
+        let kept = passwords.hash(&composed).await.unwrap();
+        assert!(passwords.is_right(&apart, Some(kept)).await.unwrap());
+        // One that was kept as it was typed still opens its account.
+        let as_typed = keep(apart.expose().as_bytes(), &mut vec![]).unwrap();
+        assert!(passwords.is_right(&apart, Some(as_typed)).await.unwrap());
+        assert_eq!(passwords.hash(&Token::new("with a \u{7} bell")).await.unwrap_err().code, Code::Invalid);
     }
 
     #[tokio::test]

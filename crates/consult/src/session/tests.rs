@@ -52,6 +52,18 @@ fn the_waiting_room_opens_half_an_hour_before() {
 }
 
 #[test]
+fn nobody_writes_long_before_or_after() {
+    let mut v = visit();
+    let limits = Limits::default();
+    assert!(!v.may_write(at(-30 * 60 - 1), &limits) && v.may_write(at(-30 * 60), &limits));
+    run(&mut v, &[(ENTER, 0)]);
+    assert!(v.may_write(at(0), &limits));
+    run(&mut v, &[(Input::Cancel(Party::Patient), 1)]);
+    assert!(!v.may_write(at(1), &limits));
+    assert!(!v.may_recall(at(2), &limits), "who called it off is not asked back");
+}
+
+#[test]
 fn nobody_joins_before_being_admitted() {
     let mut v = visit();
     run(&mut v, &[(ENTER, 0)]);

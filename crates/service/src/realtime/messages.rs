@@ -54,7 +54,7 @@ fn refuse(app: &App, user: &User, error: ApiError, client_message_id: Option<Cli
     app.hub.publish_to(user.id, topic::ERRORS, &ServerMessage::Error(refusal));
 }
 
-/// Messages are taken from the moment the patient waits until the visit has ended.
+/// Messages are taken from when the waiting room opens until the visit has ended.
 async fn chat(app: &App, user: &User, outgoing: &OutgoingMessage) -> Result<(), ApiError> {
     let (row, party) = app.session_of(outgoing.session_id, user, Action::Chat).await?;
     let length = outgoing.content.reveal().chars().count();
@@ -75,6 +75,11 @@ async fn chat(app: &App, user: &User, outgoing: &OutgoingMessage) -> Result<(), 
             }
         }
         _ => return Err(ApiError::new(Code::Invalid, "a text needs words, an image or file an attachment")),
+    }
+    if !row.consultation.status.is_final()
+        && !row.consultation.may_write(Timestamp::now(), &app.config.limits())
+    {
+        return Err(Code::TooEarly.into());
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     // One that was stored before the visit ended is confirmed even after it.

@@ -13,6 +13,7 @@ use bedside_protocol::{
     Attachment, AttachmentId, ChatPage, Code, MAX_ATTACHMENT_BYTES, Problem, SessionId, Text, User,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::io::ReaderStream;
@@ -82,7 +83,7 @@ pub(super) struct UploadQuery {
 #[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/attachments", security(("bearer" = [])),
     params(("id" = SessionId, Path), UploadQuery), request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, body = Attachment), (status = 408, body = Problem, description = "too-slow"),
-    (status = 409, body = Problem, description = "session-ended"), (status = 413, body = Problem, description = "too-large"),
+    (status = 409, body = Problem, description = "session-ended, too-early"), (status = 413, body = Problem, description = "too-large"),
     (status = 415, body = Problem, description = "unsupported-type")))]
 pub(super) async fn upload(
     State(app): State<Shared>,
@@ -94,6 +95,9 @@ pub(super) async fn upload(
     let (row, _) = app.session_of(id, &user, Action::Files).await?;
     if row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
+    }
+    if !row.consultation.may_write(Timestamp::now(), &app.config.limits()) {
+        return Err(Code::TooEarly.into());
     }
     if app.store.attachment_bytes(id).await? >= MAX_VISIT_BYTES {
         return Err(visit_is_full());
