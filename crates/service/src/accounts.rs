@@ -11,7 +11,6 @@ use crate::{
     App,
     error::ApiError,
     files::is_invisible,
-    passwords::one_spelling,
     store::{AuditLine, NewTokens, Refreshed},
 };
 
@@ -61,9 +60,6 @@ fn address(email: &Text) -> String {
 }
 
 fn check_password(password: &Token) -> Result<(), ApiError> {
-    if one_spelling(password).is_none() {
-        return Err(ApiError::new(Code::Invalid, "the password has a character that no password has"));
-    }
     let password = password.expose();
     if password.chars().count() < MIN_PASSWORD_CHARS || password.len() > MAX_PASSWORD_BYTES {
         return Err(ApiError::new(

@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    process::ExitCode,
 };
 
 use anyhow::{Context, bail};
@@ -238,7 +239,23 @@ enum Account {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // In words: a backtrace helps nobody who runs a clinic's service.
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "why a command failed")]
+fn say(line: &str) {
+    eprintln!("bedside-service: {line}");
+}
+
+async fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()

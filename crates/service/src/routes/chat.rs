@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::io::ReaderStream;
 
-use super::Caller;
+use super::{Caller, page_limit};
 use crate::{
     App,
     app::Shared,
@@ -46,7 +46,8 @@ pub(super) struct ChatQuery {
     before: Option<u64>,
     /// Messages after this `seq`; what a client that was away asks for.
     after: Option<u64>,
-    /// At most this many, up to 200.
+    /// At most this many.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 
@@ -61,7 +62,7 @@ pub(super) async fn chat_page(
     Query(query): Query<ChatQuery>,
 ) -> Result<Json<ChatPage>, ApiError> {
     let (row, _) = app.session_of(id, &user, Action::Chat).await?;
-    let limit = query.limit.unwrap_or(PAGE.0).clamp(1, PAGE.1);
+    let limit = page_limit(query.limit, PAGE)?;
     let top = i64::MAX as u64 - 1;
     if query.before.is_some_and(|at| at > top) || query.after.is_some_and(|at| at > top) {
         return Err(ApiError::new(Code::Invalid, "there is no such place in a chat"));

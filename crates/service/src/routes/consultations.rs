@@ -14,7 +14,7 @@ use bedside_protocol::{
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, CallerOn};
+use super::{Caller, CallerOn, page_limit};
 use crate::{
     App, accounts,
     app::Shared,
@@ -43,6 +43,7 @@ pub(super) struct AppointmentMade {
 /// Makes an appointment: a doctor for themselves, an administrator for any doctor.
 #[utoipa::path(post, path = "/api/v1/appointments", security(("bearer" = [])), request_body = CreateAppointmentRequest,
     responses((status = 201, body = AppointmentMade), (status = 403, body = Problem, description = "forbidden"),
+    (status = 404, body = Problem, description = "not-found: the patient or the doctor"),
     (status = 422, body = Problem, description = "invalid")))]
 pub(super) async fn create_appointment(
     State(app): State<Shared>,
@@ -69,7 +70,7 @@ pub(super) async fn create_appointment(
         let account = app.store.account(id).await?.filter(|account| account.user.role == role);
         let account = account.filter(|account| !account.is_disabled);
         let account = account
-            .ok_or_else(|| ApiError::new(Code::Invalid, "patientId or doctorId is nobody of that kind"))?;
+            .ok_or_else(|| ApiError::new(Code::NotFound, "patientId or doctorId is nobody of that kind"))?;
         if !account.is_confirmed {
             return Err(ApiError::new(Code::Invalid, "nobody has confirmed whose the patient's account is"));
         }
@@ -84,6 +85,7 @@ pub(super) async fn create_appointment(
 /// Gives the session of an appointment, made when there is none.
 #[utoipa::path(post, path = "/api/v1/consultations/sessions", security(("bearer" = [])),
     request_body = CreateSessionRequest, responses((status = 201, body = Session),
+    (status = 409, body = Problem, description = "wrong-state: the appointment is of another consultationMode"),
     (status = 403, body = Problem, description = "not-a-participant"), (status = 404, body = Problem, description = "not-found")))]
 pub(super) async fn create_session(
     State(app): State<Shared>,
@@ -100,7 +102,7 @@ pub(super) async fn create_session(
     bedside_authz::decide(Action::MakeVisit, user.role, side)?;
     // What was agreed on decides what it costs, and is not for one side to change.
     if request.consultation_mode != mode {
-        return Err(ApiError::new(Code::Invalid, "the appointment is of another consultationMode"));
+        return Err(ApiError::new(Code::WrongState, "the appointment is of another consultationMode"));
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let row = unit.session_for(request.appointment_id).await?.ok_or(Code::NotFound)?;
@@ -116,7 +118,8 @@ pub(super) async fn create_session(
 pub(super) struct SessionsQuery {
     /// The last visit of the page before.
     after: Option<SessionId>,
-    /// At most this many, up to 500.
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
 }
 
@@ -130,7 +133,7 @@ pub(super) async fn list_sessions(
     Query(query): Query<SessionsQuery>,
 ) -> Result<(HeaderMap, Json<Vec<Session>>), ApiError> {
     let user = caller.who_may(Action::ListOwnVisits)?;
-    let limit = query.limit.unwrap_or(SESSIONS_PAGE.0).clamp(1, SESSIONS_PAGE.1);
+    let limit = page_limit(query.limit, SESSIONS_PAGE)?;
     app.note_look(user.id, "sessions.listed", None).await?;
     let mut sessions = app.sessions_of(&user, query.after, limit + 1).await?;
     let mut headers = HeaderMap::new();

@@ -165,6 +165,15 @@ async fn harden(request: Request, next: Next) -> Response {
     response
 }
 
+/// How many are on a page: as many as are asked for, of what is usual and the most.
+fn page_limit(asked: Option<u32>, (usual, most): (u32, u32)) -> Result<u32, ApiError> {
+    let limit = asked.unwrap_or(usual);
+    if !(1..=most).contains(&limit) {
+        return Err(ApiError::new(Code::Invalid, format!("limit is from 1 to {most}")));
+    }
+    Ok(limit)
+}
+
 /// The signed-in caller.
 pub(crate) struct Caller(pub(crate) User);
 

@@ -5,13 +5,16 @@ use bedside_protocol::{Code, Problem};
 use utoipa::{
     ToSchema,
     openapi::{
-        Content, OpenApi, Ref, RefOr,
+        Content, ObjectBuilder, OpenApi, Ref, RefOr, Required, Type,
         path::{Operation, ParameterIn},
         response::Response,
     },
 };
 
 use super::ROUTES;
+
+/// Routes whose body is a choice: without it, they do what is usual.
+const MAY_BE_LEFT_OUT: [&str; 2] = ["/join", "/leave"];
 
 /// How many roles there are: what is open to all of them is closed to none.
 const ROLES: usize = 3;
@@ -20,6 +23,14 @@ const PROBLEM: &str = "application/problem+json";
 
 /// Adds to every operation what its kind may be refused by, and says of every refusal what it is.
 pub(super) fn complete(document: &mut OpenApi) {
+    // The derive does not see the names on the wire, as a macro writes them.
+    let codes = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(Code::ALL.iter().map(|code| code.as_str())))
+        .build();
+    if let Some(components) = &mut document.components {
+        components.schemas.insert(Code::name().into_owned(), codes.into());
+    }
     for (path, item) in &mut document.paths.paths {
         let changes = [
             ("post", &mut item.post),
@@ -55,6 +66,11 @@ fn common(operation: &mut Operation, method: &str, path: &str) {
     }
     if path.contains('{') {
         refuse(operation, &[Code::NotFound]);
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body
+        && MAY_BE_LEFT_OUT.iter().any(|end| path.ends_with(end))
+    {
+        body.required = Some(Required::False);
     }
     if operation.request_body.is_some() {
         refuse(operation, &[Code::TooSlow, Code::TooLarge, Code::Invalid]);

@@ -77,7 +77,7 @@ async fn the_mode_is_the_appointments() {
         clinic.service.send(Method::POST, "/api/v1/consultations/sessions", token, Some(body)).await
     };
     let (status, refused) = ask("CHAT").await;
-    assert_eq!((status.as_u16(), refused["code"].as_str()), (422, Some("invalid")));
+    assert_eq!((status.as_u16(), refused["code"].as_str()), (409, Some("wrong-state")));
     assert_eq!(ask("VIDEO").await.0.as_u16(), 201);
 }
 
