@@ -489,6 +489,13 @@ impl World {
         for _ in 0..800 {
             self.step(&mut || Duration::from_millis(30), &mut || false)?;
         }
+        // What time did in the last of them, such as taking a calling-in back, is still on its way.
+        for _ in 0..100 {
+            if self.wire.is_empty() {
+                break;
+            }
+            self.step(&mut || Duration::from_millis(30), &mut || false)?;
+        }
         Ok(())
     }
 
