@@ -24,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("call", &["bwe", "media"]),
     ("devices", &["media"]),
     ("proxy", &[]),
+    ("servers", &[]),
     ("rtc", &["bwe", "media", "proxy", "redact"]),
     ("backends", &["protocol", "proxy", "redact"]),
     ("service", &["authz", "consult", "protocol", "redact"]),

@@ -40,6 +40,8 @@ const HEADLESS: &[&str] = &[
     "iptables",
     "tinyproxy-bin",
     "coturn",
+    // For the service on a database that several share.
+    "postgresql",
     // For a keyring of one's own.
     "dbus",
     "gnome-keyring",

@@ -3,6 +3,7 @@
 use std::{process::Command, time::Instant};
 
 use anyhow::{Context, Result};
+use bedside_servers::Postgres;
 
 use crate::{build_page, cargo, demo, python, root, setup};
 
@@ -34,7 +35,18 @@ pub(crate) fn run() -> Result<()> {
         run_step("nextest", &mut cargo(&["install", "cargo-nextest", "--locked"]))?;
     }
     let tests = ["nextest", "run", "--workspace", "--no-fail-fast"];
-    run_step("tests, and that generated files are fresh", &mut cargo(&tests))?;
+    // One for all who need it: each of their own would take a second to start.
+    let postgres = cfg!(target_os = "linux").then(Postgres::start_own).transpose()?;
+    let with_postgres = |mut command: Command| {
+        command.envs(postgres.as_ref().map(Postgres::variable));
+        command
+    };
+    run_step("tests, and that generated files are fresh", &mut with_postgres(cargo(&tests)))?;
+    if postgres.is_some() {
+        let mut service = with_postgres(cargo(&tests));
+        service.args(["-E", "binary(api)"]).env("BEDSIDE_TEST_DATABASE", "postgres");
+        run_step("the service's tests on PostgreSQL", &mut service)?;
+    }
     // With what is built already: alone it would choose other features of what is shared, and build that anew.
     step("a whole visit", || demo::run(&demo::Options::headless(root().join("target/demo/report.json"))))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];

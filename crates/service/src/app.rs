@@ -62,7 +62,7 @@ impl App {
     /// Opens the database and the folder of attachments.
     pub async fn open(config: Config, relay: Option<RelayCredentials>) -> Result<Self, ServiceError> {
         folder::open(&config.data)?;
-        let store = Store::open(&config.data.join("bedside.sqlite")).await?;
+        let store = Store::open(&config.database).await?;
         let attachments = Attachments::open(config.data.join("attachments"))?;
         Ok(Self {
             store,

@@ -10,16 +10,19 @@ use bedside_redact::Secret;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use serde::Deserialize;
+use url::Url;
 
-use crate::{ServiceError, folder, relay::RelayCredentials};
+use crate::{ServiceError, folder, relay::RelayCredentials, store::Database};
 
 /// How the service is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Folder of the database, the attachments and the relay's key.
+    /// Folder of the attachments, the relay's key, and the database where that is a file.
     pub data: PathBuf,
+    /// What is kept where.
+    pub database: Database,
     /// The embedded relay, unless it is off or the clinic has its own.
     pub relay: Option<RelayConfig>,
     /// The clinic's own.
@@ -81,6 +84,11 @@ pub struct FileConfig {
     pub listen: Option<SocketAddr>,
     /// See [`Config::data`].
     pub data: Option<PathBuf>,
+    /// Where PostgreSQL is, as whom and which database, in place of a file in the folder:
+    /// `postgres://bedside@db.example/bedside`.
+    pub database: Option<Url>,
+    /// The file with PostgreSQL's password.
+    pub database_password_file: Option<PathBuf>,
     /// See [`RelayConfig::listen`].
     pub relay_listen: Option<SocketAddr>,
     /// See [`RelayConfig::public_ip`]. Needed for the relay when `listen` is every address.
@@ -131,6 +139,8 @@ impl FileConfig {
         Self {
             listen: self.listen.or(other.listen),
             data: self.data.or(other.data),
+            database: self.database.or(other.database),
+            database_password_file: self.database_password_file.or(other.database_password_file),
             relay_listen: self.relay_listen.or(other.relay_listen),
             relay_public_ip: self.relay_public_ip.or(other.relay_public_ip),
             relay_allow_private: self.relay_allow_private.or(other.relay_allow_private),
@@ -170,9 +180,14 @@ impl FileConfig {
         });
         let limits = Limits::default();
         let minutes = |d: SignedDuration| u32::try_from(d.as_mins()).unwrap_or(0);
+        let data = self.data.unwrap_or_else(|| PathBuf::from("bedside-data"));
         Config {
             listen,
-            data: self.data.unwrap_or_else(|| PathBuf::from("bedside-data")),
+            database: match self.database {
+                Some(url) => Database::Postgres { url, password_file: self.database_password_file },
+                None => Database::Sqlite(data.join("bedside.sqlite")),
+            },
+            data,
             // Nobody can send to "any address": without the one that clients reach there is no relay.
             relay: (!self.no_relay.unwrap_or(false) && own_relay.is_none() && !public_ip.is_unspecified())
                 .then_some(relay),

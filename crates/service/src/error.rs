@@ -6,9 +6,9 @@ use axum::{
     body::Bytes,
     extract::{
         FromRequest, FromRequestParts, Request,
-        rejection::{JsonRejection, PathRejection, QueryRejection},
+        rejection::{PathRejection, QueryRejection},
     },
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bedside_authz::Denied;
@@ -115,17 +115,37 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
-        // axum's own text may quote the body, and the body may hold anything.
-        match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge.into(),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                Self::new(Code::Invalid, "the body must be application/json")
-            }
-            _ => Self::new(Code::Invalid, "the body is not the JSON that is expected here"),
-        }
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+        || kind.len() > "application/+json".len()
+            && kind.to_ascii_lowercase().starts_with("application/")
+            && kind.to_ascii_lowercase().ends_with("+json")
+}
+
+/// Reads a body. What is wrong with it is said without a word of it: it may hold anything.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if holds_nul(body) {
+        return Err(ApiError::new(Code::Invalid, "no text here has the character U+0000"));
     }
+    serde_json::from_slice(body)
+        .map_err(|_| ApiError::new(Code::Invalid, "the body is not the JSON that is expected here"))
+}
+
+/// Whether a text in this JSON has the character U+0000, which PostgreSQL does not keep and nobody types. In JSON it
+/// can only be written with its escape.
+fn holds_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
+        rest = &rest[at + 1..];
+        if rest.starts_with(b"u0000") {
+            return true;
+        }
+        // The escaped character, which may be a backslash itself.
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 impl From<PathRejection> for ApiError {
@@ -147,9 +167,12 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned> FromRequest<S> for Json<T> 
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let read = tokio::time::timeout(BODY_WITHIN, axum::Json::from_request(request, state)).await;
-        let axum::Json(value) = read.map_err(|_| Code::TooSlow)??;
-        Ok(Self(value))
+        if !is_json(request.headers()) {
+            return Err(ApiError::new(Code::Invalid, "the body must be application/json"));
+        }
+        let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
+        let body = read.map_err(|_| Code::TooSlow)?.map_err(|_| Code::TooLarge)?;
+        Ok(Self(read_json(&body)?))
     }
 }
 
@@ -184,3 +207,22 @@ pub(crate) struct Path<T>(pub(crate) T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(ApiError))]
 pub(crate) struct Query<T>(pub(crate) T);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_found_however_it_is_hidden() {
+        for (json, holds) in [
+            (r#"{"a":"b\u0000c"}"#, true),
+            (r#"{"a":"\\\u0000"}"#, true),
+            (r#"{"a":"\\u0000"}"#, false),
+            (r#"{"a":"\u00001"}"#, true),
+            (r#"{"a":"\"#, false),
+            ("{}", false),
+        ] {
+            assert_eq!(holds_nul(json.as_bytes()), holds, "{json}");
+        }
+    }
+}

@@ -39,6 +39,19 @@ struct Settings {
     /// Folder for the database, files and keys; made when missing [default: bedside-data].
     #[arg(long, env = "BEDSIDE_DATA", global = true, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// PostgreSQL in place of a file in --data, such as postgres://bedside@db.example/bedside. Without a
+    /// password, which others could see: that is in the file of --database-password-file, or PGPASSFILE names one.
+    #[arg(long, env = "BEDSIDE_DATABASE", global = true, value_name = "ADDRESS")]
+    database: Option<url::Url>,
+    /// File with the password for it.
+    #[arg(
+        long,
+        env = "BEDSIDE_DATABASE_PASSWORD_FILE",
+        global = true,
+        value_name = "FILE",
+        requires = "database"
+    )]
+    database_password_file: Option<PathBuf>,
     /// Address of the relay, over UDP and TCP [default: port 3478 at the address of --listen].
     #[arg(long, env = "BEDSIDE_RELAY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     relay_listen: Option<SocketAddr>,
@@ -267,6 +280,8 @@ async fn run() -> anyhow::Result<()> {
     let flags = FileConfig {
         listen: settings.listen,
         data: settings.data.clone(),
+        database: settings.database.clone(),
+        database_password_file: settings.database_password_file.clone(),
         relay_listen: settings.relay_listen,
         relay_public_ip: settings.relay_public_ip,
         relay_allow_private: settings.relay_allow_private.then_some(true),

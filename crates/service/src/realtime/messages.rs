@@ -8,7 +8,11 @@ use bedside_protocol::{
 };
 use jiff::Timestamp;
 
-use crate::{App, error::ApiError, store::MediaToken};
+use crate::{
+    App,
+    error::{ApiError, read_json},
+    store::MediaToken,
+};
 
 /// Handles a SEND to a known destination; a refusal goes to the sender's error queue.
 /// `Err` is for what a correct client never sends: it ends the connection.
@@ -17,15 +21,10 @@ pub(super) async fn handle(app: &App, user: &User, frame: &Frame) -> Result<(), 
     if ![app::CHAT_SEND, app::CHAT_STATUS, app::CHAT_TYPING, app::CALL_SIGNAL].contains(&destination) {
         return Err(Code::UnknownDestination.into());
     }
-    let message: ClientMessage = match serde_json::from_str(&frame.body) {
+    let message: ClientMessage = match read_json(frame.body.as_bytes()) {
         Ok(message) => message,
-        Err(_) => {
-            refuse(
-                app,
-                user,
-                ApiError::new(Code::Invalid, "the body is not the JSON that is expected here"),
-                None,
-            );
+        Err(error) => {
+            refuse(app, user, error, None);
             return Ok(());
         }
     };

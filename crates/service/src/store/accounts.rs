@@ -1,9 +1,11 @@
 //! People with an account.
 
-use bedside_protocol::{Text, User, UserId};
-use sqlx::{FromRow, Row, SqliteExecutor, sqlite::SqliteRow};
+use bedside_protocol::{User, UserId};
 
-use super::{Store, StoreError, Unit, from_word, id, millis};
+use super::{
+    Store, StoreError, Unit, from_word,
+    sql::{Connection, Row, sql},
+};
 
 /// A person and the hash of their password.
 #[derive(Clone, Debug)]
@@ -18,73 +20,66 @@ pub struct Account {
     pub is_confirmed: bool,
 }
 
-/// Columns of a `users` row that [`user`] reads.
-#[derive(FromRow)]
-struct UserRow {
-    id: String,
-    role: String,
-    name: String,
-    specialization: Option<String>,
-}
-
-impl UserRow {
-    fn read(self) -> Result<User, StoreError> {
-        Ok(User {
-            id: id(&self.id)?,
-            role: from_word(&self.role)?,
-            name: Text::new(self.name),
-            specialization: self.specialization,
-        })
-    }
-}
-
-fn account(row: &SqliteRow) -> Result<Account, StoreError> {
-    Ok(Account {
-        password_hash: row.try_get("password_hash")?,
-        is_disabled: row.try_get::<Option<i64>, _>("disabled_at")?.is_some(),
-        is_confirmed: row.try_get::<Option<i64>, _>("confirmed_at")?.is_some(),
-        user: UserRow::from_row(row)?.read()?,
+fn read(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.get("id")?,
+        role: from_word(&row.get::<String>("role")?)?,
+        name: row.get("name")?,
+        specialization: row.get("specialization")?,
     })
 }
 
-pub(super) async fn one_user<'c>(
-    database: impl SqliteExecutor<'c>,
-    user: UserId,
-) -> Result<Option<User>, StoreError> {
-    sqlx::query_as::<_, UserRow>("SELECT id, role, name, specialization FROM users WHERE id = $1")
-        .bind(user.to_string())
+fn account(row: &Row) -> Result<Account, StoreError> {
+    Ok(Account {
+        password_hash: row.get("password_hash")?,
+        is_disabled: row.get::<Option<i64>>("disabled_at")?.is_some(),
+        is_confirmed: row.get::<Option<i64>>("confirmed_at")?.is_some(),
+        user: read(row)?,
+    })
+}
+
+/// An address as it is kept: its capitals mean nothing to anybody.
+fn as_kept(email: &str) -> String {
+    email.to_ascii_lowercase()
+}
+
+/// Accounts, as [`account`] reads them; what follows says which.
+macro_rules! select {
+    ($which:literal) => {
+        sql!(
+            "SELECT id, role, name, specialization, password_hash, disabled_at, confirmed_at FROM users ",
+            $which
+        )
+    };
+}
+
+pub(super) async fn one_user(database: &mut Connection, user: UserId) -> Result<Option<User>, StoreError> {
+    let row = sql!("SELECT id, role, name, specialization FROM users WHERE id = $1")
+        .bind(user)
         .fetch_optional(database)
-        .await?
-        .map(UserRow::read)
-        .transpose()
+        .await?;
+    row.as_ref().map(read).transpose()
 }
 
 impl Store {
     /// The account with this address, whatever its capitals.
     pub async fn account_by_email(&self, email: &str) -> Result<Option<Account>, StoreError> {
-        let row: Option<SqliteRow> = sqlx::query(
-            "SELECT id, role, name, specialization, password_hash, disabled_at, confirmed_at FROM users WHERE email = $1",
-        )
-        .bind(email)
-        .fetch_optional(&self.reader)
-        .await?;
+        let row = select!("WHERE email = $1")
+            .bind(as_kept(email))
+            .fetch_optional(&mut self.reader().await?)
+            .await?;
         row.as_ref().map(account).transpose()
     }
 
     /// Somebody's account.
     pub async fn account(&self, user: UserId) -> Result<Option<Account>, StoreError> {
-        let row: Option<SqliteRow> = sqlx::query(
-            "SELECT id, role, name, specialization, password_hash, disabled_at, confirmed_at FROM users WHERE id = $1",
-        )
-        .bind(user.to_string())
-        .fetch_optional(&self.reader)
-        .await?;
+        let row = select!("WHERE id = $1").bind(user).fetch_optional(&mut self.reader().await?).await?;
         row.as_ref().map(account).transpose()
     }
 
     /// The person with this id.
     pub async fn user(&self, user: UserId) -> Result<Option<User>, StoreError> {
-        one_user(&self.reader, user).await
+        one_user(&mut self.reader().await?, user).await
     }
 }
 
@@ -97,74 +92,74 @@ impl Unit {
         password_hash: &str,
         is_confirmed: bool,
     ) -> Result<Option<UserId>, StoreError> {
-        let done = sqlx::query(
+        let added = sql!(
             "INSERT INTO users (id, role, email, password_hash, name, specialization, created_at, confirmed_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (email) DO NOTHING",
         )
-        .bind(user.id.to_string())
+        .bind(user.id)
         .bind(user.role.as_str())
-        .bind(email)
+        .bind(as_kept(email))
         .bind(password_hash)
         .bind(user.name.reveal())
         .bind(user.specialization.as_deref())
-        .bind(millis(self.now))
-        .bind(is_confirmed.then(|| millis(self.now)))
-        .execute(&mut *self.tx)
+        .bind(self.now)
+        .bind(is_confirmed.then_some(self.now))
+        .execute(&mut self.tx)
         .await?;
-        Ok((done.rows_affected() == 1).then_some(user.id))
+        Ok((added == 1).then_some(user.id))
     }
 
     /// The practice has made sure whose account this is.
     pub async fn confirm(&mut self, user: UserId) -> Result<(), StoreError> {
-        sqlx::query("UPDATE users SET confirmed_at = $1 WHERE id = $2")
-            .bind(millis(self.now))
-            .bind(user.to_string())
-            .execute(&mut *self.tx)
+        sql!("UPDATE users SET confirmed_at = $1 WHERE id = $2")
+            .bind(self.now)
+            .bind(user)
+            .execute(&mut self.tx)
             .await?;
         Ok(())
     }
 
     /// Takes an address from an account that nobody has confirmed; says whose that was. What they did stays with them.
     pub async fn free_address(&mut self, email: &str) -> Result<Option<UserId>, StoreError> {
-        let freed: Option<(String,)> = sqlx::query_as(
+        let freed = sql!(
             "UPDATE users SET email = 'no address: ' || id, disabled_at = $1
              WHERE email = $2 AND confirmed_at IS NULL RETURNING id",
         )
-        .bind(millis(self.now))
-        .bind(email)
-        .fetch_optional(&mut *self.tx)
+        .bind(self.now)
+        .bind(as_kept(email))
+        .fetch_optional(&mut self.tx)
         .await?;
-        freed.map(|(user,)| id(&user)).transpose()
+        freed.map(|row| row.get("id")).transpose()
     }
 
-    /// Whether an account is open and has this password still (its PHC string).
+    /// Whether an account is open and has this password still (its PHC string), and will until this is committed.
     pub async fn has_password(&mut self, user: UserId, password_hash: &str) -> Result<bool, StoreError> {
-        let found: Option<(i64,)> = sqlx::query_as(
-            "SELECT 1 FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL",
-        )
-        .bind(user.to_string())
-        .bind(password_hash)
-        .fetch_optional(&mut *self.tx)
-        .await?;
+        self.tx.lock("SELECT id FROM users WHERE id = $1 FOR UPDATE", user).await?;
+        let found =
+            sql!("SELECT id FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL",)
+                .bind(user)
+                .bind(password_hash)
+                .fetch_optional(&mut self.tx)
+                .await?;
         Ok(found.is_some())
     }
 
     /// Keeps another password (its PHC string).
     pub async fn set_password(&mut self, user: UserId, password_hash: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2")
+        sql!("UPDATE users SET password_hash = $1 WHERE id = $2")
             .bind(password_hash)
-            .bind(user.to_string())
-            .execute(&mut *self.tx)
+            .bind(user)
+            .execute(&mut self.tx)
             .await?;
         Ok(())
     }
 
     /// Nobody signs in with this account any more, or somebody may again.
     pub async fn set_disabled(&mut self, user: UserId, is_disabled: bool) -> Result<(), StoreError> {
-        sqlx::query("UPDATE users SET disabled_at = $1 WHERE id = $2")
-            .bind(is_disabled.then(|| millis(self.now)))
-            .bind(user.to_string())
-            .execute(&mut *self.tx)
+        sql!("UPDATE users SET disabled_at = $1 WHERE id = $2")
+            .bind(is_disabled.then_some(self.now))
+            .bind(user)
+            .execute(&mut self.tx)
             .await?;
         Ok(())
     }

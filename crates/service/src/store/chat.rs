@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use bedside_protocol::{
     Attachment, AttachmentId, ChatMessage, ChatPage, MessageId, MessageStatus, OutgoingMessage, Party,
-    SessionId, Text, User, UserId,
+    SessionId, User, UserId,
 };
-use sqlx::{FromRow, Row, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{SessionRow, Store, StoreError, Unit, from_word, id, instant, millis, word};
+use super::{
+    SessionRow, Store, StoreError, Unit, from_word,
+    sql::{Connection, Row, sql},
+    word,
+};
 
 /// What came of storing a message.
 #[derive(Debug)]
@@ -28,40 +31,51 @@ pub struct StoredAttachment {
     pub attachment: Attachment,
 }
 
-const MESSAGE: &str = "SELECT m.id, m.session_id, m.seq, m.client_message_id, m.sender_id, u.name AS sender_name,
-    m.message_type, m.content, m.created_at, a.id AS attachment_id, a.file_name, a.file_size, a.mime_type
-    FROM chat_messages m JOIN users u ON u.id = m.sender_id LEFT JOIN attachments a ON a.id = m.attachment_id";
+/// Keeps a visit as it is, and other messages and files out of it.
+const SESSION: &str = "SELECT id FROM consultation_sessions WHERE id = $1 FOR UPDATE";
 
-fn attachment(row: &SqliteRow) -> Result<Attachment, StoreError> {
-    let size: i64 = row.try_get("file_size")?;
+/// Messages, as [`message`] reads them; what follows says which.
+macro_rules! select {
+    ($which:literal) => {
+        sql!(
+            "SELECT m.id, m.session_id, m.seq, m.client_message_id, m.sender_id, u.name AS sender_name,
+             m.message_type, m.content, m.created_at, a.id AS attachment_id, a.file_name, a.file_size, a.mime_type
+             FROM chat_messages m JOIN users u ON u.id = m.sender_id
+             LEFT JOIN attachments a ON a.id = m.attachment_id ",
+            $which
+        )
+    };
+}
+
+fn attachment(row: &Row) -> Result<Attachment, StoreError> {
     Ok(Attachment {
-        attachment_id: id(&row.try_get::<String, _>("attachment_id")?)?,
-        file_name: Text::new(row.try_get::<String, _>("file_name")?),
-        file_size: size.unsigned_abs(),
-        mime_type: row.try_get("mime_type")?,
+        attachment_id: row.get("attachment_id")?,
+        file_name: row.get("file_name")?,
+        file_size: row.get("file_size")?,
+        mime_type: row.get("mime_type")?,
     })
 }
 
 fn message(
-    row: &SqliteRow,
+    row: &Row,
     of: &SessionRow,
     progress: &HashMap<UserId, (u64, u64)>,
 ) -> Result<ChatMessage, StoreError> {
-    let sender: UserId = id(&row.try_get::<String, _>("sender_id")?)?;
-    let seq = row.try_get::<i64, _>("seq")?.unsigned_abs();
+    let sender: UserId = row.get("sender_id")?;
+    let seq = row.get("seq")?;
     let party = of.party(sender).unwrap_or(Party::Doctor);
     let (delivered, read) = progress.get(&of.user(party.other())).copied().unwrap_or_default();
-    let has_attachment = row.try_get::<Option<String>, _>("attachment_id")?.is_some();
+    let has_attachment = row.get::<Option<String>>("attachment_id")?.is_some();
     Ok(ChatMessage {
-        message_id: id(&row.try_get::<String, _>("id")?)?,
-        client_message_id: id(&row.try_get::<String, _>("client_message_id")?)?,
+        message_id: row.get("id")?,
+        client_message_id: row.get("client_message_id")?,
         session_id: of.id,
         seq,
         sender_id: sender,
-        sender_name: Text::new(row.try_get::<String, _>("sender_name")?),
+        sender_name: row.get("sender_name")?,
         sender_type: party,
-        message_type: from_word(&row.try_get::<String, _>("message_type")?)?,
-        content: Text::new(row.try_get::<String, _>("content")?),
+        message_type: from_word(&row.get::<String>("message_type")?)?,
+        content: row.get("content")?,
         attachment: has_attachment.then(|| attachment(row)).transpose()?,
         status: if seq <= read {
             MessageStatus::Read
@@ -70,28 +84,21 @@ fn message(
         } else {
             MessageStatus::Sent
         },
-        timestamp: instant(row.try_get("created_at")?)?,
+        timestamp: row.get("created_at")?,
     })
 }
 
 /// How far each side has got: delivered, read.
-async fn chat_progress<'c>(
-    database: impl SqliteExecutor<'c>,
+async fn chat_progress(
+    database: &mut Connection,
     session: SessionId,
 ) -> Result<HashMap<UserId, (u64, u64)>, StoreError> {
-    #[derive(FromRow)]
-    struct Progress {
-        user_id: String,
-        delivered_seq: i64,
-        read_seq: i64,
-    }
-    let rows: Vec<Progress> =
-        sqlx::query_as("SELECT user_id, delivered_seq, read_seq FROM chat_progress WHERE session_id = $1")
-            .bind(session.to_string())
-            .fetch_all(database)
-            .await?;
-    rows.into_iter()
-        .map(|row| Ok((id(&row.user_id)?, (row.delivered_seq.unsigned_abs(), row.read_seq.unsigned_abs()))))
+    let rows = sql!("SELECT user_id, delivered_seq, read_seq FROM chat_progress WHERE session_id = $1")
+        .bind(session)
+        .fetch_all(database)
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.get("user_id")?, (row.get("delivered_seq")?, row.get("read_seq")?))))
         .collect()
 }
 
@@ -107,21 +114,23 @@ impl Store {
     ) -> Result<ChatPage, StoreError> {
         // One more than asked for tells whether there are more.
         let wanted = limit as usize;
-        let (from, to, order) = match after {
-            Some(after) => (after as i64 + 1, i64::MAX, "ASC"),
-            None => (0, before.map_or(i64::MAX, |before| before as i64 - 1), "DESC"),
+        let (from, to, query) = match after {
+            Some(after) => {
+                let query =
+                    select!("WHERE m.session_id = $1 AND m.seq BETWEEN $2 AND $3 ORDER BY m.seq LIMIT $4");
+                (after.saturating_add(1), u64::MAX, query)
+            }
+            None => {
+                let query = select!(
+                    "WHERE m.session_id = $1 AND m.seq BETWEEN $2 AND $3 ORDER BY m.seq DESC LIMIT $4"
+                );
+                (0, before.map_or(u64::MAX, |before| before.saturating_sub(1)), query)
+            }
         };
-        let query = format!(
-            "{MESSAGE} WHERE m.session_id = ? AND m.seq BETWEEN ? AND ? ORDER BY m.seq {order} LIMIT ?"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(of.id.to_string())
-            .bind(from)
-            .bind(to)
-            .bind(i64::from(limit) + 1)
-            .fetch_all(&self.reader)
-            .await?;
-        let progress = chat_progress(&self.reader, of.id).await?;
+        let mut reader = self.reader().await?;
+        let query = query.bind(of.id).bind(from).bind(to).bind(i64::from(limit) + 1);
+        let rows = query.fetch_all(&mut reader).await?;
+        let progress = chat_progress(&mut reader, of.id).await?;
         let more = rows.len() > wanted;
         let mut items =
             rows.iter().take(wanted).map(|row| message(row, of, &progress)).collect::<Result<Vec<_>, _>>()?;
@@ -137,38 +146,35 @@ impl Store {
 
     /// How many messages a visit has.
     pub async fn chat_count(&self, session: SessionId) -> Result<u64, StoreError> {
-        let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM chat_messages WHERE session_id = ?")
-            .bind(session.to_string())
-            .fetch_one(&self.reader)
+        let row = sql!("SELECT count(*) AS messages FROM chat_messages WHERE session_id = $1")
+            .bind(session)
+            .fetch_one(&mut self.reader().await?)
             .await?;
-        Ok(count.unsigned_abs())
+        row.get("messages")
     }
 
     /// Bytes of all files of a visit.
     pub async fn attachment_bytes(&self, session: SessionId) -> Result<u64, StoreError> {
-        let (sum,): (i64,) =
-            sqlx::query_as("SELECT coalesce(sum(file_size), 0) FROM attachments WHERE session_id = ?")
-                .bind(session.to_string())
-                .fetch_one(&self.reader)
-                .await?;
-        Ok(sum.unsigned_abs())
+        let row = sql!(
+            "SELECT CAST(coalesce(sum(file_size), 0) AS BIGINT) AS bytes FROM attachments WHERE session_id = $1"
+        )
+        .bind(session)
+        .fetch_one(&mut self.reader().await?)
+        .await?;
+        row.get("bytes")
     }
 
     /// One attachment.
     pub async fn attachment(&self, which: AttachmentId) -> Result<Option<StoredAttachment>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id AS attachment_id, session_id, file_name, file_size, mime_type FROM attachments WHERE id = ?",
+        let row = sql!(
+            "SELECT id AS attachment_id, session_id, file_name, file_size, mime_type FROM attachments
+             WHERE id = $1",
         )
-        .bind(which.to_string())
-        .fetch_optional(&self.reader)
+        .bind(which)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
-        row.map(|row| {
-            Ok(StoredAttachment {
-                session: id(&row.try_get::<String, _>("session_id")?)?,
-                attachment: attachment(&row)?,
-            })
-        })
-        .transpose()
+        row.map(|row| Ok(StoredAttachment { session: row.get("session_id")?, attachment: attachment(&row)? }))
+            .transpose()
     }
 }
 
@@ -181,35 +187,36 @@ impl Unit {
         sender: &User,
         outgoing: &OutgoingMessage,
     ) -> Result<Option<NewMessage>, StoreError> {
-        // In one statement with the look whether it is open: an end side by side comes before it or after it.
-        let done = sqlx::query(
+        // One after the other, as they are numbered; and an end of the visit comes before it or after it.
+        self.tx.lock(SESSION, of.id).await?;
+        let added = sql!(
             "INSERT INTO chat_messages (id, session_id, seq, client_message_id, sender_id, message_type, content,
-             attachment_id, created_at) SELECT $1, $2, (SELECT coalesce(max(seq), 0) + 1 FROM chat_messages
-             WHERE session_id = $2), $3, $4, $5, $6, $7, $8 FROM consultation_sessions
+             attachment_id, created_at)
+             SELECT CAST($1 AS TEXT), id, (SELECT coalesce(max(seq), 0) + 1 FROM chat_messages
+             WHERE session_id = $2), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT),
+             CAST($7 AS TEXT), CAST($8 AS BIGINT) FROM consultation_sessions
              WHERE id = $2 AND ended_at IS NULL
              ON CONFLICT (session_id, sender_id, client_message_id) DO NOTHING",
         )
-        .bind(MessageId::generate().to_string())
-        .bind(of.id.to_string())
-        .bind(outgoing.client_message_id.to_string())
-        .bind(sender.id.to_string())
+        .bind(MessageId::generate())
+        .bind(of.id)
+        .bind(outgoing.client_message_id)
+        .bind(sender.id)
         .bind(word(&outgoing.message_type)?)
         .bind(outgoing.content.reveal())
-        .bind(outgoing.attachment_id.map(|id| id.to_string()))
-        .bind(millis(self.now))
-        .execute(&mut *self.tx)
+        .bind(outgoing.attachment_id)
+        .bind(self.now)
+        .execute(&mut self.tx)
         .await?;
-        let query =
-            format!("{MESSAGE} WHERE m.session_id = $1 AND m.sender_id = $2 AND m.client_message_id = $3");
-        let row = sqlx::query(sqlx::AssertSqlSafe(query))
-            .bind(of.id.to_string())
-            .bind(sender.id.to_string())
-            .bind(outgoing.client_message_id.to_string())
-            .fetch_optional(&mut *self.tx)
+        let row = select!("WHERE m.session_id = $1 AND m.sender_id = $2 AND m.client_message_id = $3")
+            .bind(of.id)
+            .bind(sender.id)
+            .bind(outgoing.client_message_id)
+            .fetch_optional(&mut self.tx)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let progress = chat_progress(&mut *self.tx, of.id).await?;
-        Ok(Some(NewMessage { message: message(&row, of, &progress)?, is_new: done.rows_affected() == 1 }))
+        let progress = chat_progress(&mut self.tx, of.id).await?;
+        Ok(Some(NewMessage { message: message(&row, of, &progress)?, is_new: added == 1 }))
     }
 
     /// Notes how far a participant has got, at most to the newest message; never goes back. Gives how far that is
@@ -221,14 +228,14 @@ impl Unit {
         seq: u64,
         status: MessageStatus,
     ) -> Result<Option<u64>, StoreError> {
-        let (top,): (i64,) =
-            sqlx::query_as("SELECT coalesce(max(seq), 0) FROM chat_messages WHERE session_id = $1")
-                .bind(session.to_string())
-                .fetch_one(&mut *self.tx)
-                .await?;
+        let top: i64 = sql!("SELECT coalesce(max(seq), 0) AS top FROM chat_messages WHERE session_id = $1")
+            .bind(session)
+            .fetch_one(&mut self.tx)
+            .await?
+            .get("top")?;
         let seq = i64::try_from(seq).map_or(top, |seq| seq.min(top));
         let read = if status == MessageStatus::Read { seq } else { 0 };
-        let done = sqlx::query(
+        let advanced = sql!(
             "INSERT INTO chat_progress (session_id, user_id, delivered_seq, read_seq) VALUES ($1, $2, $3, $4)
              ON CONFLICT (session_id, user_id) DO UPDATE SET
              delivered_seq = CASE WHEN excluded.delivered_seq > chat_progress.delivered_seq
@@ -238,13 +245,13 @@ impl Unit {
              WHERE excluded.delivered_seq > chat_progress.delivered_seq
              OR excluded.read_seq > chat_progress.read_seq",
         )
-        .bind(session.to_string())
-        .bind(user.to_string())
+        .bind(session)
+        .bind(user)
         .bind(seq)
         .bind(read)
-        .execute(&mut *self.tx)
+        .execute(&mut self.tx)
         .await?;
-        Ok((done.rows_affected() == 1).then_some(seq.unsigned_abs()))
+        Ok((advanced == 1).then_some(seq.unsigned_abs()))
     }
 
     /// Notes an attachment whose bytes have been stored, unless the visit's would be more than `most` with it.
@@ -255,22 +262,23 @@ impl Unit {
         attachment: &Attachment,
         most: u64,
     ) -> Result<bool, StoreError> {
-        let size = i64::try_from(attachment.file_size).unwrap_or(i64::MAX);
-        let done = sqlx::query(
+        self.tx.lock(SESSION, session).await?;
+        let added = sql!(
             "INSERT INTO attachments (id, session_id, owner_id, file_name, file_size, mime_type, created_at)
-             SELECT $1, $2, $3, $4, $5, $6, $7
+             SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT),
+             CAST($6 AS TEXT), CAST($7 AS BIGINT)
              WHERE (SELECT coalesce(sum(file_size), 0) FROM attachments WHERE session_id = $2) + $5 <= $8",
         )
-        .bind(attachment.attachment_id.to_string())
-        .bind(session.to_string())
-        .bind(owner.to_string())
+        .bind(attachment.attachment_id)
+        .bind(session)
+        .bind(owner)
         .bind(attachment.file_name.reveal())
-        .bind(size)
-        .bind(&attachment.mime_type)
-        .bind(millis(self.now))
-        .bind(i64::try_from(most).unwrap_or(i64::MAX))
-        .execute(&mut *self.tx)
+        .bind(attachment.file_size)
+        .bind(attachment.mime_type.as_str())
+        .bind(self.now)
+        .bind(most)
+        .execute(&mut self.tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(added == 1)
     }
 }

@@ -4,7 +4,7 @@ use bedside_protocol::{DeviceCheckReport, KeptDeviceCheck, UserId};
 use jiff::{SignedDuration, Timestamp};
 use rand::seq::IndexedRandom;
 
-use super::{Store, StoreError, Unit, instant, millis};
+use super::{Store, StoreError, Unit, sql::sql};
 
 /// What a code is made of: nothing that is taken for something else when it is read out.
 const LETTERS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
@@ -28,18 +28,22 @@ fn as_kept(typed: &str) -> String {
 impl Store {
     /// The check of a code, however it was typed.
     pub async fn device_check(&self, typed: &str) -> Result<Option<KeptDeviceCheck>, StoreError> {
-        let row: Option<(String, String, i64, String)> = sqlx::query_as(
+        let row = sql!(
             "SELECT code, name, checked_at, report FROM device_checks JOIN users ON users.id = user_id
-             WHERE code = ?",
+             WHERE code = $1",
         )
         .bind(as_kept(typed))
-        .fetch_optional(&self.reader)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
-        row.map(|(code, name, at, report)| {
-            let report = serde_json::from_str(&report).map_err(|_| StoreError::Unreadable("device check"))?;
-            Ok(KeptDeviceCheck { code, name: name.into(), checked_at: instant(at)?, report })
-        })
-        .transpose()
+        let Some(row) = row else { return Ok(None) };
+        let report = serde_json::from_str(&row.get::<String>("report")?)
+            .map_err(|_| StoreError::Unreadable("device check"))?;
+        Ok(Some(KeptDeviceCheck {
+            code: row.get("code")?,
+            name: row.get("name")?,
+            checked_at: row.get("checked_at")?,
+            report,
+        }))
     }
 }
 
@@ -53,37 +57,37 @@ impl Unit {
         let json = serde_json::to_string(report).map_err(|_| StoreError::Unreadable("device check"))?;
         let code = loop {
             let code = new_code();
-            let done = sqlx::query(
-                "INSERT INTO device_checks (code, user_id, checked_at, report) VALUES (?, ?, ?, ?)
+            let added = sql!(
+                "INSERT INTO device_checks (code, user_id, checked_at, report) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (code) DO NOTHING",
             )
-            .bind(&code)
-            .bind(user.to_string())
-            .bind(millis(self.now))
-            .bind(&json)
-            .execute(&mut *self.tx)
+            .bind(code.as_str())
+            .bind(user)
+            .bind(self.now)
+            .bind(json.as_str())
+            .execute(&mut self.tx)
             .await?;
-            if done.rows_affected() == 1 {
+            if added == 1 {
                 break code;
             }
         };
-        sqlx::query(
-            "DELETE FROM device_checks WHERE user_id = ?1 AND code NOT IN
-             (SELECT code FROM device_checks WHERE user_id = ?1 ORDER BY checked_at DESC, rowid DESC LIMIT ?2)",
+        // This one is kept, and of the others the newest.
+        sql!(
+            "DELETE FROM device_checks WHERE user_id = $1 AND code <> $2 AND code NOT IN
+             (SELECT code FROM device_checks WHERE user_id = $1 AND code <> $2
+             ORDER BY checked_at DESC, code LIMIT $3)",
         )
-        .bind(user.to_string())
-        .bind(MOST_OF_ONE)
-        .execute(&mut *self.tx)
+        .bind(user)
+        .bind(code.as_str())
+        .bind(MOST_OF_ONE - 1)
+        .execute(&mut self.tx)
         .await?;
         Ok(code)
     }
 
     /// Forgets those that were made before this.
     pub async fn forget_device_checks(&mut self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM device_checks WHERE checked_at < ?")
-            .bind(millis(before))
-            .execute(&mut *self.tx)
-            .await?;
+        sql!("DELETE FROM device_checks WHERE checked_at < $1").bind(before).execute(&mut self.tx).await?;
         Ok(())
     }
 }

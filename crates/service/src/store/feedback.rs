@@ -8,7 +8,7 @@ use bedside_protocol::{ConsultationMode, Feedback, FeedbackRequest, SessionId, U
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{SessionRow, Store, StoreError, Unit, millis, word};
+use super::{SessionRow, Store, StoreError, Unit, sql::sql, word};
 
 /// A price as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -37,30 +37,31 @@ struct StoredTier {
 impl Store {
     /// The feedback of a visit.
     pub async fn feedback(&self, session: SessionId) -> Result<Option<Feedback>, StoreError> {
-        type Row = (i64, Option<i64>, Option<i64>, Option<i64>, Option<String>, String, Option<bool>);
-        let row: Option<Row> = sqlx::query_as(
+        let row = sql!(
             "SELECT overall_rating, audio_quality, video_quality, doctor_behaviour, review_text, feedback_tags,
-             would_recommend FROM consultation_feedback WHERE session_id = ?",
+             would_recommend FROM consultation_feedback WHERE session_id = $1",
         )
-        .bind(session.to_string())
-        .fetch_optional(&self.reader)
+        .bind(session)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
-        let rating = |value: i64| u8::try_from(value).map_err(|_| StoreError::Unreadable("rating"));
-        row.map(|(overall, audio, video, doctor, text, tags, recommend)| {
-            Ok(Feedback {
-                session_id: session,
-                given: FeedbackRequest {
-                    overall_rating: rating(overall)?,
-                    audio_quality: audio.map(rating).transpose()?,
-                    video_quality: video.map(rating).transpose()?,
-                    doctor_behaviour: doctor.map(rating).transpose()?,
-                    review_text: text.map(Into::into),
-                    feedback_tags: serde_json::from_str(&tags).map_err(|_| StoreError::Unreadable("tags"))?,
-                    would_recommend: recommend,
-                },
-            })
-        })
-        .transpose()
+        let Some(row) = row else { return Ok(None) };
+        let rating = |name: &str| -> Result<Option<u8>, StoreError> {
+            let stored = row.get::<Option<i64>>(name)?.map(u8::try_from).transpose();
+            stored.map_err(|_| StoreError::Unreadable("rating"))
+        };
+        let tags = serde_json::from_str(&row.get::<String>("feedback_tags")?);
+        Ok(Some(Feedback {
+            session_id: session,
+            given: FeedbackRequest {
+                overall_rating: rating("overall_rating")?.ok_or(StoreError::Unreadable("rating"))?,
+                audio_quality: rating("audio_quality")?,
+                video_quality: rating("video_quality")?,
+                doctor_behaviour: rating("doctor_behaviour")?,
+                review_text: row.get("review_text")?,
+                feedback_tags: tags.map_err(|_| StoreError::Unreadable("tags"))?,
+                would_recommend: row.get("would_recommend")?,
+            },
+        }))
     }
 }
 
@@ -71,27 +72,25 @@ impl Unit {
         doctor: UserId,
         mode: ConsultationMode,
     ) -> Result<Option<(Pricing, String)>, StoreError> {
-        let row: Option<(String, String)> = sqlx::query_as(
-            "SELECT pricing, currency FROM consultation_pricing WHERE doctor_id = ? AND consultation_mode = ?",
+        let row = sql!(
+            "SELECT pricing, currency FROM consultation_pricing WHERE doctor_id = $1 AND consultation_mode = $2",
         )
-        .bind(doctor.to_string())
+        .bind(doctor)
         .bind(word(&mode)?)
-        .fetch_optional(&mut *self.tx)
+        .fetch_optional(&mut self.tx)
         .await?;
-        row.map(|(json, currency)| {
-            let stored = serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("price"))?;
-            let pricing = match stored {
-                StoredPricing::Flat { fee } => Pricing::Flat(fee),
-                StoredPricing::PerMinute { rate, minimum_minutes } => {
-                    Pricing::PerMinute { rate, minimum_minutes }
-                }
-                StoredPricing::Tiered { tiers } => Pricing::Tiered(
-                    tiers.iter().map(|t| Tier { up_to_minutes: t.up_to_minutes, price: t.price }).collect(),
-                ),
-            };
-            Ok((pricing, currency))
-        })
-        .transpose()
+        let Some(row) = row else { return Ok(None) };
+        let stored = serde_json::from_str(&row.get::<String>("pricing")?);
+        let pricing = match stored.map_err(|_| StoreError::Unreadable("price"))? {
+            StoredPricing::Flat { fee } => Pricing::Flat(fee),
+            StoredPricing::PerMinute { rate, minimum_minutes } => {
+                Pricing::PerMinute { rate, minimum_minutes }
+            }
+            StoredPricing::Tiered { tiers } => Pricing::Tiered(
+                tiers.iter().map(|t| Tier { up_to_minutes: t.up_to_minutes, price: t.price }).collect(),
+            ),
+        };
+        Ok(Some((pricing, row.get("currency")?)))
     }
 
     /// Stores feedback; false when the visit has some already.
@@ -102,14 +101,14 @@ impl Unit {
     ) -> Result<bool, StoreError> {
         let tags =
             serde_json::to_string(&distinct_tags(given)).map_err(|_| StoreError::Unreadable("tags"))?;
-        let done = sqlx::query(
+        let added = sql!(
             "INSERT INTO consultation_feedback (session_id, patient_id, doctor_id, overall_rating, audio_quality,
              video_quality, doctor_behaviour, review_text, feedback_tags, would_recommend, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id) DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (session_id) DO NOTHING",
         )
-        .bind(of.id.to_string())
-        .bind(of.patient.id.to_string())
-        .bind(of.doctor.id.to_string())
+        .bind(of.id)
+        .bind(of.patient.id)
+        .bind(of.doctor.id)
         .bind(i64::from(given.overall_rating))
         .bind(given.audio_quality.map(i64::from))
         .bind(given.video_quality.map(i64::from))
@@ -117,10 +116,10 @@ impl Unit {
         .bind(given.review_text.as_ref().map(|text| text.reveal().to_owned()))
         .bind(tags)
         .bind(given.would_recommend)
-        .bind(millis(self.now))
-        .execute(&mut *self.tx)
+        .bind(self.now)
+        .execute(&mut self.tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(added == 1)
     }
 
     /// Sets what a doctor charges for a mode.
@@ -144,15 +143,15 @@ impl Unit {
             },
         };
         let json = serde_json::to_string(&stored).map_err(|_| StoreError::Unreadable("price"))?;
-        sqlx::query(
-            "INSERT INTO consultation_pricing (doctor_id, consultation_mode, pricing, currency) VALUES (?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET pricing = excluded.pricing, currency = excluded.currency",
+        sql!(
+            "INSERT INTO consultation_pricing (doctor_id, consultation_mode, pricing, currency) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (doctor_id, consultation_mode) DO UPDATE SET pricing = excluded.pricing, currency = excluded.currency",
         )
-        .bind(doctor.to_string())
+        .bind(doctor)
         .bind(word(&mode)?)
         .bind(json)
         .bind(currency)
-        .execute(&mut *self.tx)
+        .execute(&mut self.tx)
         .await?;
         Ok(())
     }

@@ -2,14 +2,16 @@
 
 use bedside_consult::Consultation;
 use bedside_protocol::{
-    AppointmentId, ConsultationMode, CreateAppointmentRequest, DeviceId, Party, Role, SessionId, Text, User,
-    UserId,
+    AppointmentId, ConsultationMode, CreateAppointmentRequest, Party, Role, SessionId, User, UserId,
 };
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
-use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{Store, StoreError, Unit, from_word, id, instant, millis, word};
+use super::{
+    Store, StoreError, Unit, from_word,
+    sql::{Connection, Row, sql},
+    word,
+};
 
 /// A stored session.
 #[derive(Clone, Debug)]
@@ -58,87 +60,74 @@ impl SessionRow {
 
 /// Sessions with the names of their two people, as [`read`] takes them; what follows says which.
 macro_rules! select {
-    ($which:literal) => {
-        concat!(
+    ($($which:literal),+ $(,)?) => {
+        sql!(
             "SELECT s.*, p.name AS patient_name, d.name AS doctor_name, d.specialization AS doctor_specialization
              FROM consultation_sessions s JOIN users p ON p.id = s.patient_id JOIN users d ON d.id = s.doctor_id ",
-            $which
+            $($which),+
         )
     };
 }
 
-fn read(row: &SqliteRow) -> Result<SessionRow, StoreError> {
-    let at = |name: &str| -> Result<Option<Timestamp>, StoreError> {
-        row.try_get::<Option<i64>, _>(name)?.map(instant).transpose()
-    };
-    let text = |name: &str| -> Result<String, StoreError> { Ok(row.try_get(name)?) };
-    let flag = |name: &str| -> Result<bool, StoreError> { Ok(row.try_get::<i64, _>(name)? != 0) };
-    let device = |name: &str| -> Result<Option<DeviceId>, StoreError> {
-        row.try_get::<Option<String>, _>(name)?.map(|text| id(&text)).transpose()
-    };
-    let minutes: i64 = row.try_get("scheduled_minutes")?;
-    let device_check: Option<String> = row.try_get("device_check")?;
+fn read(row: &Row) -> Result<SessionRow, StoreError> {
+    let minutes: i64 = row.get("scheduled_minutes")?;
+    let device_check: Option<String> = row.get("device_check")?;
+    let amount = row.get::<Option<String>>("amount_charged")?.zip(row.get::<Option<String>>("currency")?);
     Ok(SessionRow {
-        id: id(&text("id")?)?,
-        appointment: id(&text("appointment_id")?)?,
+        id: row.get("id")?,
+        appointment: row.get("appointment_id")?,
         patient: User {
-            id: id(&text("patient_id")?)?,
+            id: row.get("patient_id")?,
             role: Role::Patient,
-            name: Text::new(text("patient_name")?),
+            name: row.get("patient_name")?,
             specialization: None,
         },
         doctor: User {
-            id: id(&text("doctor_id")?)?,
+            id: row.get("doctor_id")?,
             role: Role::Doctor,
-            name: Text::new(text("doctor_name")?),
-            specialization: row.try_get("doctor_specialization")?,
+            name: row.get("doctor_name")?,
+            specialization: row.get("doctor_specialization")?,
         },
-        mode: from_word(&text("consultation_mode")?)?,
-        room_name: text("room_name")?,
-        charged: row
-            .try_get::<Option<String>, _>("amount_charged")?
-            .zip(row.try_get::<Option<String>, _>("currency")?)
+        mode: from_word(&row.get::<String>("consultation_mode")?)?,
+        room_name: row.get("room_name")?,
+        charged: amount
             .map(|(amount, currency)| {
                 let amount = amount.parse().map_err(|_| StoreError::Unreadable("amount"))?;
                 Ok::<_, StoreError>((amount, currency))
             })
             .transpose()?,
-        recalled_from: row
-            .try_get::<Option<String>, _>("recalled_from")?
-            .map(|text| id(&text))
-            .transpose()?,
-        version: row.try_get("version")?,
+        recalled_from: row.get("recalled_from")?,
+        version: row.get("version")?,
         consultation: Consultation {
-            status: from_word(&text("status")?)?,
-            end_reason: row.try_get::<Option<String>, _>("end_reason")?.map(|w| from_word(&w)).transpose()?,
-            scheduled_start: instant(row.try_get("scheduled_start")?)?,
+            status: from_word(&row.get::<String>("status")?)?,
+            end_reason: row.get::<Option<String>>("end_reason")?.map(|w| from_word(&w)).transpose()?,
+            scheduled_start: row.get("scheduled_start")?,
             scheduled_duration: SignedDuration::from_mins(minutes),
-            waiting_since: at("waiting_since")?,
-            ready: flag("ready")?,
+            waiting_since: row.get("waiting_since")?,
+            ready: row.get("ready")?,
             device_check: device_check
                 .map(|json| serde_json::from_str(&json).map_err(|_| StoreError::Unreadable("device check")))
                 .transpose()?,
-            admitted: flag("admitted")?,
-            admitted_at: at("admitted_at")?,
-            patient_joined: flag("patient_joined")?,
-            doctor_joined: flag("doctor_joined")?,
-            patient_device: device("patient_device")?,
-            doctor_device: device("doctor_device")?,
-            started_at: at("started_at")?,
-            ended_at: at("ended_at")?,
-            clock_since: at("clock_since")?,
-            clock_before: SignedDuration::from_millis(row.try_get("clock_before_ms")?),
-            left_at: at("left_at")?,
+            admitted: row.get("admitted")?,
+            admitted_at: row.get("admitted_at")?,
+            patient_joined: row.get("patient_joined")?,
+            doctor_joined: row.get("doctor_joined")?,
+            patient_device: row.get("patient_device")?,
+            doctor_device: row.get("doctor_device")?,
+            started_at: row.get("started_at")?,
+            ended_at: row.get("ended_at")?,
+            clock_since: row.get("clock_since")?,
+            clock_before: SignedDuration::from_millis(row.get("clock_before_ms")?),
+            left_at: row.get("left_at")?,
         },
     })
 }
 
-async fn one_session<'c>(
-    database: impl SqliteExecutor<'c>,
+async fn one_session(
+    database: &mut Connection,
     session: SessionId,
 ) -> Result<Option<SessionRow>, StoreError> {
-    let row =
-        sqlx::query(select!("WHERE s.id = $1")).bind(session.to_string()).fetch_optional(database).await?;
+    let row = select!("WHERE s.id = $1").bind(session).fetch_optional(database).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -153,17 +142,18 @@ impl Store {
         &self,
         appointment: AppointmentId,
     ) -> Result<Option<(UserId, UserId, ConsultationMode)>, StoreError> {
-        let row: Option<(String, String, String)> =
-            sqlx::query_as("SELECT patient_id, doctor_id, consultation_mode FROM appointments WHERE id = ?")
-                .bind(appointment.to_string())
-                .fetch_optional(&self.reader)
-                .await?;
-        row.map(|(patient, doctor, mode)| Ok((id(&patient)?, id(&doctor)?, from_word(&mode)?))).transpose()
+        let row = sql!("SELECT patient_id, doctor_id, consultation_mode FROM appointments WHERE id = $1")
+            .bind(appointment)
+            .fetch_optional(&mut self.reader().await?)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let mode = from_word(&row.get::<String>("consultation_mode")?)?;
+        Ok(Some((row.get("patient_id")?, row.get("doctor_id")?, mode)))
     }
 
     /// One session.
     pub async fn session(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
-        one_session(&self.reader, session).await
+        one_session(&mut self.reader().await?, session).await
     }
 
     /// A person's sessions that are open, or were scheduled at or after `since`: up to `limit` by their start, after
@@ -178,25 +168,19 @@ impl Store {
     ) -> Result<Vec<SessionRow>, StoreError> {
         macro_rules! of {
             ($column:literal) => {
-                concat!(
-                    select!("WHERE "),
+                select!(
+                    "WHERE ",
                     $column,
                     " = $1 AND (s.scheduled_start >= $2 OR s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED'))
                     AND (CAST($3 AS TEXT) IS NULL OR (s.scheduled_start, s.id) >
                     (SELECT scheduled_start, id FROM consultation_sessions WHERE id = $3))
-                    ORDER BY s.scheduled_start, s.id LIMIT $4"
+                    ORDER BY s.scheduled_start, s.id LIMIT $4",
                 )
             };
         }
         let query = if role == Role::Doctor { of!("s.doctor_id") } else { of!("s.patient_id") };
-        let rows = sqlx::query(query)
-            .bind(user.to_string())
-            .bind(millis(since))
-            .bind(after.map(|id| id.to_string()))
-            .bind(i64::from(limit))
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter().map(read).collect()
+        let query = query.bind(user).bind(since).bind(after).bind(i64::from(limit));
+        query.fetch_all(&mut self.reader().await?).await?.iter().map(read).collect()
     }
 
     /// Sessions that reached a final state after having been begun or missed, newest first.
@@ -206,16 +190,16 @@ impl Store {
         before: Option<SessionId>,
         limit: u32,
     ) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = sqlx::query(select!(
+        let rows = select!(
             "WHERE (s.patient_id = $1 OR s.doctor_id = $1) AND s.ended_at IS NOT NULL
                 AND (CAST($2 AS TEXT) IS NULL OR (s.ended_at, s.id) <
                 (SELECT ended_at, id FROM consultation_sessions WHERE id = $2))
-                ORDER BY s.ended_at DESC, s.id DESC LIMIT $3"
-        ))
-        .bind(user.to_string())
-        .bind(before.map(|id| id.to_string()))
+                ORDER BY s.ended_at DESC, s.id DESC LIMIT $3",
+        )
+        .bind(user)
+        .bind(before)
         .bind(i64::from(limit))
-        .fetch_all(&self.reader)
+        .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -223,24 +207,24 @@ impl Store {
     /// A doctor's open visits that have begun or wait, in the order in which they are to be seen: by their
     /// appointment, and then by when they came.
     pub async fn line_of(&self, doctor: UserId) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = sqlx::query(select!(
+        let rows = select!(
             "WHERE s.doctor_id = $1 AND s.ended_at IS NULL AND s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')
-            ORDER BY s.scheduled_start, s.waiting_since, s.id"
-        ))
-        .bind(doctor.to_string())
-        .fetch_all(&self.reader)
+            ORDER BY s.scheduled_start, s.waiting_since, s.id",
+        )
+        .bind(doctor)
+        .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter().map(read).collect()
     }
 
     /// What time may do something to: sessions that have begun or wait, and those that were to begin before `before`.
     pub async fn due_sessions(&self, before: Timestamp) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = sqlx::query(select!(
+        let rows = select!(
             "WHERE s.ended_at IS NULL AND (s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')
-            OR (s.status = 'SCHEDULED' AND s.scheduled_start < $1))"
-        ))
-        .bind(millis(before))
-        .fetch_all(&self.reader)
+            OR (s.status = 'SCHEDULED' AND s.scheduled_start < $1))",
+        )
+        .bind(before)
+        .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter().map(read).collect()
     }
@@ -254,18 +238,18 @@ impl Unit {
         doctor: UserId,
     ) -> Result<AppointmentId, StoreError> {
         let appointment = AppointmentId::generate();
-        sqlx::query(
+        sql!(
             "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
-             scheduled_duration_minutes, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+             scheduled_duration_minutes, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(appointment.to_string())
-        .bind(request.patient_id.to_string())
-        .bind(doctor.to_string())
+        .bind(appointment)
+        .bind(request.patient_id)
+        .bind(doctor)
         .bind(word(&request.consultation_mode)?)
-        .bind(millis(request.scheduled_start_time))
+        .bind(request.scheduled_start_time)
         .bind(i64::from(request.scheduled_duration_minutes))
-        .bind(millis(self.now))
-        .execute(&mut *self.tx)
+        .bind(self.now)
+        .execute(&mut self.tx)
         .await?;
         Ok(appointment)
     }
@@ -276,60 +260,55 @@ impl Unit {
         appointment: AppointmentId,
     ) -> Result<Option<SessionRow>, StoreError> {
         let session = SessionId::generate();
-        sqlx::query(
+        sql!(
             "INSERT INTO consultation_sessions (id, appointment_id, patient_id, doctor_id, consultation_mode,
              room_name, status, scheduled_start, scheduled_minutes, created_at)
-             SELECT ?, id, patient_id, doctor_id, consultation_mode, ?, 'SCHEDULED', scheduled_start_time,
-             scheduled_duration_minutes, ? FROM appointments WHERE id = ?
+             SELECT CAST($1 AS TEXT), id, patient_id, doctor_id, consultation_mode, CAST($2 AS TEXT), 'SCHEDULED',
+             scheduled_start_time, scheduled_duration_minutes, CAST($3 AS BIGINT) FROM appointments WHERE id = $4
              ON CONFLICT (appointment_id) DO NOTHING",
         )
-        .bind(session.to_string())
+        .bind(session)
         .bind(new_room_name())
-        .bind(millis(self.now))
-        .bind(appointment.to_string())
-        .execute(&mut *self.tx)
+        .bind(self.now)
+        .bind(appointment)
+        .execute(&mut self.tx)
         .await?;
-        let row = sqlx::query(select!("WHERE s.appointment_id = $1"))
-            .bind(appointment.to_string())
-            .fetch_optional(&mut *self.tx)
-            .await?;
+        let row =
+            select!("WHERE s.appointment_id = $1").bind(appointment).fetch_optional(&mut self.tx).await?;
         row.as_ref().map(read).transpose()
     }
 
     /// The session that re-calls the patient of `ended` now, made when there is none: planned for
     /// as long, and for the same two. An appointment of its own goes with it.
     pub async fn recall(&mut self, ended: &SessionRow) -> Result<SessionRow, StoreError> {
-        let made: Option<SqliteRow> = sqlx::query(select!("WHERE s.recalled_from = $1"))
-            .bind(ended.id.to_string())
-            .fetch_optional(&mut *self.tx)
-            .await?;
+        let made = select!("WHERE s.recalled_from = $1").bind(ended.id).fetch_optional(&mut self.tx).await?;
         if let Some(row) = made {
             return read(&row);
         }
         let (appointment, session) = (AppointmentId::generate(), SessionId::generate());
-        sqlx::query(
+        sql!(
             "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
-             scheduled_duration_minutes, created_at) SELECT ?1, patient_id, doctor_id, consultation_mode, ?2,
-             scheduled_minutes, ?2 FROM consultation_sessions WHERE id = ?3",
+             scheduled_duration_minutes, created_at) SELECT CAST($1 AS TEXT), patient_id, doctor_id, consultation_mode, CAST($2 AS BIGINT),
+             scheduled_minutes, CAST($2 AS BIGINT) FROM consultation_sessions WHERE id = $3",
         )
-        .bind(appointment.to_string())
-        .bind(millis(self.now))
-        .bind(ended.id.to_string())
-        .execute(&mut *self.tx)
+        .bind(appointment)
+        .bind(self.now)
+        .bind(ended.id)
+        .execute(&mut self.tx)
         .await?;
-        sqlx::query(
+        sql!(
             "INSERT INTO consultation_sessions (id, appointment_id, patient_id, doctor_id, consultation_mode,
              room_name, status, scheduled_start, scheduled_minutes, created_at, recalled_from)
-             SELECT $1, id, patient_id, doctor_id, consultation_mode, $2, 'SCHEDULED', scheduled_start_time,
-             scheduled_duration_minutes, created_at, $3 FROM appointments WHERE id = $4",
+             SELECT CAST($1 AS TEXT), id, patient_id, doctor_id, consultation_mode, CAST($2 AS TEXT), 'SCHEDULED',
+             scheduled_start_time, scheduled_duration_minutes, created_at, CAST($3 AS TEXT) FROM appointments WHERE id = $4",
         )
-        .bind(session.to_string())
+        .bind(session)
         .bind(new_room_name())
-        .bind(ended.id.to_string())
-        .bind(appointment.to_string())
-        .execute(&mut *self.tx)
+        .bind(ended.id)
+        .bind(appointment)
+        .execute(&mut self.tx)
         .await?;
-        one_session(&mut *self.tx, session).await?.ok_or(sqlx::Error::RowNotFound.into())
+        one_session(&mut self.tx, session).await?.ok_or(sqlx::Error::RowNotFound.into())
     }
 
     /// Keeps what a visit came to, once.
@@ -339,35 +318,36 @@ impl Unit {
         amount: Decimal,
         currency: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE consultation_sessions SET amount_charged = ?, currency = ?
-             WHERE id = ? AND amount_charged IS NULL",
+        sql!(
+            "UPDATE consultation_sessions SET amount_charged = $1, currency = $2
+             WHERE id = $3 AND amount_charged IS NULL",
         )
         .bind(amount.to_string())
         .bind(currency)
-        .bind(session.to_string())
-        .execute(&mut *self.tx)
+        .bind(session)
+        .execute(&mut self.tx)
         .await?;
         Ok(())
     }
 
     /// One session, as it is and stays until this is committed.
     pub async fn session(&mut self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
-        one_session(&mut *self.tx, session).await
+        self.tx.lock("SELECT id FROM consultation_sessions WHERE id = $1 FOR UPDATE", session).await?;
+        one_session(&mut self.tx, session).await
     }
 
     /// Writes a session back, which has changed since it was read here; gives it with its new version.
     pub async fn replace(&mut self, mut row: SessionRow) -> Result<SessionRow, StoreError> {
         let c = &row.consultation;
-        let done = sqlx::query(
-            "UPDATE consultation_sessions SET status = ?, end_reason = ?, waiting_since = ?, ready = ?,
-             device_check = ?, admitted = ?, patient_joined = ?, doctor_joined = ?, started_at = ?, ended_at = ?,
-             clock_since = ?, clock_before_ms = ?, left_at = ?, admitted_at = ?, patient_device = ?, doctor_device = ?,
-             version = version + 1 WHERE id = ? AND version = ?",
+        let replaced = sql!(
+            "UPDATE consultation_sessions SET status = $1, end_reason = $2, waiting_since = $3, ready = $4,
+             device_check = $5, admitted = $6, patient_joined = $7, doctor_joined = $8, started_at = $9, ended_at = $10,
+             clock_since = $11, clock_before_ms = $12, left_at = $13, admitted_at = $14, patient_device = $15, doctor_device = $16,
+             version = version + 1 WHERE id = $17 AND version = $18",
         )
         .bind(word(&c.status)?)
         .bind(c.end_reason.as_ref().map(word).transpose()?)
-        .bind(c.waiting_since.map(millis))
+        .bind(c.waiting_since)
         .bind(c.ready)
         .bind(
             c.device_check
@@ -377,19 +357,19 @@ impl Unit {
         .bind(c.admitted)
         .bind(c.patient_joined)
         .bind(c.doctor_joined)
-        .bind(c.started_at.map(millis))
-        .bind(c.ended_at.map(millis))
-        .bind(c.clock_since.map(millis))
+        .bind(c.started_at)
+        .bind(c.ended_at)
+        .bind(c.clock_since)
         .bind(c.clock_before.as_millis() as i64)
-        .bind(c.left_at.map(millis))
-        .bind(c.admitted_at.map(millis))
-        .bind(c.patient_device.map(|device| device.to_string()))
-        .bind(c.doctor_device.map(|device| device.to_string()))
-        .bind(row.id.to_string())
+        .bind(c.left_at)
+        .bind(c.admitted_at)
+        .bind(c.patient_device)
+        .bind(c.doctor_device)
+        .bind(row.id)
         .bind(row.version)
-        .execute(&mut *self.tx)
+        .execute(&mut self.tx)
         .await?;
-        if done.rows_affected() != 1 {
+        if replaced != 1 {
             // Nobody else writes while this is under way.
             return Err(sqlx::Error::RowNotFound.into());
         }

@@ -4,7 +4,12 @@ use bedside_protocol::{DeviceId, SessionId, SignIn, SignInId, Token, User, UserI
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError, Unit, accounts::one_user, id, instant, millis};
+use super::{
+    Store, StoreError, Unit,
+    accounts::one_user,
+    millis,
+    sql::{Row, sql},
+};
 
 /// What an access token gives.
 #[derive(Clone, Debug)]
@@ -71,26 +76,26 @@ fn hash(token: &Token) -> Vec<u8> {
 impl Store {
     /// Who an access token belongs to, while it and its family last.
     pub async fn grant(&self, access: &Token, now: Timestamp) -> Result<Option<Grant>, StoreError> {
-        let row: Option<(String, String)> = sqlx::query_as(
+        let row = sql!(
             "SELECT f.user_id, f.id FROM tokens t JOIN token_families f ON f.id = t.family_id
              JOIN users u ON u.id = f.user_id WHERE t.hash = $1 AND t.kind = 'access' AND t.expires_at > $2
              AND f.ended_at IS NULL AND u.disabled_at IS NULL",
         )
         .bind(hash(access))
-        .bind(millis(now))
-        .fetch_optional(&self.reader)
+        .bind(now)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
-        let Some((user, family)) = row else { return Ok(None) };
-        Ok(self.user(id(&user)?).await?.map(|user| Grant { user, family }))
+        let Some(row) = row else { return Ok(None) };
+        let (user, family) = (row.get("user_id")?, row.get("id")?);
+        Ok(self.user(user).await?.map(|user| Grant { user, family }))
     }
 
     /// Whether a refresh token was ever given and is remembered.
     pub async fn knows_refresh_token(&self, refresh: &Token) -> Result<bool, StoreError> {
-        let found: Option<(i64,)> =
-            sqlx::query_as("SELECT 1 FROM tokens WHERE hash = $1 AND kind = 'refresh'")
-                .bind(hash(refresh))
-                .fetch_optional(&self.reader)
-                .await?;
+        let found = sql!("SELECT family_id FROM tokens WHERE hash = $1 AND kind = 'refresh'")
+            .bind(hash(refresh))
+            .fetch_optional(&mut self.reader().await?)
+            .await?;
         Ok(found.is_some())
     }
 
@@ -102,20 +107,20 @@ impl Store {
         idle: SignedDuration,
         now: Timestamp,
     ) -> Result<Vec<SignIn>, StoreError> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        let rows = sql!(
             "SELECT id, created_at, last_used_at FROM token_families
              WHERE user_id = $1 AND ended_at IS NULL AND last_used_at > $2 ORDER BY last_used_at DESC, id DESC",
         )
-        .bind(user.to_string())
-        .bind(millis(now - idle))
-        .fetch_all(&self.reader)
+        .bind(user)
+        .bind(now - idle)
+        .fetch_all(&mut self.reader().await?)
         .await?;
-        let read = |(family, created_at, last_used_at): (String, i64, i64)| {
-            let id = id(&family)?;
-            let (created_at, last_used_at) = (instant(created_at)?, instant(last_used_at)?);
+        let read = |row: &Row| {
+            let id = row.get("id")?;
+            let (created_at, last_used_at) = (row.get("created_at")?, row.get("last_used_at")?);
             Ok(SignIn { is_this: id == this, id, created_at, last_used_at })
         };
-        rows.into_iter().map(read).collect()
+        rows.iter().map(read).collect()
     }
 
     /// Whether a sign-in goes on: it was not ended, and was used within `idle`.
@@ -125,13 +130,12 @@ impl Store {
         idle: SignedDuration,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let found: Option<(i64,)> = sqlx::query_as(
-            "SELECT 1 FROM token_families WHERE id = $1 AND ended_at IS NULL AND last_used_at > $2",
-        )
-        .bind(family)
-        .bind(millis(now - idle))
-        .fetch_optional(&self.reader)
-        .await?;
+        let found =
+            sql!("SELECT id FROM token_families WHERE id = $1 AND ended_at IS NULL AND last_used_at > $2",)
+                .bind(family)
+                .bind(now - idle)
+                .fetch_optional(&mut self.reader().await?)
+                .await?;
         Ok(found.is_some())
     }
 
@@ -144,18 +148,17 @@ impl Store {
         user: UserId,
         now: Timestamp,
     ) -> Result<Option<MediaToken>, StoreError> {
-        let found: Option<(Option<String>,)> = sqlx::query_as(
-            "SELECT device FROM media_tokens WHERE hash = ? AND session_id = ? AND user_id = ? AND expires_at > ?",
+        let found = sql!(
+            "SELECT device FROM media_tokens
+             WHERE hash = $1 AND session_id = $2 AND user_id = $3 AND expires_at > $4",
         )
         .bind(hash(token))
-        .bind(session.to_string())
-        .bind(user.to_string())
-        .bind(millis(now))
-        .fetch_optional(&self.reader)
+        .bind(session)
+        .bind(user)
+        .bind(now)
+        .fetch_optional(&mut self.reader().await?)
         .await?;
-        let Some((device,)) = found else { return Ok(None) };
-        let device = device.map(|text| text.parse().map_err(|_| StoreError::Unreadable("device")));
-        Ok(Some(MediaToken { device: device.transpose()? }))
+        found.map(|row| Ok(MediaToken { device: row.get("device")? })).transpose()
     }
 }
 
@@ -163,12 +166,12 @@ impl Unit {
     /// Starts a family for a new sign-in.
     pub async fn start_family(&mut self, user: UserId) -> Result<String, StoreError> {
         let family = uuid::Uuid::now_v7().to_string();
-        sqlx::query("INSERT INTO token_families (id, user_id, created_at, last_used_at) VALUES (?, ?, ?, ?)")
-            .bind(&family)
-            .bind(user.to_string())
-            .bind(millis(self.now))
-            .bind(millis(self.now))
-            .execute(&mut *self.tx)
+        sql!("INSERT INTO token_families (id, user_id, created_at, last_used_at) VALUES ($1, $2, $3, $4)")
+            .bind(family.as_str())
+            .bind(user)
+            .bind(self.now)
+            .bind(self.now)
+            .execute(&mut self.tx)
             .await?;
         Ok(family)
     }
@@ -181,12 +184,12 @@ impl Unit {
         token: &Token,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO tokens (hash, family_id, kind, expires_at) VALUES (?, ?, ?, ?)")
+        sql!("INSERT INTO tokens (hash, family_id, kind, expires_at) VALUES ($1, $2, $3, $4)")
             .bind(hash(token))
             .bind(family)
             .bind(kind)
-            .bind(millis(expires_at))
-            .execute(&mut *self.tx)
+            .bind(expires_at)
+            .execute(&mut self.tx)
             .await?;
         Ok(())
     }
@@ -201,53 +204,57 @@ impl Unit {
         refresh: &Token,
         next: &NewTokens<'_>,
     ) -> Result<Refreshed, StoreError> {
-        type Row = (String, String, i64, Option<i64>, Option<i64>, i64, Option<Vec<u8>>);
         let (token, at) = (hash(refresh), millis(self.now));
-        let row: Option<Row> = sqlx::query_as(
+        let of_token = "SELECT id FROM token_families
+            WHERE id = (SELECT family_id FROM tokens WHERE hash = $1) FOR UPDATE";
+        self.tx.lock(of_token, token.clone()).await?;
+        let row = sql!(
             "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at, t.attempt
              FROM tokens t JOIN token_families f ON f.id = t.family_id
-             WHERE t.hash = ? AND t.kind = 'refresh'",
+             WHERE t.hash = $1 AND t.kind = 'refresh'",
         )
-        .bind(&token)
-        .fetch_optional(&mut *self.tx)
+        .bind(token.clone())
+        .fetch_optional(&mut self.tx)
         .await?;
-        let Some((family, user, expires_at, used_at, ended_at, last_used_at, first_attempt)) = row else {
-            return Ok(Refreshed::Refused);
-        };
+        let Some(row) = row else { return Ok(Refreshed::Refused) };
+        let (family, user): (String, UserId) = (row.get("id")?, row.get("user_id")?);
+        let used_at: Option<i64> = row.get("used_at")?;
+        let first_attempt: Option<Vec<u8>> = row.get("attempt")?;
         let attempt = next.attempt.map(hash);
         let idle = next.idle.as_millis() as i64;
-        let has_ended = ended_at.is_some() || expires_at <= at || last_used_at + idle <= at;
+        let has_ended = row.get::<Option<i64>>("ended_at")?.is_some()
+            || row.get::<i64>("expires_at")? <= at
+            || row.get::<i64>("last_used_at")? + idle <= at;
         if let Some(used) = used_at {
-            let (went_on,): (bool,) = sqlx::query_as(
-                "SELECT EXISTS (SELECT 1 FROM tokens WHERE follows = ? AND used_at IS NOT NULL)",
-            )
-            .bind(&token)
-            .fetch_one(&mut *self.tx)
-            .await?;
+            let went_on = sql!("SELECT hash FROM tokens WHERE follows = $1 AND used_at IS NOT NULL LIMIT 1")
+                .bind(token.clone())
+                .fetch_optional(&mut self.tx)
+                .await?
+                .is_some();
             let is_same = attempt.is_some() && attempt == first_attempt;
             if has_ended || went_on || !is_same || at - used > REPEAT_WITHIN.as_millis() as i64 {
-                sqlx::query("UPDATE token_families SET ended_at = coalesce(ended_at, ?) WHERE id = ?")
+                sql!("UPDATE token_families SET ended_at = coalesce(ended_at, $1) WHERE id = $2")
                     .bind(at)
-                    .bind(&family)
-                    .execute(&mut *self.tx)
+                    .bind(family.as_str())
+                    .execute(&mut self.tx)
                     .await?;
                 return Ok(Refreshed::Reused(family));
             }
             // What was given before has ended and follows nothing: whoever shows up with it is
             // not the owner.
-            sqlx::query("UPDATE tokens SET used_at = ?1, expires_at = ?1, follows = NULL WHERE follows = ?2")
+            sql!("UPDATE tokens SET used_at = $1, expires_at = $1, follows = NULL WHERE follows = $2")
                 .bind(at)
-                .bind(&token)
-                .execute(&mut *self.tx)
+                .bind(token.clone())
+                .execute(&mut self.tx)
                 .await?;
         } else if has_ended {
             return Ok(Refreshed::Refused);
         } else {
-            sqlx::query("UPDATE tokens SET used_at = $1, attempt = $2 WHERE hash = $3")
+            sql!("UPDATE tokens SET used_at = $1, attempt = $2 WHERE hash = $3")
                 .bind(at)
-                .bind(&attempt)
-                .bind(&token)
-                .execute(&mut *self.tx)
+                .bind(attempt)
+                .bind(token.clone())
+                .execute(&mut self.tx)
                 .await?;
         }
         let following = [
@@ -255,51 +262,51 @@ impl Unit {
             ("refresh", next.refresh, self.now + next.idle),
         ];
         for (kind, given, expires_at) in following {
-            sqlx::query(
-                "INSERT INTO tokens (hash, family_id, kind, expires_at, follows) VALUES (?, ?, ?, ?, ?)",
+            sql!(
+                "INSERT INTO tokens (hash, family_id, kind, expires_at, follows) VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(hash(given))
-            .bind(&family)
+            .bind(family.as_str())
             .bind(kind)
-            .bind(millis(expires_at))
-            .bind(&token)
-            .execute(&mut *self.tx)
+            .bind(expires_at)
+            .bind(token.clone())
+            .execute(&mut self.tx)
             .await?;
         }
-        sqlx::query("UPDATE token_families SET last_used_at = ? WHERE id = ?")
+        sql!("UPDATE token_families SET last_used_at = $1 WHERE id = $2")
             .bind(at)
-            .bind(&family)
-            .execute(&mut *self.tx)
+            .bind(family.as_str())
+            .execute(&mut self.tx)
             .await?;
-        let user = one_user(&mut *self.tx, id(&user)?).await?;
+        let user = one_user(&mut self.tx, user).await?;
         Ok(user.map_or(Refreshed::Refused, |user| Refreshed::Rotated(Grant { user, family })))
     }
 
     /// Ends the family that a refresh token belongs to, and says which; one that is unknown, or has ended
     /// already, is no error.
     pub async fn end_family_of(&mut self, refresh: &Token) -> Result<Option<EndedFamily>, StoreError> {
-        let ended: Option<(String, String)> = sqlx::query_as(
+        let ended = sql!(
             "UPDATE token_families SET ended_at = $1 WHERE ended_at IS NULL
              AND id = (SELECT family_id FROM tokens WHERE hash = $2 AND kind = 'refresh') RETURNING id, user_id",
         )
-        .bind(millis(self.now))
+        .bind(self.now)
         .bind(hash(refresh))
-        .fetch_optional(&mut *self.tx)
+        .fetch_optional(&mut self.tx)
         .await?;
-        ended.map(|(family, user)| Ok(EndedFamily { family, user: id(&user)? })).transpose()
+        ended.map(|row| Ok(EndedFamily { family: row.get("id")?, user: row.get("user_id")? })).transpose()
     }
 
     /// Ends a sign-in of this person's; false where they have no such one that goes on.
     pub async fn end_sign_in(&mut self, user: UserId, sign_in: SignInId) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let ended = sql!(
             "UPDATE token_families SET ended_at = $1 WHERE id = $2 AND user_id = $3 AND ended_at IS NULL",
         )
-        .bind(millis(self.now))
-        .bind(sign_in.to_string())
-        .bind(user.to_string())
-        .execute(&mut *self.tx)
+        .bind(self.now)
+        .bind(sign_in)
+        .bind(user)
+        .execute(&mut self.tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(ended == 1)
     }
 
     /// Ends all of a person's sign-ins but `except`; says which.
@@ -308,35 +315,29 @@ impl Unit {
         user: UserId,
         except: Option<SignInId>,
     ) -> Result<Vec<String>, StoreError> {
-        let ended: Vec<(String,)> = sqlx::query_as(
+        let ended = sql!(
             "UPDATE token_families SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL AND id <> $3 RETURNING id",
         )
-        .bind(millis(self.now))
-        .bind(user.to_string())
+        .bind(self.now)
+        .bind(user)
         .bind(except.map(|id| id.to_string()).unwrap_or_default())
-        .fetch_all(&mut *self.tx)
+        .fetch_all(&mut self.tx)
         .await?;
-        Ok(ended.into_iter().map(|(family,)| family).collect())
+        ended.iter().map(|row| row.get("id")).collect()
     }
 
     /// Forgets tokens that ended before `before`: login tokens a day after their end, so that
     /// the reuse of a recent refresh token is still recognised.
     pub async fn forget_tokens(&mut self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM tokens WHERE expires_at < ?")
-            .bind(millis(before))
-            .execute(&mut *self.tx)
-            .await?;
-        sqlx::query("DELETE FROM media_tokens WHERE expires_at < $1")
-            .bind(millis(before))
-            .execute(&mut *self.tx)
-            .await?;
+        sql!("DELETE FROM tokens WHERE expires_at < $1").bind(before).execute(&mut self.tx).await?;
+        sql!("DELETE FROM media_tokens WHERE expires_at < $1").bind(before).execute(&mut self.tx).await?;
         // Its tokens have ended with it.
-        sqlx::query(
+        sql!(
             "DELETE FROM token_families WHERE last_used_at < $1
              AND NOT EXISTS (SELECT 1 FROM tokens WHERE family_id = token_families.id)",
         )
-        .bind(millis(before - KEPT_FAMILIES))
-        .execute(&mut *self.tx)
+        .bind(before - KEPT_FAMILIES)
+        .execute(&mut self.tx)
         .await?;
         Ok(())
     }
@@ -350,15 +351,15 @@ impl Unit {
         device: DeviceId,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO media_tokens (hash, session_id, user_id, device, expires_at) VALUES (?, ?, ?, ?, ?)",
+        sql!(
+            "INSERT INTO media_tokens (hash, session_id, user_id, device, expires_at) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(hash(token))
-        .bind(session.to_string())
-        .bind(user.to_string())
-        .bind(device.to_string())
-        .bind(millis(expires_at))
-        .execute(&mut *self.tx)
+        .bind(session)
+        .bind(user)
+        .bind(device)
+        .bind(expires_at)
+        .execute(&mut self.tx)
         .await?;
         Ok(())
     }
@@ -369,11 +370,12 @@ mod tests {
     use bedside_protocol::{Role, Text};
 
     use super::*;
+    use crate::store::Database;
 
     #[tokio::test]
     async fn reuse_is_seen_even_within_one_millisecond() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("tokens.db")).await.unwrap();
+        let store = Store::open(&Database::Sqlite(folder.path().join("tokens.db"))).await.unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let user = User {
             id: UserId::generate(),

@@ -3,14 +3,16 @@
 
 use bedside_protocol::{SessionId, UserId};
 use jiff::Timestamp;
-use sqlx::{Sqlite, Transaction};
 
-use super::{SessionRow, Store, StoreError, millis};
+use super::{
+    SessionRow, Store, StoreError,
+    sql::{Connection, sql},
+};
 
 /// A change under way. Nobody else sees what it has written before it is committed; dropped, it never was.
 #[derive(Debug)]
 pub struct Unit {
-    pub(super) tx: Transaction<'static, Sqlite>,
+    pub(super) tx: Connection,
     /// When the change is made: the same instant for all of it.
     pub now: Timestamp,
 }
@@ -27,18 +29,12 @@ pub struct AuditLine {
 }
 
 impl Store {
-    /// Begins a change, when the one before it is over.
-    pub async fn begin(&self, now: Timestamp) -> Result<Unit, StoreError> {
-        // For writing from the beginning: of two that had read first, one could not go on.
-        Ok(Unit { tx: self.writer.begin_with("BEGIN IMMEDIATE").await?, now })
-    }
-
     /// Sessions whose change is stored and was not told yet, with the version to tell.
     pub async fn untold(&self) -> Result<Vec<Untold>, StoreError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT session_id, version FROM untold_sessions").fetch_all(&self.reader).await?;
-        rows.into_iter()
-            .map(|(session, version)| Ok(Untold { session: super::id(&session)?, version }))
+        let mut reader = self.reader().await?;
+        let rows = sql!("SELECT session_id, version FROM untold_sessions").fetch_all(&mut reader).await?;
+        rows.iter()
+            .map(|row| Ok(Untold { session: row.get("session_id")?, version: row.get("version")? }))
             .collect()
     }
 
@@ -46,10 +42,10 @@ impl Store {
     pub async fn told(&self, told: &[Untold]) -> Result<(), StoreError> {
         let mut unit = self.begin(Timestamp::now()).await?;
         for Untold { session, version } in told {
-            sqlx::query("DELETE FROM untold_sessions WHERE session_id = $1 AND version = $2")
-                .bind(session.to_string())
-                .bind(version)
-                .execute(&mut *unit.tx)
+            sql!("DELETE FROM untold_sessions WHERE session_id = $1 AND version = $2")
+                .bind(*session)
+                .bind(*version)
+                .execute(&mut unit.tx)
                 .await?;
         }
         unit.commit().await
@@ -68,7 +64,7 @@ pub struct Untold {
 impl Unit {
     /// Makes it so.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.tx.commit().await?)
+        self.tx.commit().await
     }
 
     /// Adds a line to the audit log.
@@ -78,25 +74,25 @@ impl Unit {
 
     /// Adds a line of what was done at another time.
     pub async fn audit_at(&mut self, line: AuditLine, at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO audit_log (at, user_id, action, session_id) VALUES ($1, $2, $3, $4)")
-            .bind(millis(at))
-            .bind(line.user.map(|id| id.to_string()))
+        sql!("INSERT INTO audit_log (at, user_id, action, session_id) VALUES ($1, $2, $3, $4)")
+            .bind(at)
+            .bind(line.user)
             .bind(line.action)
-            .bind(line.session.map(|id| id.to_string()))
-            .execute(&mut *self.tx)
+            .bind(line.session)
+            .execute(&mut self.tx)
             .await?;
         Ok(())
     }
 
     /// Whoever listens to this session is to be told of it as it is now, once all this is committed.
     pub async fn tell(&mut self, row: &SessionRow) -> Result<(), StoreError> {
-        sqlx::query(
+        sql!(
             "INSERT INTO untold_sessions (session_id, version) VALUES ($1, $2)
              ON CONFLICT (session_id) DO UPDATE SET version = excluded.version",
         )
-        .bind(row.id.to_string())
+        .bind(row.id)
         .bind(row.version)
-        .execute(&mut *self.tx)
+        .execute(&mut self.tx)
         .await?;
         Ok(())
     }

@@ -156,3 +156,14 @@ async fn the_files_of_one_visit_do_not_fill_the_disk() {
     let (status, refused) = send().await;
     assert_eq!((status.as_u16(), refused["code"].as_str()), (413, Some("too-large")));
 }
+
+#[tokio::test]
+async fn a_text_with_nul_is_refused_wherever_it_stands() {
+    let clinic = clinic().await;
+    clinic.in_the_call().await;
+    let login = json!({ "email": "a\0@b.example", "password": PASSWORD });
+    let (status, refused) = clinic.service.send(Method::POST, "/api/v1/auth/login", None, Some(login)).await;
+    assert_eq!((status.as_u16(), refused["code"].as_str()), (422, Some("invalid")));
+    let named = clinic.post(&clinic.patient, "/attachments?name=a%00b.txt", json!("text")).await;
+    assert_eq!((named.0.as_u16(), named.1["fileName"].as_str()), (201, Some("ab.txt")), "{}", named.1);
+}

@@ -10,11 +10,11 @@ use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, ServerMessage
 use bedside_service::App;
 use jiff::Timestamp;
 use reqwest::Method;
-use sqlx::{Connection, SqliteConnection};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     common::{Clinic, Person, clinic},
+    database::Outside,
     sockets::Socket,
 };
 
@@ -84,21 +84,16 @@ async fn what_was_done_is_written_down_and_told() {
         let after = Duration::from_micros(500 * number as u64);
         ask_and_hang_up(&clinic, &clinic.doctor, &path(visit, "admit"), after).await;
     }
-    let database = clinic.service.config.data.join("bedside.sqlite");
-    let mut database = SqliteConnection::connect(&format!("sqlite://{}", database.display())).await.unwrap();
+    let mut database = Outside::of(&clinic).await;
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         // In one statement: the last of them may be made while this looks.
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT id, (SELECT count(*) FROM audit_log WHERE action = 'session.admitted' AND session_id = s.id)
-             FROM consultation_sessions s WHERE admitted = 1",
-        )
-        .fetch_all(&mut database)
-        .await
-        .unwrap();
-        assert!(rows.iter().all(|(_, lines)| *lines == 1), "each has its line in the audit log: {rows:?}");
-        let unheard =
-            rows.iter().filter(|(id, _)| !heard.lock().unwrap().contains(&id.parse().unwrap())).count();
+        let admitted = "SELECT id || ' ' || (SELECT count(*) FROM audit_log WHERE action = 'session.admitted'
+             AND session_id = s.id) FROM consultation_sessions s WHERE admitted";
+        let rows = database.texts(admitted).await;
+        assert!(rows.iter().all(|row| row.ends_with(" 1")), "each has its line in the audit log: {rows:?}");
+        let id = |row: &String| row.split(' ').next().unwrap().parse().unwrap();
+        let unheard = rows.iter().filter(|row| !heard.lock().unwrap().contains(&id(row))).count();
         if rows.len() > 8 && unheard == 0 {
             break;
         }

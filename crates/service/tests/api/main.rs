@@ -6,7 +6,10 @@ mod common;
 
 mod accounts;
 mod authorisation;
+#[cfg(target_os = "linux")]
+mod away;
 mod bad_input;
+mod database;
 mod device_checks;
 mod document;
 mod hang_up;
@@ -15,5 +18,6 @@ mod outside;
 mod plain_client;
 mod quality;
 mod relay;
+mod side_by_side;
 mod sockets;
 mod values;

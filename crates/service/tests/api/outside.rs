@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use bedside_service::{App, accounts};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -13,6 +12,7 @@ use tokio::{
 
 use crate::{
     common::{Clinic, PASSWORD, clinic, clinic_with, email},
+    database::Outside,
     sockets::Socket,
 };
 
@@ -165,9 +165,8 @@ async fn the_service_stops_beside_uploads_that_stall() {
 #[tokio::test]
 async fn a_database_that_somebody_holds_is_read_all_the_same() {
     let clinic = clinic().await;
-    let path = clinic.service.config.data.join("bedside.sqlite");
-    let mut backup = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut backup).await.unwrap();
+    let mut backup = Outside::of(&clinic).await;
+    backup.hold().await;
     let began = Instant::now();
     let (status, _) =
         clinic.service.send(Method::GET, &clinic.path(""), Some(&clinic.doctor.token), None).await;
@@ -178,16 +177,13 @@ async fn a_database_that_somebody_holds_is_read_all_the_same() {
     let refused = request.bearer_auth(&clinic.patient.token).send().await.unwrap();
     assert_eq!(refused.status().as_u16(), 503);
     assert!(refused.headers().contains_key("retry-after"));
-    sqlx::query("ROLLBACK").execute(&mut backup).await.unwrap();
+    backup.release().await;
     let (status, _) = clinic.post(&clinic.patient, "/join", json!({})).await;
     assert_eq!(status.as_u16(), 200, "it goes on by itself");
     // What was looked at is written down, late.
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let (lines,): (i64,) = sqlx::query_as("SELECT count(*) FROM audit_log WHERE action = 'session.read'")
-            .fetch_one(&mut backup)
-            .await
-            .unwrap();
+        let lines = backup.number("SELECT count(*) FROM audit_log WHERE action = 'session.read'").await;
         if lines == 1 {
             break;
         }
@@ -201,14 +197,10 @@ async fn a_socket_ends_with_its_sign_in() {
     let clinic = clinic().await;
     let socket = Socket::signed_in(&clinic, &clinic.patient.token).await;
     let idle = accounts::IDLE_FOR + jiff::SignedDuration::from_mins(1);
-    let path = clinic.service.config.data.join("bedside.sqlite");
-    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    sqlx::query("UPDATE token_families SET last_used_at = $1 WHERE user_id = $2")
-        .bind((jiff::Timestamp::now() - idle).as_millisecond())
-        .bind(clinic.patient.id.to_string())
-        .execute(&mut database)
-        .await
-        .unwrap();
+    let used = (jiff::Timestamp::now() - idle).as_millisecond();
+    let ages =
+        format!("UPDATE token_families SET last_used_at = {used} WHERE user_id = '{}'", clinic.patient.id);
+    Outside::of(&clinic).await.run(ages).await;
     // It is looked every half minute.
     let end = tokio::time::timeout(Duration::from_secs(40), socket.ends()).await;
     assert_eq!(end.expect("the socket is ended").as_deref(), Some("not-signed-in"));
@@ -218,15 +210,13 @@ async fn a_socket_ends_with_its_sign_in() {
 async fn a_database_of_a_later_version_is_left_alone_in_words() {
     let mut clinic = clinic().await;
     clinic.service.stop().await;
-    let path = clinic.service.config.data.join("bedside.sqlite");
-    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (9999, 'later', TRUE, x'00', 0)",
-    )
-    .execute(&mut database)
-    .await
-    .unwrap();
+    let mut database = Outside::of(&clinic).await;
+    database
+        .run(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             SELECT 9999, 'later', TRUE, checksum, 0 FROM _sqlx_migrations WHERE version = 12",
+        )
+        .await;
     let refused = App::open(clinic.service.config.clone(), None).await.err().unwrap().to_string();
     assert!(refused.contains("newer version"), "{refused}");
 }

@@ -1,7 +1,7 @@
 //! A service on a port of its own, with people.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses its own part")]
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::LazyLock};
 
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role, SessionId, UserId};
 use bedside_service::{App, Config, accounts, config::FileConfig};
@@ -15,6 +15,13 @@ pub const PASSWORD: &str = "a long enough password";
 pub const SURNAME: &str = "Quillfeather";
 /// Where everybody's e-mail goes.
 pub const DOMAIN: &str = "planted.example";
+
+/// What the services of these tests keep things in: `sqlite`, which is the default, or `postgres`.
+const DATABASE: &str = "BEDSIDE_TEST_DATABASE";
+
+/// The server that they share.
+static POSTGRES: LazyLock<bedside_servers::Postgres> =
+    LazyLock::new(|| bedside_servers::Postgres::start().expect("PostgreSQL starts"));
 
 /// A running service.
 pub struct Service {
@@ -75,6 +82,9 @@ async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut FileConfig))
         data: Some(folder.path().to_owned()),
         ..FileConfig::default()
     };
+    if std::env::var(DATABASE).is_ok_and(|database| database == "postgres") {
+        settings.database = Some(POSTGRES.database().unwrap().parse().unwrap());
+    }
     change(&mut settings);
     let config = settings.complete();
     let app = App::open(config.clone(), None).await.unwrap();

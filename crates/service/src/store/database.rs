@@ -1,0 +1,168 @@
+//! Opening a database, and connections to it.
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sqlx::{
+    PgPool, SqlitePool,
+    migrate::MigrateError,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use url::Url;
+
+use super::{
+    StoreError, Unit,
+    sql::{Connection, sql},
+};
+
+/// Which database there is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Database {
+    /// A file: for one service on one machine.
+    Sqlite(PathBuf),
+    /// A server: for several services, and for who has one already.
+    Postgres {
+        /// Where, as whom and which: `postgres://bedside@db.example/bedside`. It holds no password.
+        url: Url,
+        /// The file with the password. Without it, there is none, or PGPASSWORD or PGPASSFILE has it.
+        password_file: Option<PathBuf>,
+    },
+}
+
+/// How long a change waits for those before it, or for another program that holds the database. A client gives up
+/// a request after ten seconds.
+const WAITS_FOR: Duration = Duration::from_secs(5);
+/// The same, as PostgreSQL is told of locks.
+const POSTGRES_LOCKS_FOR: &str = "5s";
+/// The longest statement: none of ours takes a second on a machine that is well.
+const POSTGRES_RUNS_FOR: &str = "8s";
+/// A transaction in which nothing happens for so long has lost its service, and holds up the others.
+const POSTGRES_IDLE_FOR: &str = "10s";
+/// Reads side by side: they go on beside the one that writes.
+const SQLITE_READERS: u32 = 4;
+/// Connections of one service to PostgreSQL that write, and that read. Apart, so that whoever holds one to write can
+/// always have one to read. A PostgreSQL has 100 for all its clients: enough for four services and a backup.
+const POSTGRES_WRITERS: u32 = 8;
+const POSTGRES_READERS: u32 = 12;
+
+/// The database. Reads are its own; everything that is written is written by a [`Unit`].
+#[derive(Clone, Debug)]
+pub struct Store(Pools);
+
+#[derive(Clone, Debug)]
+enum Pools {
+    Sqlite {
+        /// Of one connection: SQLite has one writer, and those who wait for it must not keep readers from theirs.
+        writer: SqlitePool,
+        reader: SqlitePool,
+    },
+    Postgres {
+        writer: PgPool,
+        reader: PgPool,
+    },
+}
+
+impl Store {
+    /// Opens a database, made where it is a file that is missing, and brings its schema up to date.
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        Ok(Self(match database {
+            Database::Sqlite(path) => open_sqlite(path).await?,
+            Database::Postgres { url, password_file } => open_postgres(url, password_file.as_deref()).await?,
+        }))
+    }
+
+    /// Whether the database answers.
+    pub async fn is_ready(&self) -> bool {
+        let answers = async { sql!("SELECT 1").fetch_one(&mut self.reader().await?).await };
+        answers.await.is_ok()
+    }
+
+    /// Whether others may write to it beside this service.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.0, Pools::Postgres { .. })
+    }
+
+    /// Finishes what is being written and closes.
+    pub async fn close(&self) {
+        match &self.0 {
+            Pools::Sqlite { writer, reader } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres { writer, reader } => {
+                reader.close().await;
+                writer.close().await;
+            }
+        }
+    }
+
+    /// A connection to read with.
+    pub(super) async fn reader(&self) -> Result<Connection, StoreError> {
+        Ok(match &self.0 {
+            Pools::Sqlite { reader, .. } => Connection::Sqlite(reader.acquire().await?),
+            Pools::Postgres { reader, .. } => Connection::Postgres(reader.acquire().await?),
+        })
+    }
+
+    /// Begins a change, when there is room for one: of SQLite, when the one before it is over.
+    pub async fn begin(&self, now: Timestamp) -> Result<Unit, StoreError> {
+        let tx = match &self.0 {
+            // For writing from the beginning: of two that had read first, one could not go on.
+            Pools::Sqlite { writer, .. } => {
+                Connection::SqliteUnit(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Pools::Postgres { writer, .. } => Connection::PostgresUnit(writer.begin().await?),
+        };
+        Ok(Unit { tx, now })
+    }
+}
+
+fn newer(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(version) => StoreError::Newer(version),
+        error => error.into(),
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<Pools, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(WAITS_FOR);
+    let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
+    let writer = pool(1).connect_with(options.clone()).await?;
+    sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(newer)?;
+    let reader = pool(SQLITE_READERS).connect_with(options).await?;
+    Ok(Pools::Sqlite { writer, reader })
+}
+
+async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools, StoreError> {
+    if url.password().is_some() {
+        let why = "its address must hold no password, which others could see: put it into a file of its own";
+        return Err(StoreError::Address(why.into()));
+    }
+    let mut options = PgConnectOptions::from_str(url.as_str())?.options([
+        ("lock_timeout", POSTGRES_LOCKS_FOR),
+        ("statement_timeout", POSTGRES_RUNS_FOR),
+        ("idle_in_transaction_session_timeout", POSTGRES_IDLE_FOR),
+    ]);
+    if let Some(file) = password_file {
+        let password = std::fs::read_to_string(file)
+            .map_err(|error| StoreError::Address(format!("{} can't be read: {error}", file.display())))?;
+        options = options.password(password.trim_end_matches(['\r', '\n']));
+    }
+    let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
+    let writer = pool(POSTGRES_WRITERS).connect_with(options.clone()).await?;
+    // Under a lock: several services may start at once.
+    sqlx::migrate!("./migrations/postgres").run(&writer).await.map_err(newer)?;
+    let reader = pool(POSTGRES_READERS).connect_with(options).await?;
+    Ok(Pools::Postgres { writer, reader })
+}

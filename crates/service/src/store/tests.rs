@@ -1,0 +1,57 @@
+//! Both databases understand every statement, and have the same columns.
+
+use std::collections::BTreeSet;
+
+use bedside_servers::Postgres;
+use sqlx::{Connection, Executor, PgConnection, Row, SqlStr, SqliteConnection};
+
+use super::{Database, Store, sql::STATEMENTS};
+
+/// One of each, with today's schema.
+async fn both(folder: &std::path::Path, server: &Postgres) -> (SqliteConnection, PgConnection) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let path = folder.join("both.sqlite");
+    let address = format!("sqlite://{}", path.display());
+    Store::open(&Database::Sqlite(path)).await.unwrap().close().await;
+    let url = server.database().unwrap();
+    let postgres = Database::Postgres { url: url.parse().unwrap(), password_file: None };
+    Store::open(&postgres).await.unwrap().close().await;
+    (SqliteConnection::connect(&address).await.unwrap(), PgConnection::connect(&url).await.unwrap())
+}
+
+#[tokio::test]
+async fn every_statement_is_understood_by_both() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), Postgres::start().unwrap());
+    let (mut sqlite, mut postgres) = both(folder.path(), &server).await;
+    assert!(STATEMENTS.len() > 40, "there are {} only", STATEMENTS.len());
+    for &statement in STATEMENTS {
+        let on_sqlite = sqlite.prepare(SqlStr::from_static(statement)).await.err();
+        let on_postgres = postgres.prepare(SqlStr::from_static(statement)).await.err();
+        assert!(on_sqlite.is_none() && on_postgres.is_none(), "{statement}\n{on_sqlite:?}\n{on_postgres:?}");
+    }
+}
+
+#[tokio::test]
+async fn both_have_the_same_columns() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), Postgres::start().unwrap());
+    let (mut sqlite, mut postgres) = both(folder.path(), &server).await;
+    let of_sqlite = sqlite
+        .fetch_all(
+            "SELECT t.name || '.' || c.name || CASE WHEN c.\"notnull\" OR c.pk THEN ' NOT NULL' ELSE '' END
+             FROM pragma_table_list t JOIN pragma_table_info(t.name) c
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT LIKE '_sqlx%'",
+        )
+        .await
+        .unwrap();
+    let of_postgres = postgres
+        .fetch_all(
+            "SELECT table_name || '.' || column_name || CASE WHEN is_nullable = 'NO' THEN ' NOT NULL' ELSE '' END
+             FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '_sqlx%'",
+        )
+        .await
+        .unwrap();
+    let of_sqlite: BTreeSet<String> = of_sqlite.iter().map(|row| row.get(0)).collect();
+    let of_postgres: BTreeSet<String> = of_postgres.iter().map(|row| row.get(0)).collect();
+    let differ: Vec<&String> = of_sqlite.symmetric_difference(&of_postgres).collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+}

@@ -1,0 +1,74 @@
+//! A database server that goes away and comes back.
+
+use std::time::{Duration, Instant};
+
+use bedside_servers::Postgres;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::{
+    common::clinic_with,
+    sockets::{Socket, send},
+};
+
+#[tokio::test]
+async fn the_service_catches_up_by_itself() {
+    let mut server = Postgres::start_own().unwrap();
+    let url = server.database().unwrap().parse().unwrap();
+    let clinic = clinic_with(|settings| settings.database = Some(url)).await;
+    clinic.in_the_call().await;
+    let mut socket = Socket::signed_in(&clinic, &clinic.patient.token).await;
+    socket.subscribe(bedside_protocol::topic::ERRORS).await;
+    socket.subscribe(&bedside_protocol::topic::session(clinic.session)).await;
+    let message = |text: &str| {
+        send(
+            bedside_protocol::app::CHAT_SEND,
+            &json!({ "type": "CHAT_MESSAGE", "payload": {
+                "sessionId": clinic.session, "messageType": "text", "content": text,
+                "clientMessageId": uuid::Uuid::new_v4(),
+            } }),
+        )
+    };
+    server.halt().unwrap();
+
+    // Whoever asks hears within their patience that it can't be now, and when to ask again.
+    let began = Instant::now();
+    let request = clinic.service.http.get(format!("http://{}{}", clinic.service.address, clinic.path("")));
+    let refused = request.bearer_auth(&clinic.doctor.token).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert!(began.elapsed() < Duration::from_secs(8), "it took {:?}", began.elapsed());
+    let (ready, _) = clinic.service.send(Method::GET, "/ready", None, None).await;
+    assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE);
+    socket.send(&message("while it is away")).await;
+    // Who writes is told.
+    until(&mut socket, "\"unavailable\"").await;
+
+    // Whoever asks shortly before it is back only waits.
+    let waiting = {
+        let (http, token) = (clinic.service.http.clone(), clinic.doctor.token.clone());
+        let url = format!("http://{}{}", clinic.service.address, clinic.path("/pause"));
+        tokio::spawn(async move { http.post(url).bearer_auth(token).send().await.unwrap().status() })
+    };
+    server.resume().unwrap();
+    assert_eq!(waiting.await.unwrap(), StatusCode::OK);
+    // The socket has lived through it, and hears of the pause.
+    until(&mut socket, "PAUSED").await;
+    socket.send(&message("after it is back")).await;
+    until(&mut socket, "after it is back").await;
+}
+
+/// Reads until something is said that has these words.
+async fn until(socket: &mut Socket, words: &str) {
+    let mut heard = vec![];
+    let saying = async {
+        loop {
+            heard.push(socket.frame().await.body);
+            if heard.last().is_some_and(|body| body.contains(words)) {
+                break;
+            }
+        }
+    };
+    let said = tokio::time::timeout(Duration::from_secs(20), saying).await;
+    assert!(said.is_ok(), "{words} was not said, but {heard:#?}");
+}
