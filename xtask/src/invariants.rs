@@ -216,3 +216,16 @@ fn the_page_runs_and_loads_only_what_is_bundled() {
     }
     assert!(policy.starts_with("default-src 'none'"), "what is not named is not allowed");
 }
+
+#[test]
+fn use_cases_know_no_wire() {
+    let all = sources(&["rs"]);
+    let cases: Vec<_> = all.iter().filter(|path| path.starts_with("crates/service/src/use_cases")).collect();
+    assert!(cases.len() > 5, "they have moved: this test is stale");
+    for path in cases {
+        let text = outside_tests(path);
+        for word in ["axum", "hyper", "sqlx", "stomp"] {
+            assert!(!text.contains(word), "{} names {word}", path.display());
+        }
+    }
+}

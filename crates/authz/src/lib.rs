@@ -28,6 +28,8 @@ const EVERY_ROLE: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin];
 const STAFF: &[Role] = &[Role::Doctor, Role::ClinicAdmin];
 const ADMINISTRATOR: &[Role] = &[Role::ClinicAdmin];
 
+const PATIENTS_AND_ADMINISTRATORS: &[Role] = &[Role::Patient, Role::ClinicAdmin];
+
 const ANYBODY: Who = Who::Anybody;
 const SIGNED_IN: Who = Who::These { roles: EVERY_ROLE, sides: &[] };
 const THE_PRACTICE: Who = Who::These { roles: STAFF, sides: &[] };
@@ -84,6 +86,8 @@ actions! {
     KeepDeviceCheck: SIGNED_IN;
     /// Read the check that somebody reads out the code of.
     ReadDeviceCheck: THE_PRACTICE;
+    /// Read who did or looked at what: an administrator of everybody, a patient of their own data.
+    ReadAudit: Who::These { roles: PATIENTS_AND_ADMINISTRATORS, sides: &[] };
     /// Make an appointment: a doctor for themselves, an administrator for any doctor.
     MakeAppointment: THE_PRACTICE;
     /// Make the visit of an appointment.

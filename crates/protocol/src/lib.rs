@@ -6,6 +6,7 @@
 //! secrets in [`Token`]: both go over the wire as plain strings and print as nothing.
 
 pub mod account;
+pub mod audit;
 pub mod chat;
 pub mod consultation;
 pub mod feedback;
@@ -18,6 +19,7 @@ pub mod stomp;
 mod text;
 
 pub use account::*;
+pub use audit::*;
 pub use chat::*;
 pub use consultation::*;
 pub use feedback::*;

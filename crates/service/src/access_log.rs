@@ -98,7 +98,7 @@ impl AccessLog {
 async fn write(store: &Store, looks: &[Look]) -> Result<(), StoreError> {
     let mut unit = store.begin(Timestamp::now()).await?;
     for look in looks {
-        unit.audit_at(look.line, look.at).await?;
+        unit.audit_at(&look.line, look.at).await?;
     }
     unit.commit().await
 }

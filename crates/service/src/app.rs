@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bedside_authz::Action;
 use bedside_consult::line::{self, Place};
 use bedside_protocol::{
-    Code, DeviceId, IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, User, UserId, topic,
+    IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SignInId, User, UserId, topic,
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -23,7 +22,7 @@ use crate::{
     realtime::{Hub, PresenceChange, presence_message},
     relay::RelayCredentials,
     sign_ins::SignIns,
-    store::{AuditLine, SessionRow, Store},
+    store::{SessionRow, Store},
     uploads::Uploads,
 };
 
@@ -86,7 +85,7 @@ impl App {
     pub(crate) fn ice_servers(
         &self,
         user: &User,
-        sign_in: DeviceId,
+        sign_in: SignInId,
         visit: Option<SessionId>,
         until: Timestamp,
     ) -> Vec<IceServer> {
@@ -104,20 +103,6 @@ impl App {
         }
     }
 
-    /// A session that `user` may do this to, and the side that they are on. One they have no part in is told apart
-    /// from none at all only by its code: ids can't be guessed.
-    pub(crate) async fn session_of(
-        &self,
-        id: SessionId,
-        user: &User,
-        action: Action,
-    ) -> Result<(SessionRow, Party), ApiError> {
-        let row = self.store.session(id).await?.ok_or(Code::NotFound)?;
-        let side = row.party(user.id);
-        bedside_authz::decide(action, user.role, side)?;
-        Ok((row, side.ok_or(Code::NotAParticipant)?))
-    }
-
     /// Sends the session as it is now to its topic and to both people's notifications.
     pub(crate) async fn announce(&self, row: &SessionRow) -> Result<(), ApiError> {
         self.announce_at(row, self.place(row).await?);
@@ -131,16 +116,6 @@ impl App {
         for user in [row.patient.id, row.doctor.id] {
             self.hub.publish_to(user, topic::NOTIFICATIONS, &message);
         }
-    }
-
-    /// `user` is about to be shown something.
-    pub(crate) async fn note_look(
-        &self,
-        user: UserId,
-        action: &'static str,
-        session: Option<SessionId>,
-    ) -> Result<(), ApiError> {
-        self.access_log.note(AuditLine { user: Some(user), action, session }).await
     }
 
     /// Tells a visit's topic who came or went.

@@ -5,10 +5,10 @@
 //! those whose network lets nothing else through. The rules of a visit are in `bedside-consult`.
 
 mod access_log;
-pub mod accounts;
 mod app;
 mod attachments;
 pub mod config;
+mod ctx;
 mod descriptors;
 mod error;
 mod files;
@@ -26,7 +26,7 @@ pub mod store;
 mod telling;
 mod timers;
 mod uploads;
-mod visits;
+mod use_cases;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -37,6 +37,7 @@ pub use app::App;
 pub use config::Config;
 pub use error::ServiceError;
 pub use routes::{ROUTES, Route, openapi};
+pub use use_cases::accounts;
 
 /// A log filter for crates that log addresses, headers or messages. Whoever writes a log puts it
 /// last, where it wins over whatever level is asked for.
@@ -72,6 +73,7 @@ pub async fn launch(
 
     let ticking = tokio::spawn(timers::run(app.clone()));
     let telling = tokio::spawn(telling::run(app.clone()));
+    let sealing = tokio::spawn(use_cases::audit::seal(app.clone()));
     // It goes on until nobody is left who could be shown anything.
     let stops_writing = CancellationToken::new();
     let writing = tokio::spawn({
@@ -92,7 +94,9 @@ pub async fn launch(
         app.sockets.wait().await;
         app.changes.wait().await;
         stops_writing.cancel();
-        for (name, task) in [("timers", ticking), ("telling", telling), ("access log", writing)] {
+        for (name, task) in
+            [("timers", ticking), ("telling", telling), ("access log", writing), ("seals", sealing)]
+        {
             if let Err(error) = task.await {
                 tracing::error!(%error, name, "a task had stopped");
             }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_consult::billing::{Currency, Pricing, Tier};
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role};
-use bedside_service::{App, accounts, config::FileConfig};
+use bedside_service::{App, accounts, config::FileConfig, store::Chain};
 use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -156,8 +157,18 @@ enum Command {
         #[arg(long)]
         currency: String,
     },
+    /// The log of who did or looked at what.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Print the OpenAPI document.
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Look whether any line was changed or taken away since it was written. Prints how many there are and the seal of
+    /// the last: kept elsewhere, it shows that none was taken from the end.
+    Verify,
 }
 
 /// One of the three kinds of price.
@@ -308,6 +319,13 @@ async fn run() -> anyhow::Result<()> {
                 .with_context(|| format!("{} can't be listened on", config.listen))?;
             bedside_service::launch(listener, config, stop_signal()).await?;
         }
+        Command::Audit(Audit::Verify) => match App::open(config, None).await?.store.audit_chain().await? {
+            Chain::Whole { lines, last } => {
+                let seal = URL_SAFE_NO_PAD.encode(last);
+                print(&format!("{lines} lines, as they were written; the last seal is {seal}"));
+            }
+            Chain::Broken { number } => bail!("line {number} of the audit log is not as it was written"),
+        },
         Command::Openapi => print(&bedside_service::openapi().to_pretty_json()?),
         Command::Account(account) => {
             let app = App::open(config, None).await?;

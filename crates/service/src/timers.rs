@@ -15,7 +15,7 @@ use crate::{
     error::ApiError,
     folder::Room,
     store::{DEVICE_CHECKS_KEPT_FOR, SessionRow},
-    visits::Change,
+    use_cases::change::Change,
 };
 
 /// How often open sessions are looked at: far finer than any limit, which are minutes.

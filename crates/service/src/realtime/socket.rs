@@ -1,6 +1,6 @@
 //! One WebSocket from CONNECT to its end.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{net::IpAddr, ops::ControlFlow, time::Duration};
 
 use axum::{
     extract::{
@@ -9,7 +9,6 @@ use axum::{
     },
     response::Response,
 };
-use bedside_authz::Action;
 use bedside_protocol::{
     Code, MAX_BODY_BYTES, SessionId, Token,
     stomp::{self, Frame},
@@ -28,8 +27,14 @@ use super::{
     messages,
 };
 use crate::{
-    accounts, app::Shared, descriptors, error::ApiError, origin::Origin, places::Place, routes::bearer,
-    store::Grant,
+    app::Shared,
+    ctx::Ctx,
+    descriptors,
+    error::ApiError,
+    origin::Origin,
+    places::Place,
+    routes::bearer,
+    use_cases::{accounts, visits},
 };
 
 /// A whole frame: a body and generous headers.
@@ -73,23 +78,29 @@ pub(crate) async fn upgrade(
         .protocols([stomp::SUBPROTOCOL])
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
-        .on_upgrade(move |socket| sockets.track_future(serve(app, socket, place, needed_more))))
+        .on_upgrade(move |socket| sockets.track_future(serve(app, socket, from, place, needed_more))))
 }
 
-async fn serve(app: Shared, mut socket: WebSocket, place: Place, needed_more: CancellationToken) {
+async fn serve(
+    app: Shared,
+    mut socket: WebSocket,
+    from: IpAddr,
+    place: Place,
+    needed_more: CancellationToken,
+) {
     let connected = tokio::select! {
         () = app.stop.cancelled() => return going_away(socket).await,
         () = needed_more.cancelled() => return fail(&mut socket, &Code::TooManyAttempts.into()).await,
-        connected = tokio::time::timeout(CONNECT_WITHIN, connect(&app, &mut socket)) => connected,
+        connected = tokio::time::timeout(CONNECT_WITHIN, connect(&app, &mut socket, from)) => connected,
     };
     match connected {
-        Ok(Ok(Some((grant, (theirs, ours))))) => {
+        Ok(Ok(Some((ctx, (theirs, ours))))) => {
             drop(place);
-            let Some((id, outbox)) = app.hub.connect(grant.user.id) else {
+            let Some((id, outbox)) = app.hub.connect(ctx.user.id) else {
                 return fail(&mut socket, &Code::TooManyAttempts.into()).await;
             };
             tracing::info!("a client connected");
-            Session { app: &app, socket: &mut socket, id, grant, theirs, ours }.run(outbox).await;
+            Session { app: &app, socket: &mut socket, id, ctx, theirs, ours }.run(outbox).await;
             for change in app.hub.disconnect(id) {
                 tell(&app, change).await;
             }
@@ -131,7 +142,11 @@ async fn farewell(socket: &mut WebSocket, message: Message) {
 type HeartBeats = (Option<Duration>, Option<Duration>);
 
 /// Waits for CONNECT and answers it.
-async fn connect(app: &Shared, socket: &mut WebSocket) -> Result<Option<(Grant, HeartBeats)>, ApiError> {
+async fn connect(
+    app: &Shared,
+    socket: &mut WebSocket,
+    from: IpAddr,
+) -> Result<Option<(Ctx, HeartBeats)>, ApiError> {
     let frame = loop {
         match socket.recv().await {
             Some(Ok(Message::Text(text))) => {
@@ -163,7 +178,8 @@ async fn connect(app: &Shared, socket: &mut WebSocket) -> Result<Option<(Grant, 
     if socket.send(Message::Text(answer.to_text().into())).await.is_err() {
         return Ok(None);
     }
-    Ok(Some((grant, (period(sends, HEART_BEAT), period(HEART_BEAT, wants)))))
+    let ctx = Ctx { user: grant.user, sign_in: grant.family, origin: from };
+    Ok(Some((ctx, (period(sends, HEART_BEAT), period(HEART_BEAT, wants)))))
 }
 
 fn parse(text: &str) -> Result<Option<Frame>, ApiError> {
@@ -186,7 +202,7 @@ struct Session<'a> {
     app: &'a Shared,
     socket: &'a mut WebSocket,
     id: SocketId,
-    grant: Grant,
+    ctx: Ctx,
     theirs: Option<Duration>,
     ours: Option<Duration>,
 }
@@ -251,7 +267,7 @@ impl Session<'_> {
     }
 
     async fn check_grant(&mut self) -> ControlFlow<()> {
-        match self.app.store.family_is_live(&self.grant.family, accounts::IDLE_FOR, Timestamp::now()).await {
+        match self.app.store.family_is_live(self.ctx.sign_in, accounts::IDLE_FOR, Timestamp::now()).await {
             Ok(true) => ControlFlow::Continue(()),
             Ok(false) => self.refuse(&Code::NotSignedIn.into()).await,
             Err(error) => {
@@ -291,7 +307,7 @@ impl Session<'_> {
             return Err(ApiError::new(Code::BadFrame, "there are no transactions here"));
         }
         match frame.command.as_str() {
-            "SEND" => messages::handle(self.app, &self.grant.user, frame).await?,
+            "SEND" => messages::handle(self.app, &self.ctx, frame).await?,
             "SUBSCRIBE" => self.subscribe(frame).await?,
             "UNSUBSCRIBE" => {
                 let id = frame.get("id").ok_or(ApiError::new(Code::BadFrame, "id is missing"))?;
@@ -333,7 +349,7 @@ impl Session<'_> {
         let (topic, visit) = match destination.strip_prefix("/topic/session.") {
             Some(text) => {
                 let visit: SessionId = text.parse().map_err(|_| Code::UnknownDestination)?;
-                self.app.session_of(visit, &self.grant.user, Action::ListenToVisit).await?;
+                visits::listen(self.app, &self.ctx, visit).await?;
                 // By its one spelling: a UUID has several, and what is told goes to that.
                 (topic::session(visit), Some(visit))
             }

@@ -33,6 +33,7 @@ pub const ROUTES: &[Route] = &[
     route("get", "/api/v1/ice-servers", Action::TryRelay),
     route("post", "/api/v1/device-checks", Action::KeepDeviceCheck),
     route("get", "/api/v1/device-checks/{code}", Action::ReadDeviceCheck),
+    route("get", "/api/v1/audit", Action::ReadAudit),
     route("post", "/api/v1/appointments", Action::MakeAppointment),
     route("post", "/api/v1/consultations/sessions", Action::MakeVisit),
     route("get", "/api/v1/consultations/sessions", Action::ListOwnVisits),

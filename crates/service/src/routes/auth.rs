@@ -3,19 +3,11 @@
 use axum::{extract::State, http::StatusCode};
 use bedside_authz::Action;
 use bedside_protocol::{
-    Code, DeviceId, LoginRequest, PasswordChange, Problem, RefreshRequest, RegisterRequest, SignIn, SignInId,
-    TokenPair, User,
+    LoginRequest, PasswordChange, Problem, RefreshRequest, RegisterRequest, SignIn, SignInId, TokenPair, User,
 };
-use jiff::Timestamp;
 
-use super::{Caller, CallerOn};
-use crate::{
-    accounts,
-    app::Shared,
-    error::{ApiError, Json, Path},
-    origin::Origin,
-    store::AuditLine,
-};
+use super::extract::{Json, Path};
+use crate::{app::Shared, ctx::Ctx, error::ApiError, origin::Origin, use_cases::accounts};
 
 /// A patient makes their own account. Doctors are made by an administrator, on the command line.
 #[utoipa::path(post, path = "/api/v1/auth/register", request_body = RegisterRequest, responses(
@@ -27,8 +19,7 @@ pub(super) async fn register(
     Origin(from): Origin,
     Json(request): Json<RegisterRequest>,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
-    app.sign_ins.admit_registration(from)?;
-    let user = accounts::register(&app, &request.email, &request.password, &request.name).await?;
+    let user = accounts::register(&app, from, &request.email, &request.password, &request.name).await?;
     Ok((StatusCode::CREATED, Json(user)))
 }
 
@@ -49,34 +40,29 @@ pub(super) async fn login(
     (status = 200, body = TokenPair), (status = 401, body = Problem, description = "not-signed-in, token-reused")))]
 pub(super) async fn refresh(
     State(app): State<Shared>,
+    Origin(from): Origin,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    accounts::refresh(&app, &request.refresh_token, request.attempt.as_ref()).await.map(Json)
+    accounts::refresh(&app, from, &request.refresh_token, request.attempt.as_ref()).await.map(Json)
 }
 
 /// Signs out: ends the token's family.
 #[utoipa::path(post, path = "/api/v1/auth/logout", request_body = RefreshRequest, responses((status = 204)))]
 pub(super) async fn logout(
     State(app): State<Shared>,
+    Origin(from): Origin,
     Json(request): Json<RefreshRequest>,
 ) -> Result<StatusCode, ApiError> {
-    if !app.store.knows_refresh_token(&request.refresh_token).await? {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    if let Some(ended) = unit.end_family_of(&request.refresh_token).await? {
-        unit.audit(AuditLine { user: Some(ended.user), action: "signed-out", session: None }).await?;
-        unit.commit().await?;
-        app.end_relaying(&ended.family);
-    }
+    accounts::sign_out(&app, from, &request.refresh_token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Who the caller is.
 #[utoipa::path(get, path = "/api/v1/auth/me", security(("bearer" = [])), responses((status = 200, body = User),
     (status = 401, body = Problem, description = "not-signed-in")))]
-pub(super) async fn me(caller: Caller) -> Result<Json<User>, ApiError> {
-    caller.who_may(Action::KeepOwnAccount).map(Json)
+pub(super) async fn me(State(app): State<Shared>, ctx: Ctx) -> Result<Json<User>, ApiError> {
+    app.allow(&ctx, Action::KeepOwnAccount).await?;
+    Ok(Json(ctx.user))
 }
 
 /// Changes one's own password. One's other sign-ins end.
@@ -85,24 +71,17 @@ pub(super) async fn me(caller: Caller) -> Result<Json<User>, ApiError> {
     (status = 422, body = Problem, description = "invalid"), (status = 429, body = Problem, description = "too-many-attempts")))]
 pub(super) async fn change_password(
     State(app): State<Shared>,
-    CallerOn { user, sign_in }: CallerOn,
-    Origin(from): Origin,
+    ctx: Ctx,
     Json(change): Json<PasswordChange>,
 ) -> Result<StatusCode, ApiError> {
-    bedside_authz::decide(Action::KeepOwnAccount, user.role, None)?;
-    accounts::change_password(&app, from, user.id, this(sign_in)?, &change).await?;
+    accounts::change_password(&app, &ctx, &change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Where one is signed in.
 #[utoipa::path(get, path = "/api/v1/auth/sessions", security(("bearer" = [])), responses((status = 200, body = Vec<SignIn>)))]
-pub(super) async fn sign_ins(
-    State(app): State<Shared>,
-    CallerOn { user, sign_in }: CallerOn,
-) -> Result<Json<Vec<SignIn>>, ApiError> {
-    bedside_authz::decide(Action::KeepOwnAccount, user.role, None)?;
-    let sign_ins = app.store.sign_ins_of(user.id, this(sign_in)?, accounts::IDLE_FOR, Timestamp::now());
-    Ok(Json(sign_ins.await?))
+pub(super) async fn sign_ins(State(app): State<Shared>, ctx: Ctx) -> Result<Json<Vec<SignIn>>, ApiError> {
+    accounts::sign_ins(&app, &ctx).await.map(Json)
 }
 
 /// Ends one of one's sign-ins: a device that was lost, or lent.
@@ -110,21 +89,9 @@ pub(super) async fn sign_ins(
     responses((status = 204), (status = 404, body = Problem, description = "not-found")))]
 pub(super) async fn end_sign_in(
     State(app): State<Shared>,
-    caller: Caller,
+    ctx: Ctx,
     Path(id): Path<SignInId>,
 ) -> Result<StatusCode, ApiError> {
-    let user = caller.who_may(Action::KeepOwnAccount)?;
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    if !unit.end_sign_in(user.id, id).await? {
-        return Err(Code::NotFound.into());
-    }
-    unit.audit(AuditLine { user: Some(user.id), action: "sign-in.ended", session: None }).await?;
-    unit.commit().await?;
-    app.end_relaying(&id.to_string());
+    accounts::end_sign_in(&app, &ctx, id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A sign-in stands for the device where a client names none; here it is itself.
-fn this(sign_in: DeviceId) -> Result<SignInId, ApiError> {
-    sign_in.to_string().parse().map_err(|_| Code::Internal.into())
 }

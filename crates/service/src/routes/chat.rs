@@ -8,28 +8,28 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bedside_authz::Action;
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatPage, Code, MAX_ATTACHMENT_BYTES, Problem, SessionId, Text, User,
+    Attachment, AttachmentId, ChatPage, Code, MAX_ATTACHMENT_BYTES, Problem, SessionId, Text,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::io::ReaderStream;
 
-use super::{Caller, page_limit};
+use super::{
+    extract::{Json, Path, Query},
+    page_limit,
+};
 use crate::{
-    App,
     app::Shared,
     attachments::Incoming,
-    error::{ApiError, Json, Path, Query},
-    visits::Change,
+    ctx::Ctx,
+    error::ApiError,
+    use_cases::{
+        chat,
+        files::{self, Coming},
+    },
 };
-
-/// What all files of one visit may come to: twenty of the largest. Whoever has an account could
-/// fill the clinic's disk otherwise.
-const MAX_VISIT_BYTES: u64 = 20 * MAX_ATTACHMENT_BYTES as u64;
 
 /// Time between two parts of a file; a line that carries nothing for that long has broken.
 const PART_WITHIN: Duration = Duration::from_secs(15);
@@ -57,18 +57,12 @@ pub(super) struct ChatQuery {
     (status = 403, body = Problem, description = "not-a-participant")))]
 pub(super) async fn chat_page(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
     Query(query): Query<ChatQuery>,
 ) -> Result<Json<ChatPage>, ApiError> {
-    let (row, _) = app.session_of(id, &user, Action::Chat).await?;
     let limit = page_limit(query.limit, PAGE)?;
-    let top = i64::MAX as u64 - 1;
-    if query.before.is_some_and(|at| at > top) || query.after.is_some_and(|at| at > top) {
-        return Err(ApiError::new(Code::Invalid, "there is no such place in a chat"));
-    }
-    app.note_look(user.id, "chat.read", Some(id)).await?;
-    app.store.chat_page(&row, query.before, query.after, limit).await.map(Json).map_err(Into::into)
+    chat::page(&app, &ctx, id, query.before, query.after, limit).await.map(Json)
 }
 
 /// What the file is called.
@@ -88,55 +82,14 @@ pub(super) struct UploadQuery {
     (status = 415, body = Problem, description = "unsupported-type")))]
 pub(super) async fn upload(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
     Query(query): Query<UploadQuery>,
     request: axum::extract::Request,
 ) -> Result<(StatusCode, Json<Attachment>), ApiError> {
-    let (row, _) = app.session_of(id, &user, Action::Files).await?;
-    if row.consultation.status.is_final() {
-        return Err(Code::SessionEnded.into());
-    }
-    if !row.consultation.may_write(Timestamp::now(), &app.config.limits()) {
-        return Err(Code::TooEarly.into());
-    }
-    if app.store.attachment_bytes(id).await? >= MAX_VISIT_BYTES {
-        return Err(visit_is_full());
-    }
-    let _upload = app.uploads.begin(user.id)?;
-    let attachment_id = AttachmentId::generate();
-    let mut incoming = app.attachments.begin(attachment_id).await?;
-    read_file(request.into_body(), &mut incoming).await?;
-    let accepted = app.attachments.finish(attachment_id, incoming, query.name.reveal().to_owned()).await?;
-    let attachment = Attachment {
-        attachment_id,
-        file_name: Text::new(accepted.name),
-        file_size: accepted.bytes.len() as u64,
-        mime_type: accepted.kind.mime_type().to_owned(),
-    };
-    if let Err(refused) = keep(&app, id, &user, &attachment).await {
-        app.attachments.remove(attachment_id).await?;
-        return Err(refused);
-    }
-    Ok((StatusCode::CREATED, Json(attachment)))
-}
-
-fn visit_is_full() -> ApiError {
-    ApiError::new(Code::TooLarge, "The files of this visit are as much as one visit may have")
-}
-
-/// Notes a file that is kept. Its visit may have ended, or become full, while it came.
-async fn keep(app: &App, id: SessionId, user: &User, attachment: &Attachment) -> Result<(), ApiError> {
-    let (mut change, _) = Change::by_participant(app, id, user, Action::Files).await?;
-    if change.row.consultation.status.is_final() {
-        return Err(Code::SessionEnded.into());
-    }
-    if !change.unit.add_attachment(id, user.id, attachment, MAX_VISIT_BYTES).await? {
-        return Err(visit_is_full());
-    }
-    change.audit("attachment.stored").await?;
-    change.commit().await?;
-    Ok(())
+    let mut coming = Coming::begin(&app, &ctx, id).await?;
+    read_file(request.into_body(), &mut coming.incoming).await?;
+    Ok((StatusCode::CREATED, Json(coming.finish(&query.name).await?)))
 }
 
 /// Takes in a whole file, part by part as it comes.
@@ -162,18 +115,14 @@ async fn read_file(body: Body, incoming: &mut Incoming) -> Result<(), ApiError> 
     (status = 403, body = Problem, description = "not-a-participant"), (status = 404, body = Problem, description = "not-found")))]
 pub(super) async fn download(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path((id, which)): Path<(SessionId, AttachmentId)>,
 ) -> Result<Response, ApiError> {
-    app.session_of(id, &user, Action::Files).await?;
-    let stored =
-        app.store.attachment(which).await?.filter(|stored| stored.session == id).ok_or(Code::NotFound)?;
-    let file = app.attachments.read(which).await?;
-    app.note_look(user.id, "attachment.read", Some(id)).await?;
+    let (attachment, file) = files::read(&app, &ctx, id, which).await?;
     let mut headers = HeaderMap::new();
-    let kind = stored.attachment.mime_type.parse().map_err(|_| ApiError::from(Code::Internal))?;
+    let kind = attachment.mime_type.parse().map_err(|_| ApiError::from(Code::Internal))?;
     headers.insert(header::CONTENT_TYPE, kind);
     headers.insert(header::CONTENT_DISPOSITION, header::HeaderValue::from_static("attachment"));
-    headers.insert(header::CONTENT_LENGTH, stored.attachment.file_size.into());
+    headers.insert(header::CONTENT_LENGTH, attachment.file_size.into());
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
 }

@@ -5,33 +5,26 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use bedside_authz::Action;
-use bedside_consult::{Input, billing, feedback};
+use bedside_consult::Input;
 use bedside_protocol::{
     AppointmentId, Code, CreateAppointmentRequest, CreateSessionRequest, Feedback, FeedbackRequest,
-    HistoryPage, JoinRequest, JoinResponse, LeaveRequest, Party, Problem, Role, Session, SessionId, Summary,
-    User,
+    HistoryPage, JoinRequest, JoinResponse, LeaveRequest, Problem, Session, SessionId, Summary,
 };
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, CallerOn, page_limit};
+use super::{
+    extract::{Json, OptionalJson, Path, Query},
+    page_limit,
+};
 use crate::{
-    App, accounts,
     app::Shared,
-    error::{ApiError, Json, OptionalJson, Path, Query},
-    store::{AuditLine, SessionRow},
-    visits::Change,
+    ctx::Ctx,
+    error::ApiError,
+    use_cases::{feedback, visits},
 };
 
-/// How long a media token lasts. It is asked for again before it ends, without touching the call.
-const MEDIA_TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(1);
-/// How far before and after now a visit may be planned.
-const EARLIEST_START: SignedDuration = SignedDuration::from_hours(24);
-const LATEST_START: SignedDuration = SignedDuration::from_hours(24 * 731);
 /// Coming visits on one page when it is not said how many, and the most that may be asked for.
 const SESSIONS_PAGE: (u32, u32) = (200, 500);
-/// Visits on one page of the history.
-const HISTORY_PAGE: u32 = 20;
 
 /// An appointment as made.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -47,38 +40,10 @@ pub(super) struct AppointmentMade {
     (status = 422, body = Problem, description = "invalid")))]
 pub(super) async fn create_appointment(
     State(app): State<Shared>,
-    caller: Caller,
+    ctx: Ctx,
     Json(request): Json<CreateAppointmentRequest>,
 ) -> Result<(StatusCode, Json<AppointmentMade>), ApiError> {
-    let user = caller.who_may(Action::MakeAppointment)?;
-    let doctor = match (user.role, request.doctor_id) {
-        (Role::Doctor, None) => user.id,
-        (Role::Doctor, Some(id)) if id == user.id => id,
-        (Role::ClinicAdmin, Some(id)) => id,
-        (Role::ClinicAdmin, None) => return Err(ApiError::new(Code::Invalid, "doctorId is missing")),
-        _ => return Err(Code::Forbidden.into()),
-    };
-    if !(1..=120).contains(&request.scheduled_duration_minutes) {
-        return Err(ApiError::new(Code::Invalid, "a visit is planned for 1 to 120 minutes"));
-    }
-    // Further away it is a slip of the keyboard.
-    let (earliest, latest) = (Timestamp::now() - EARLIEST_START, Timestamp::now() + LATEST_START);
-    if !(earliest..latest).contains(&request.scheduled_start_time) {
-        return Err(ApiError::new(Code::Invalid, "a visit starts between yesterday and two years from now"));
-    }
-    for (id, role) in [(request.patient_id, Role::Patient), (doctor, Role::Doctor)] {
-        let account = app.store.account(id).await?.filter(|account| account.user.role == role);
-        let account = account.filter(|account| !account.is_disabled);
-        let account = account
-            .ok_or_else(|| ApiError::new(Code::NotFound, "patientId or doctorId is nobody of that kind"))?;
-        if !account.is_confirmed {
-            return Err(ApiError::new(Code::Invalid, "nobody has confirmed whose the patient's account is"));
-        }
-    }
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    let appointment_id = unit.add_appointment(&request, doctor).await?;
-    unit.audit(AuditLine { user: Some(user.id), action: "appointment.created", session: None }).await?;
-    unit.commit().await?;
+    let appointment_id = visits::create_appointment(&app, &ctx, &request).await?;
     Ok((StatusCode::CREATED, Json(AppointmentMade { appointment_id })))
 }
 
@@ -89,28 +54,11 @@ pub(super) async fn create_appointment(
     (status = 403, body = Problem, description = "not-a-participant"), (status = 404, body = Problem, description = "not-found")))]
 pub(super) async fn create_session(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Json(request): Json<CreateSessionRequest>,
 ) -> Result<(StatusCode, Json<Session>), ApiError> {
-    let found = app.store.appointment(request.appointment_id).await?;
-    let (patient, doctor, mode) = found.ok_or(Code::NotFound)?;
-    let side = match user.id {
-        id if id == patient => Some(Party::Patient),
-        id if id == doctor => Some(Party::Doctor),
-        _ => None,
-    };
-    bedside_authz::decide(Action::MakeVisit, user.role, side)?;
-    // What was agreed on decides what it costs, and is not for one side to change.
-    if request.consultation_mode != mode {
-        return Err(ApiError::new(Code::WrongState, "the appointment is of another consultationMode"));
-    }
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    let row = unit.session_for(request.appointment_id).await?.ok_or(Code::NotFound)?;
-    unit.audit(AuditLine { user: Some(user.id), action: "session.created", session: Some(row.id) }).await?;
-    unit.tell(&row).await?;
-    unit.commit().await?;
-    app.news.notify_one();
-    Ok((StatusCode::CREATED, Json(app.view(&row).await?)))
+    let session = visits::create_session(&app, &ctx, request).await?;
+    Ok((StatusCode::CREATED, Json(session)))
 }
 
 /// Which page of the coming visits.
@@ -129,23 +77,15 @@ pub(super) struct SessionsQuery {
     responses((status = 200, body = Vec<Session>, headers(("link" = String, description = "the next page, where there is one")))))]
 pub(super) async fn list_sessions(
     State(app): State<Shared>,
-    caller: Caller,
+    ctx: Ctx,
     Query(query): Query<SessionsQuery>,
 ) -> Result<(HeaderMap, Json<Vec<Session>>), ApiError> {
-    let user = caller.who_may(Action::ListOwnVisits)?;
     let limit = page_limit(query.limit, SESSIONS_PAGE)?;
-    app.note_look(user.id, "sessions.listed", None).await?;
-    let mut sessions = app.sessions_of(&user, query.after, limit + 1).await?;
+    let (sessions, next) = visits::list(&app, &ctx, query.after, limit).await?;
     let mut headers = HeaderMap::new();
-    if sessions.len() > limit as usize {
-        sessions.truncate(limit as usize);
-        if let Some(last) = sessions.last() {
-            let next = format!(
-                "</api/v1/consultations/sessions?after={}&limit={limit}>; rel=\"next\"",
-                last.session_id
-            );
-            headers.insert(header::LINK, next.parse().map_err(|_| ApiError::from(Code::Internal))?);
-        }
+    if let Some(last) = next {
+        let next = format!("</api/v1/consultations/sessions?after={last}&limit={limit}>; rel=\"next\"");
+        headers.insert(header::LINK, next.parse().map_err(|_| ApiError::from(Code::Internal))?);
     }
     Ok((headers, Json(sessions)))
 }
@@ -156,12 +96,10 @@ pub(super) async fn list_sessions(
     (status = 404, body = Problem, description = "not-found")))]
 pub(super) async fn get_session(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (row, _) = app.session_of(id, &user, Action::ReadVisit).await?;
-    app.note_look(user.id, "session.read", Some(id)).await?;
-    app.view(&row).await.map(Json)
+    visits::read(&app, &ctx, id).await.map(Json)
 }
 
 /// Enters: a patient the waiting room, then, once called in, either one the call. Only the
@@ -173,68 +111,11 @@ pub(super) async fn get_session(
     (status = 409, body = Problem, description = "session-ended")))]
 pub(super) async fn join(
     State(app): State<Shared>,
-    CallerOn { user, sign_in }: CallerOn,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
     OptionalJson(request): OptionalJson<JoinRequest>,
 ) -> Result<Json<JoinResponse>, ApiError> {
-    let (mut change, party) = Change::by_participant(&app, id, &user, Action::Join).await?;
-    if party == Party::Patient {
-        change.apply(Input::Enter { ready: request.ready, device_check: request.device_check }).await?;
-    } else if change.row.consultation.status.is_final() {
-        return Err(Code::SessionEnded.into());
-    }
-    let device = request.device.unwrap_or(sign_in);
-    let sits_on = change.row.consultation.device(party);
-    let (enters, on_purpose) = (!request.prepare, !request.by_itself);
-    change.apply(Input::Sit { party, device, enters, on_purpose }).await?;
-    let is_here = change.row.consultation.device(party) == Some(device);
-    if is_here && sits_on.is_some_and(|before| before != device) {
-        change.audit("session.taken-over").await?;
-    }
-    let comes_back = is_here || !change.row.consultation.has_joined(party);
-    let admitted = change.row.consultation.may_join(party);
-    let mut media = None;
-    if admitted && is_here {
-        if enters {
-            change.apply(Input::Join(party)).await?;
-        }
-        let until = change.unit.now + MEDIA_TOKEN_LASTS;
-        let token = accounts::random_token();
-        change.unit.add_media_token(&token, id, user.id, device, until).await?;
-        change.audit(if request.prepare { "session.prepared" } else { "session.joined" }).await?;
-        media = Some((token, until));
-    }
-    let row = change.commit().await?;
-    if comes_back && let Some(change) = app.hub.joined(id, user.id) {
-        app.tell_presence(&row, change);
-    }
-    let (access_token, token_expires_at) = media.unzip();
-    Ok(Json(JoinResponse {
-        admitted,
-        ice_servers: token_expires_at
-            .map(|until| app.ice_servers(&user, sign_in, Some(id), until))
-            .unwrap_or_default(),
-        access_token,
-        token_expires_at,
-        room_name: row.room_name.clone(),
-        identity: user.id,
-        participant_type: party,
-        session: app.view(&row).await?,
-    }))
-}
-
-/// Does one thing to a visit, by somebody who may.
-async fn act(
-    app: &App,
-    user: &User,
-    id: SessionId,
-    action: Action,
-    input: Input,
-) -> Result<Json<Session>, ApiError> {
-    let (mut change, _) = Change::by_participant(app, id, user, action).await?;
-    change.apply(input).await?;
-    let row = change.commit().await?;
-    app.view(&row).await.map(Json)
+    visits::join(&app, &ctx, id, request).await.map(Json)
 }
 
 macro_rules! doctor_route {
@@ -245,10 +126,10 @@ macro_rules! doctor_route {
             (status = 409, body = Problem, description = "wrong-state, session-ended")))]
         pub(super) async fn $name(
             State(app): State<Shared>,
-            Caller(user): Caller,
+            ctx: Ctx,
             Path(id): Path<SessionId>,
         ) -> Result<Json<Session>, ApiError> {
-            act(&app, &user, id, $action, $input).await
+            visits::act(&app, &ctx, id, $action, $input).await.map(Json)
         }
     };
 }
@@ -277,14 +158,10 @@ doctor_route!(
     (status = 409, body = Problem, description = "session-ended")))]
 pub(super) async fn decline(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (mut change, _) = Change::by_participant(&app, id, &user, Action::Decline).await?;
-    change.apply(Input::Decline).await?;
-    change.audit("session.declined").await?;
-    let row = change.commit().await?;
-    app.view(&row).await.map(Json)
+    visits::act(&app, &ctx, id, Action::Decline, Input::Decline).await.map(Json)
 }
 
 /// Leaves: a patient the waiting room or the call, a doctor the call. Both may come back.
@@ -293,21 +170,11 @@ pub(super) async fn decline(
     (status = 403, body = Problem, description = "not-a-participant")))]
 pub(super) async fn leave(
     State(app): State<Shared>,
-    CallerOn { user, sign_in }: CallerOn,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
     OptionalJson(request): OptionalJson<Option<LeaveRequest>>,
 ) -> Result<Json<Session>, ApiError> {
-    let (mut change, party) = Change::by_participant(&app, id, &user, Action::Leave).await?;
-    let device = request.unwrap_or_default().device.unwrap_or(sign_in);
-    let before = &change.row.consultation;
-    let is_elsewhere = before.has_joined(party) && before.device(party).is_some_and(|has| has != device);
-    change.apply(Input::LeaveOn(party, device)).await?;
-    change.audit("session.left").await?;
-    let row = change.commit().await?;
-    if !is_elsewhere && let Some(change) = app.hub.left(id, user.id) {
-        app.tell_presence(&row, change);
-    }
-    app.view(&row).await.map(Json)
+    visits::leave(&app, &ctx, id, request).await.map(Json)
 }
 
 /// Calls the visit off before it began.
@@ -317,13 +184,10 @@ pub(super) async fn leave(
     (status = 409, body = Problem, description = "wrong-state, session-ended")))]
 pub(super) async fn cancel(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Session>, ApiError> {
-    let (mut change, party) = Change::by_participant(&app, id, &user, Action::Cancel).await?;
-    change.apply(Input::Cancel(party)).await?;
-    let row = change.commit().await?;
-    app.view(&row).await.map(Json)
+    visits::cancel(&app, &ctx, id).await.map(Json)
 }
 
 /// Asks the patient of a visit that has ended back: a new session, linked to it. One re-call of
@@ -334,47 +198,10 @@ pub(super) async fn cancel(
     (status = 409, body = Problem, description = "wrong-state: it has not ended, or ended too long ago")))]
 pub(super) async fn recall(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
 ) -> Result<(StatusCode, Json<Session>), ApiError> {
-    let (mut change, _) = Change::by_participant(&app, id, &user, Action::Recall).await?;
-    if !change.row.consultation.may_recall(change.unit.now, &app.config.limits()) {
-        return Err(ApiError::new(
-            Code::WrongState,
-            "a patient is re-called within a while after the visit's end",
-        ));
-    }
-    let row = change.unit.recall(&change.row).await?;
-    change.unit.tell(&row).await?;
-    change.audit("session.recalled").await?;
-    change.commit().await?;
-    app.news.notify_one();
-    Ok((StatusCode::CREATED, Json(app.view(&row).await?)))
-}
-
-async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
-    let view = app.view(row).await?;
-    let c = &row.consultation;
-    let elapsed = c.elapsed(Timestamp::now());
-    Ok(Summary {
-        session_id: row.id,
-        appointment_id: row.appointment,
-        doctor_name: view.doctor.name,
-        patient_name: view.patient.name,
-        specialization: view.doctor.specialization,
-        consultation_mode: row.mode,
-        scheduled_duration: view.scheduled_duration_minutes,
-        actual_duration: u64::from(billing::minutes_begun(elapsed)),
-        duration_seconds: u64::try_from(elapsed.as_secs()).unwrap_or(0),
-        start_time: c.started_at,
-        end_time: c.ended_at,
-        status: c.status,
-        end_reason: c.end_reason,
-        chat_message_count: app.store.chat_count(row.id).await?,
-        feedback_submitted: app.store.feedback(row.id).await?.is_some(),
-        amount_charged: row.charged.as_ref().map(|(amount, _)| *amount),
-        currency: row.charged.as_ref().map(|(_, currency)| currency.clone()),
-    })
+    Ok((StatusCode::CREATED, Json(visits::recall(&app, &ctx, id).await?)))
 }
 
 /// What the visit came to.
@@ -383,12 +210,10 @@ async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
     (status = 403, body = Problem, description = "not-a-participant")))]
 pub(super) async fn summary(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Summary>, ApiError> {
-    let (row, _) = app.session_of(id, &user, Action::ReadSummary).await?;
-    app.note_look(user.id, "summary.read", Some(id)).await?;
-    summarise(&app, &row).await.map(Json)
+    visits::summary(&app, &ctx, id).await.map(Json)
 }
 
 /// The patient says how it was, once, after the visit has ended.
@@ -399,22 +224,11 @@ pub(super) async fn summary(
     (status = 422, body = Problem, description = "invalid")))]
 pub(super) async fn submit_feedback(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
     Json(given): Json<FeedbackRequest>,
 ) -> Result<(StatusCode, Json<Feedback>), ApiError> {
-    let (row, _) = app.session_of(id, &user, Action::GiveFeedback).await?;
-    if !row.consultation.status.is_final() || row.consultation.started_at.is_none() {
-        return Err(Code::WrongState.into());
-    }
-    feedback::check(&given, row.mode).map_err(|bad| ApiError::new(Code::Invalid, bad.to_string()))?;
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    if !unit.add_feedback(&row, &given).await? {
-        return Err(Code::FeedbackGiven.into());
-    }
-    unit.audit(AuditLine { user: Some(user.id), action: "feedback.submitted", session: Some(id) }).await?;
-    unit.commit().await?;
-    Ok((StatusCode::CREATED, Json(Feedback { session_id: id, given })))
+    Ok((StatusCode::CREATED, Json(feedback::give(&app, &ctx, id, given).await?)))
 }
 
 /// The feedback of a visit, for both who were in it.
@@ -423,12 +237,10 @@ pub(super) async fn submit_feedback(
     (status = 403, body = Problem, description = "not-a-participant"), (status = 404, body = Problem, description = "not-found")))]
 pub(super) async fn get_feedback(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
 ) -> Result<Json<Feedback>, ApiError> {
-    app.session_of(id, &user, Action::ReadFeedback).await?;
-    app.note_look(user.id, "feedback.read", Some(id)).await?;
-    app.store.feedback(id).await?.map(Json).ok_or(Code::NotFound.into())
+    feedback::read(&app, &ctx, id).await.map(Json)
 }
 
 /// Where a page of the history begins.
@@ -443,18 +255,8 @@ pub(super) struct HistoryQuery {
     responses((status = 200, body = HistoryPage)))]
 pub(super) async fn history(
     State(app): State<Shared>,
-    caller: Caller,
+    ctx: Ctx,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<HistoryPage>, ApiError> {
-    let user = caller.who_may(Action::ListOwnVisits)?;
-    let mut rows = app.store.history_of(user.id, query.before, HISTORY_PAGE + 1).await?;
-    let more = rows.len() > HISTORY_PAGE as usize;
-    rows.truncate(HISTORY_PAGE as usize);
-    app.note_look(user.id, "history.read", None).await?;
-    let next = rows.last().filter(|_| more).map(|row| row.id);
-    let mut items = Vec::with_capacity(rows.len());
-    for row in &rows {
-        items.push(summarise(&app, row).await?);
-    }
-    Ok(Json(HistoryPage { items, next }))
+    visits::history(&app, &ctx, query.before).await.map(Json)
 }

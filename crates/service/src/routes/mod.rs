@@ -1,10 +1,12 @@
 //! REST: one file for each topic, every handler checked by role and by relation.
 
 mod actions;
+mod audit;
 mod auth;
 mod chat;
 mod consultations;
 mod device_checks;
+mod extract;
 mod quality;
 mod refusals;
 mod system;
@@ -13,14 +15,12 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRequestParts, Request, State},
-    http::{HeaderName, header, request::Parts},
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderName, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use bedside_authz::Action;
-use bedside_protocol::{Code, DeviceId, Token, User};
-use jiff::Timestamp;
+use bedside_protocol::Code;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing::Instrument;
 use utoipa::{
@@ -29,7 +29,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{App, app::Shared, error::ApiError, realtime, store::Grant};
+use crate::{app::Shared, error::ApiError, realtime};
 
 /// Where device checks are read; what follows is a code.
 const DEVICE_CHECKS: &str = "/api/v1/device-checks";
@@ -84,6 +84,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(device_checks::device_check))
         .routes(routes!(chat::chat_page))
         .routes(routes!(chat::download))
+        .routes(routes!(audit::audit_log))
         .routes(routes!(system::health))
         .routes(routes!(system::ready))
         .routes(routes!(system::clinic))
@@ -93,6 +94,7 @@ fn api() -> OpenApiRouter<Shared> {
 }
 
 pub use actions::{ROUTES, Route};
+pub(crate) use extract::bearer;
 
 /// The OpenAPI document, as served at `/api/v1/openapi.json`.
 pub fn openapi() -> utoipa::openapi::OpenApi {
@@ -172,51 +174,4 @@ fn page_limit(asked: Option<u32>, (usual, most): (u32, u32)) -> Result<u32, ApiE
         return Err(ApiError::new(Code::Invalid, format!("limit is from 1 to {most}")));
     }
     Ok(limit)
-}
-
-/// The signed-in caller.
-pub(crate) struct Caller(pub(crate) User);
-
-impl Caller {
-    /// The caller, if they may do what is about no visit.
-    pub(crate) fn who_may(self, action: Action) -> Result<User, ApiError> {
-        bedside_authz::decide(action, self.0.role, None)?;
-        Ok(self.0)
-    }
-}
-
-impl FromRequestParts<Shared> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
-        grant(parts, app).await.map(|grant| Self(grant.user))
-    }
-}
-
-/// The signed-in caller, and the sign-in, which stands for the device where a client names none.
-pub(crate) struct CallerOn {
-    pub(crate) user: User,
-    pub(crate) sign_in: DeviceId,
-}
-
-impl FromRequestParts<Shared> for CallerOn {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
-        let grant = grant(parts, app).await?;
-        let sign_in = grant.family.parse().map_err(|_| ApiError::from(Code::Internal))?;
-        Ok(Self { user: grant.user, sign_in })
-    }
-}
-
-async fn grant(parts: &Parts, app: &App) -> Result<Grant, ApiError> {
-    let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(bearer).ok_or(Code::NotSignedIn)?;
-    Ok(app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?)
-}
-
-/// The token of an `Authorization` header. The scheme's case means nothing (RFC 9110 §11.1).
-pub(crate) fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
 }

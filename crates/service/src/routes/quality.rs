@@ -1,16 +1,10 @@
 //! How a visit is seen and heard.
 
 use axum::{extract::State, http::StatusCode};
-use bedside_authz::Action;
-use bedside_consult::quality;
-use bedside_protocol::{Code, Party, Problem, QualityReport, SessionId, SessionStatus, VisitQuality};
-use jiff::Timestamp;
+use bedside_protocol::{Problem, QualityReport, SessionId, VisitQuality};
 
-use super::Caller;
-use crate::{
-    app::Shared,
-    error::{ApiError, Json, Path},
-};
+use super::extract::{Json, Path};
+use crate::{app::Shared, ctx::Ctx, error::ApiError, use_cases::quality};
 
 /// Takes what one side measured in the last ten seconds of a visit that runs.
 #[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/quality", security(("bearer" = [])),
@@ -20,20 +14,11 @@ use crate::{
     (status = 422, body = Problem, description = "invalid")))]
 pub(super) async fn report_quality(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
     Json(report): Json<QualityReport>,
 ) -> Result<StatusCode, ApiError> {
-    let (row, party) = app.session_of(id, &user, Action::Quality).await?;
-    if !matches!(row.consultation.status, SessionStatus::InProgress | SessionStatus::Paused) {
-        return Err(Code::WrongState.into());
-    }
-    if !quality::is_sane(&report) {
-        return Err(ApiError::new(Code::Invalid, "no visit is like that"));
-    }
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    unit.add_quality(id, party, &report).await?;
-    unit.commit().await?;
+    quality::report(&app, &ctx, id, &report).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -43,12 +28,8 @@ pub(super) async fn report_quality(
     (status = 403, body = Problem, description = "not-a-participant")))]
 pub(super) async fn quality_of_visit(
     State(app): State<Shared>,
-    Caller(user): Caller,
+    ctx: Ctx,
     Path(id): Path<SessionId>,
 ) -> Result<Json<VisitQuality>, ApiError> {
-    app.session_of(id, &user, Action::Quality).await?;
-    let patient = app.store.quality(id, Party::Patient).await?;
-    let doctor = app.store.quality(id, Party::Doctor).await?;
-    app.note_look(user.id, "quality.read", Some(id)).await?;
-    Ok(Json(VisitQuality { patient: quality::mean(&patient), doctor: quality::mean(&doctor) }))
+    quality::read(&app, &ctx, id).await.map(Json)
 }

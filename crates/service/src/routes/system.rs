@@ -4,7 +4,8 @@ use axum::{extract::State, http::StatusCode};
 
 use bedside_protocol::Clinic;
 
-use crate::{app::Shared, error::Json};
+use super::extract::Json;
+use crate::app::Shared;
 
 /// The process answers.
 #[utoipa::path(get, path = "/health", responses((status = 200)))]

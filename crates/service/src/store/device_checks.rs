@@ -26,10 +26,10 @@ fn as_kept(typed: &str) -> String {
 }
 
 impl Store {
-    /// The check of a code, however it was typed.
-    pub async fn device_check(&self, typed: &str) -> Result<Option<KeptDeviceCheck>, StoreError> {
+    /// The check of a code, however it was typed, and whose it is.
+    pub async fn device_check(&self, typed: &str) -> Result<Option<(KeptDeviceCheck, UserId)>, StoreError> {
         let row = sql!(
-            "SELECT code, name, checked_at, report FROM device_checks JOIN users ON users.id = user_id
+            "SELECT code, user_id, name, checked_at, report FROM device_checks JOIN users ON users.id = user_id
              WHERE code = $1",
         )
         .bind(as_kept(typed))
@@ -38,12 +38,13 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let report = serde_json::from_str(&row.get::<String>("report")?)
             .map_err(|_| StoreError::Unreadable("device check"))?;
-        Ok(Some(KeptDeviceCheck {
+        let kept = KeptDeviceCheck {
             code: row.get("code")?,
             name: row.get("name")?,
             checked_at: row.get("checked_at")?,
             report,
-        }))
+        };
+        Ok(Some((kept, row.get("user_id")?)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is kept: SQLite for one service, PostgreSQL for many, one file of queries for each topic.
 
 mod accounts;
+mod audit;
 mod chat;
 mod database;
 mod device_checks;
@@ -17,13 +18,14 @@ mod unit;
 use jiff::Timestamp;
 
 pub use accounts::Account;
+pub use audit::{AuditFilter, AuditLine, Chain};
 pub use chat::{NewMessage, StoredAttachment};
 pub use database::{Database, Store};
 pub(crate) use device_checks::KEPT_FOR as DEVICE_CHECKS_KEPT_FOR;
 pub use error::StoreError;
 pub use sessions::SessionRow;
 pub use tokens::{Grant, MediaToken, NewTokens, Refreshed};
-pub use unit::{AuditLine, Unit, Untold};
+pub use unit::{Unit, Untold};
 
 /// An instant as it is stored.
 fn millis(at: Timestamp) -> i64 {

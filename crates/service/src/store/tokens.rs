@@ -17,7 +17,7 @@ pub struct Grant {
     /// Who signed in.
     pub user: User,
     /// The sign-in that the token belongs to.
-    pub family: String,
+    pub family: SignInId,
 }
 
 /// A media token that counts.
@@ -33,7 +33,7 @@ pub enum Refreshed {
     /// It was the newest one; the family goes on.
     Rotated(Grant),
     /// It had been used before: somebody else has it. This family has ended.
-    Reused(String),
+    Reused(EndedFamily),
     /// Unknown, expired, or its family has ended.
     Refused,
 }
@@ -42,7 +42,7 @@ pub enum Refreshed {
 #[derive(Debug)]
 pub struct EndedFamily {
     /// Which.
-    pub family: String,
+    pub family: SignInId,
     /// Whose.
     pub user: UserId,
 }
@@ -126,7 +126,7 @@ impl Store {
     /// Whether a sign-in goes on: it was not ended, and was used within `idle`.
     pub async fn family_is_live(
         &self,
-        family: &str,
+        family: SignInId,
         idle: SignedDuration,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -164,10 +164,10 @@ impl Store {
 
 impl Unit {
     /// Starts a family for a new sign-in.
-    pub async fn start_family(&mut self, user: UserId) -> Result<String, StoreError> {
-        let family = uuid::Uuid::now_v7().to_string();
+    pub async fn start_family(&mut self, user: UserId) -> Result<SignInId, StoreError> {
+        let family = SignInId::generate();
         sql!("INSERT INTO token_families (id, user_id, created_at, last_used_at) VALUES ($1, $2, $3, $4)")
-            .bind(family.as_str())
+            .bind(family)
             .bind(user)
             .bind(self.now)
             .bind(self.now)
@@ -179,7 +179,7 @@ impl Unit {
     /// Stores one login token of a family; `kind` is `access` or `refresh`.
     pub async fn add_token(
         &mut self,
-        family: &str,
+        family: SignInId,
         kind: &'static str,
         token: &Token,
         expires_at: Timestamp,
@@ -217,7 +217,7 @@ impl Unit {
         .fetch_optional(&mut self.tx)
         .await?;
         let Some(row) = row else { return Ok(Refreshed::Refused) };
-        let (family, user): (String, UserId) = (row.get("id")?, row.get("user_id")?);
+        let (family, user): (SignInId, UserId) = (row.get("id")?, row.get("user_id")?);
         let used_at: Option<i64> = row.get("used_at")?;
         let first_attempt: Option<Vec<u8>> = row.get("attempt")?;
         let attempt = next.attempt.map(hash);
@@ -235,10 +235,10 @@ impl Unit {
             if has_ended || went_on || !is_same || at - used > REPEAT_WITHIN.as_millis() as i64 {
                 sql!("UPDATE token_families SET ended_at = coalesce(ended_at, $1) WHERE id = $2")
                     .bind(at)
-                    .bind(family.as_str())
+                    .bind(family)
                     .execute(&mut self.tx)
                     .await?;
-                return Ok(Refreshed::Reused(family));
+                return Ok(Refreshed::Reused(EndedFamily { family, user }));
             }
             // What was given before has ended and follows nothing: whoever shows up with it is
             // not the owner.
@@ -266,7 +266,7 @@ impl Unit {
                 "INSERT INTO tokens (hash, family_id, kind, expires_at, follows) VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(hash(given))
-            .bind(family.as_str())
+            .bind(family)
             .bind(kind)
             .bind(expires_at)
             .bind(token.clone())
@@ -275,7 +275,7 @@ impl Unit {
         }
         sql!("UPDATE token_families SET last_used_at = $1 WHERE id = $2")
             .bind(at)
-            .bind(family.as_str())
+            .bind(family)
             .execute(&mut self.tx)
             .await?;
         let user = one_user(&mut self.tx, user).await?;
@@ -314,7 +314,7 @@ impl Unit {
         &mut self,
         user: UserId,
         except: Option<SignInId>,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<SignInId>, StoreError> {
         let ended = sql!(
             "UPDATE token_families SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL AND id <> $3 RETURNING id",
         )
@@ -387,7 +387,7 @@ mod tests {
         unit.add_account(&user, "anyone@example.org", "", true).await.unwrap();
         let family = unit.start_family(user.id).await.unwrap();
         let hour = SignedDuration::from_hours(1);
-        unit.add_token(&family, "refresh", &"first".into(), now + hour).await.unwrap();
+        unit.add_token(family, "refresh", &"first".into(), now + hour).await.unwrap();
         unit.commit().await.unwrap();
         let turn = async |used: &str, given: &str| {
             let access = Token::new(format!("access to {given}"));

@@ -1,7 +1,7 @@
 //! A change and all that goes with it: state, audit lines, amounts, and whom it is to be told to.
 //! Everything that is written is written here, and all of one change is there or none of it.
 
-use bedside_protocol::{SessionId, UserId};
+use bedside_protocol::SessionId;
 use jiff::Timestamp;
 
 use super::{
@@ -15,17 +15,6 @@ pub struct Unit {
     pub(super) tx: Connection,
     /// When the change is made: the same instant for all of it.
     pub now: Timestamp,
-}
-
-/// Who did what, and to which visit.
-#[derive(Clone, Copy, Debug)]
-pub struct AuditLine {
-    /// None where time itself did it.
-    pub user: Option<UserId>,
-    /// Such as `session.admitted`.
-    pub action: &'static str,
-    /// None where it was to no visit.
-    pub session: Option<SessionId>,
 }
 
 impl Store {
@@ -65,23 +54,6 @@ impl Unit {
     /// Makes it so.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await
-    }
-
-    /// Adds a line to the audit log.
-    pub async fn audit(&mut self, line: AuditLine) -> Result<(), StoreError> {
-        self.audit_at(line, self.now).await
-    }
-
-    /// Adds a line of what was done at another time.
-    pub async fn audit_at(&mut self, line: AuditLine, at: Timestamp) -> Result<(), StoreError> {
-        sql!("INSERT INTO audit_log (at, user_id, action, session_id) VALUES ($1, $2, $3, $4)")
-            .bind(at)
-            .bind(line.user)
-            .bind(line.action)
-            .bind(line.session)
-            .execute(&mut self.tx)
-            .await?;
-        Ok(())
     }
 
     /// Whoever listens to this session is to be told of it as it is now, once all this is committed.

@@ -1,5 +1,7 @@
 //! The service's database, seen from outside it: as a backup or an administrator has it.
 
+use std::time::{Duration, Instant};
+
 use bedside_service::store::Database;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
@@ -37,6 +39,32 @@ impl Outside {
     pub(crate) async fn run(&mut self, statement: impl Into<String>) {
         let statement = sqlx::AssertSqlSafe(statement.into());
         on!(self, connection => drop(sqlx::query(statement).execute(connection).await.unwrap()));
+    }
+
+    /// Why a statement is refused.
+    pub(crate) async fn refuses(&mut self, statement: &'static str) -> String {
+        on!(self, connection => sqlx::query(statement).execute(connection).await.unwrap_err().to_string())
+    }
+
+    /// Waits for a number.
+    pub(crate) async fn until(&mut self, statement: &'static str, is_it: impl Fn(i64) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let number = self.number(statement).await;
+            if is_it(number) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{statement} stays {number}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Takes away what keeps the audit log as it is.
+    pub(crate) async fn unlock_audit_log(&mut self) {
+        match self {
+            Self::Sqlite(_) => self.run("DROP TRIGGER audit_log_is_append_only_update").await,
+            Self::Postgres(_) => self.run("DROP TRIGGER audit_log_is_append_only ON audit_log").await,
+        }
     }
 
     /// One number.

@@ -58,16 +58,20 @@ impl Socket {
 
     /// The next frame; heart-beats and pings are passed over.
     pub(crate) async fn frame(&mut self) -> Frame {
-        loop {
-            let text = match self.next().await {
-                Some(Message::Text(text)) => text,
-                Some(Message::Ping(_)) => continue,
-                other => panic!("the connection has ended: {other:?}"),
-            };
-            if let Some(frame) = Frame::parse(&text).unwrap() {
-                return frame;
+        let coming = async {
+            loop {
+                let text = match self.next().await {
+                    Some(Message::Text(text)) => text,
+                    Some(Message::Ping(_)) => continue,
+                    other => panic!("the connection has ended: {other:?}"),
+                };
+                if let Some(frame) = Frame::parse(&text).unwrap() {
+                    return frame;
+                }
             }
-        }
+        };
+        let frame = tokio::time::timeout(Duration::from_secs(15), coming).await;
+        frame.expect("the service says something, beside that it is there")
     }
 
     pub(crate) async fn subscribe(&mut self, destination: &str) {

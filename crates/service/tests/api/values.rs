@@ -56,6 +56,7 @@ async fn a_topic_is_the_same_however_its_id_is_spelled() {
             .header("destination", format!("/topic/session.{spelled}"))
             .header("receipt", "1");
         socket.send(&subscribe).await;
+        while socket.frame().await.command != "RECEIPT" {}
     }
     clinic.post(&clinic.patient, "/join", json!({})).await;
     let mut hears = std::collections::HashSet::new();

@@ -5,11 +5,12 @@ use bedside_consult::{
     Consultation, Effect, Input, Refused,
     billing::{self, Currency},
 };
-use bedside_protocol::{Code, Party, SessionId, User, UserId};
+use bedside_protocol::{Code, Party, SessionId};
 use jiff::Timestamp;
 
 use crate::{
     App,
+    ctx::Ctx,
     error::ApiError,
     store::{AuditLine, SessionRow, StoreError, Unit},
 };
@@ -21,28 +22,28 @@ pub(crate) struct Change<'a> {
     pub(crate) row: SessionRow,
     /// As it is stored.
     stored: Consultation,
-    by: Option<UserId>,
+    by: Option<&'a Ctx>,
     was_audited: bool,
 }
 
 impl<'a> Change<'a> {
-    /// Begins one of the visit `id`, by `by` or by time itself.
-    pub(crate) async fn begin(app: &'a App, id: SessionId, by: Option<UserId>) -> Result<Self, ApiError> {
+    /// Begins one of the visit `id`, by somebody or by time itself.
+    pub(crate) async fn begin(app: &'a App, id: SessionId, by: Option<&'a Ctx>) -> Result<Self, ApiError> {
         let mut unit = app.store.begin(Timestamp::now()).await?;
         let row = unit.session(id).await?.ok_or(Code::NotFound)?;
         Ok(Self { app, stored: row.consultation.clone(), unit, row, by, was_audited: false })
     }
 
-    /// Begins one that `user` makes, who may; gives the side that they are on.
+    /// Begins one that somebody makes who may; gives the side that they are on.
     pub(crate) async fn by_participant(
         app: &'a App,
+        ctx: &'a Ctx,
         id: SessionId,
-        user: &User,
         action: Action,
     ) -> Result<(Self, Party), ApiError> {
         // Whoever may not has no turn among those who write.
-        let (_, party) = app.session_of(id, user, action).await?;
-        Ok((Self::begin(app, id, Some(user.id)).await?, party))
+        let (_, party) = app.session_of(ctx, id, action).await?;
+        Ok((Self::begin(app, id, Some(ctx)).await?, party))
     }
 
     /// What the rules make of an input.
@@ -72,8 +73,17 @@ impl<'a> Change<'a> {
 
     /// Adds a line to the audit log about this visit.
     pub(crate) async fn audit(&mut self, action: &'static str) -> Result<(), ApiError> {
-        let line = AuditLine { user: self.by, action, session: Some(self.row.id) };
-        self.unit.audit(line).await?;
+        self.audit_on(action, None).await
+    }
+
+    /// The same, about a thing in it.
+    pub(crate) async fn audit_on(
+        &mut self,
+        action: &'static str,
+        object: Option<String>,
+    ) -> Result<(), ApiError> {
+        let line = self.by.map_or(AuditLine::new(action), |ctx| ctx.line(action)).about(&self.row);
+        self.unit.audit(&object.map_or(line.clone(), |object| line.on(object))).await?;
         self.was_audited = true;
         Ok(())
     }

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bedside_protocol::{Code, PasswordChange, Role, SignInId, Text, Token, TokenPair, User, UserId};
+use bedside_authz::Action;
+use bedside_protocol::{Code, PasswordChange, Role, SignIn, SignInId, Text, Token, TokenPair, User, UserId};
 use jiff::{SignedDuration, Timestamp};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     App,
+    ctx::Ctx,
     error::ApiError,
     files::is_invisible,
     store::{AuditLine, NewTokens, Refreshed},
@@ -73,11 +75,13 @@ fn check_password(password: &Token) -> Result<(), ApiError> {
 /// Makes an account for somebody who says who they are.
 pub(crate) async fn register(
     app: &App,
+    from: IpAddr,
     email: &Text,
     password: &Token,
     name: &Text,
 ) -> Result<User, ApiError> {
-    create(app, Role::Patient, email, password, name, None, By::Themselves).await
+    app.sign_ins.admit_registration(from)?;
+    create(app, Role::Patient, email, password, name, None, By::Themselves(from)).await
 }
 
 /// Makes an account from the command line: how doctors and administrators come to be. An address that somebody has
@@ -95,10 +99,16 @@ pub async fn create_by_administrator(
         .map_err(|e| e.problem())
 }
 
+/// An account, as the audit log has it.
+fn account(user: UserId) -> String {
+    format!("account:{user}")
+}
+
 /// Who makes an account.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
-    Themselves,
+    /// From here.
+    Themselves(IpAddr),
     Practice,
 }
 
@@ -119,11 +129,14 @@ async fn create(
         && let Some(other) = unit.free_address(&address(email)).await?
     {
         unit.end_sign_ins_of(other, None).await?;
-        unit.audit(AuditLine { user: Some(other), action: "account.lost-address", session: None }).await?;
+        unit.audit(&AuditLine::new("account.lost-address").on(account(other)).of(other)).await?;
     }
     let is_confirmed = by == By::Practice;
     unit.add_account(&user, &address(email), &hash, is_confirmed).await?.ok_or(Code::EmailTaken)?;
-    unit.audit(AuditLine { user: Some(user.id), action: "account.created", session: None }).await?;
+    let line = AuditLine::new("account.created").on(account(user.id));
+    let line = if role == Role::Patient { line.of(user.id) } else { line };
+    let line = if let By::Themselves(from) = by { line.by(user.id).from(from) } else { line };
+    unit.audit(&line).await?;
     unit.commit().await?;
     Ok(user)
 }
@@ -132,7 +145,7 @@ async fn create(
 pub async fn confirm(app: &App, user: UserId) -> Result<(), crate::store::StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.confirm(user).await?;
-    unit.audit(AuditLine { user: Some(user), action: "account.confirmed", session: None }).await?;
+    unit.audit(&AuditLine::new("account.confirmed").on(account(user))).await?;
     unit.commit().await
 }
 
@@ -152,8 +165,10 @@ pub(crate) async fn sign_in(
     let account = app.store.account_by_email(&email).await?;
     let kept = account.as_ref().map(|account| account.password_hash.clone());
     if !app.passwords.is_right(password, kept).await? {
-        let user = account.map(|account| account.user.id);
-        app.access_log.note(AuditLine { user, action: "sign-in.failed", session: None }).await?;
+        // Whose it would have been, and nobody's where there is no such account: what was typed is not kept.
+        let line = AuditLine::new("sign-in.failed").from(from).refused(Code::WrongCredentials);
+        let whose = account.map(|found| self::account(found.user.id));
+        app.access_log.note(whose.map_or(line.clone(), |whose| line.on(whose))).await?;
         return Err(Code::WrongCredentials.into());
     }
     // Somebody who has left is told no more than somebody who was never there.
@@ -166,9 +181,10 @@ pub(crate) async fn sign_in(
         return Err(Code::WrongCredentials.into());
     }
     let family = unit.start_family(account.user.id).await?;
-    unit.add_token(&family, "access", &access, unit.now + ACCESS_LASTS).await?;
-    unit.add_token(&family, "refresh", &refresh, unit.now + IDLE_FOR).await?;
-    unit.audit(AuditLine { user: Some(account.user.id), action: "signed-in", session: None }).await?;
+    unit.add_token(family, "access", &access, unit.now + ACCESS_LASTS).await?;
+    unit.add_token(family, "refresh", &refresh, unit.now + IDLE_FOR).await?;
+    let line = AuditLine::new("signed-in").by(account.user.id).from(from);
+    unit.audit(&line.on(format!("sign-in:{family}"))).await?;
     unit.commit().await?;
     Ok(pair(account.user, access, refresh))
 }
@@ -176,6 +192,7 @@ pub(crate) async fn sign_in(
 /// Trades a refresh token for a new pair.
 pub(crate) async fn refresh(
     app: &App,
+    from: IpAddr,
     token: &Token,
     attempt: Option<&Token>,
 ) -> Result<TokenPair, ApiError> {
@@ -188,11 +205,16 @@ pub(crate) async fn refresh(
         NewTokens { attempt, access: &access, refresh: &refresh, access_lasts: ACCESS_LASTS, idle: IDLE_FOR };
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let refreshed = unit.use_refresh_token(token, &next).await?;
+    if let Refreshed::Reused(ended) = &refreshed {
+        // Of the two who have shown it, one is not whose it is; which, nobody knows.
+        let line = AuditLine::new("sign-in.reused").from(from).refused(Code::TokenReused);
+        unit.audit(&line.on(format!("sign-in:{}", ended.family)).of(ended.user)).await?;
+    }
     unit.commit().await?;
     match refreshed {
         Refreshed::Rotated(grant) => Ok(pair(grant.user, access, refresh)),
-        Refreshed::Reused(family) => {
-            app.end_relaying(&family);
+        Refreshed::Reused(ended) => {
+            app.end_relaying(&ended.family.to_string());
             Err(Code::TokenReused.into())
         }
         Refreshed::Refused => Err(Code::NotSignedIn.into()),
@@ -205,13 +227,9 @@ fn pair(user: User, access_token: Token, refresh_token: Token) -> TokenPair {
 }
 
 /// Changes somebody's own password; their other sign-ins end.
-pub(crate) async fn change_password(
-    app: &App,
-    from: IpAddr,
-    user: UserId,
-    sign_in: SignInId,
-    change: &PasswordChange,
-) -> Result<(), ApiError> {
+pub(crate) async fn change_password(app: &App, ctx: &Ctx, change: &PasswordChange) -> Result<(), ApiError> {
+    app.allow(ctx, Action::KeepOwnAccount).await?;
+    let (user, from) = (ctx.user.id, ctx.origin);
     check_password(&change.new_password)?;
     // As guessable as at the door, for whoever found a screen unlocked.
     app.sign_ins.admit(from, &user.to_string()).await?;
@@ -223,11 +241,45 @@ pub(crate) async fn change_password(
     let hash = app.passwords.hash(&change.new_password).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_password(user, &hash).await?;
-    let ended = unit.end_sign_ins_of(user, Some(sign_in)).await?;
-    unit.audit(AuditLine { user: Some(user), action: "password.changed", session: None }).await?;
+    let ended = unit.end_sign_ins_of(user, Some(ctx.sign_in)).await?;
+    unit.audit(&ctx.line("password.changed")).await?;
     unit.commit().await?;
     for family in ended {
-        app.end_relaying(&family);
+        app.end_relaying(&family.to_string());
+    }
+    Ok(())
+}
+
+/// Where somebody is signed in.
+pub(crate) async fn sign_ins(app: &App, ctx: &Ctx) -> Result<Vec<SignIn>, ApiError> {
+    app.allow(ctx, Action::KeepOwnAccount).await?;
+    Ok(app.store.sign_ins_of(ctx.user.id, ctx.sign_in, IDLE_FOR, Timestamp::now()).await?)
+}
+
+/// Ends one of somebody's own sign-ins.
+pub(crate) async fn end_sign_in(app: &App, ctx: &Ctx, id: SignInId) -> Result<(), ApiError> {
+    app.allow(ctx, Action::KeepOwnAccount).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if !unit.end_sign_in(ctx.user.id, id).await? {
+        return Err(Code::NotFound.into());
+    }
+    unit.audit(&ctx.line("sign-in.ended").on(format!("sign-in:{id}"))).await?;
+    unit.commit().await?;
+    app.end_relaying(&id.to_string());
+    Ok(())
+}
+
+/// Signs out: ends the sign-in of a refresh token. One that is unknown has ended already.
+pub(crate) async fn sign_out(app: &App, from: IpAddr, token: &Token) -> Result<(), ApiError> {
+    if !app.store.knows_refresh_token(token).await? {
+        return Ok(());
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if let Some(ended) = unit.end_family_of(token).await? {
+        let line = AuditLine::new("signed-out").by(ended.user).from(from);
+        unit.audit(&line.on(format!("sign-in:{}", ended.family))).await?;
+        unit.commit().await?;
+        app.end_relaying(&ended.family.to_string());
     }
     Ok(())
 }
@@ -241,7 +293,7 @@ pub async fn set_password(app: &App, user: UserId, password: &str) -> Result<(),
         let mut unit = app.store.begin(Timestamp::now()).await?;
         unit.set_password(user, &hash).await?;
         unit.end_sign_ins_of(user, None).await?;
-        unit.audit(AuditLine { user: Some(user), action: "password.set", session: None }).await?;
+        unit.audit(&AuditLine::new("password.set").on(account(user))).await?;
         Ok(unit.commit().await?)
     };
     set.await.map_err(|error: ApiError| error.problem())
@@ -257,6 +309,6 @@ pub async fn set_disabled(
     unit.set_disabled(user, is_disabled).await?;
     unit.end_sign_ins_of(user, None).await?;
     let action = if is_disabled { "account.disabled" } else { "account.enabled" };
-    unit.audit(AuditLine { user: Some(user), action, session: None }).await?;
+    unit.audit(&AuditLine::new(action).on(account(user))).await?;
     unit.commit().await
 }

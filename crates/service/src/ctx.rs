@@ -1,0 +1,86 @@
+//! Who asks for something, by which sign-in, and from where.
+
+use std::net::IpAddr;
+
+use bedside_authz::Action;
+use bedside_protocol::{DeviceId, Party, SessionId, SignInId, User};
+
+use crate::{
+    App,
+    error::ApiError,
+    store::{AuditLine, SessionRow},
+};
+
+/// Whatever way they ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Ctx {
+    /// Who.
+    pub(crate) user: User,
+    /// By which of their sign-ins.
+    pub(crate) sign_in: SignInId,
+    /// From where, as it is counted.
+    pub(crate) origin: IpAddr,
+}
+
+impl Ctx {
+    /// A line of the audit log of what they do.
+    pub(crate) fn line(&self, action: &'static str) -> AuditLine {
+        AuditLine::new(action).by(self.user.id).from(self.origin)
+    }
+
+    /// The sign-in stands for the device where a client names none.
+    pub(crate) const fn device(&self) -> DeviceId {
+        DeviceId(self.sign_in.0)
+    }
+}
+
+impl App {
+    /// Lets somebody do what is about no visit, or refuses it, and writes that down.
+    pub(crate) async fn allow(&self, ctx: &Ctx, action: Action) -> Result<(), ApiError> {
+        let allowed = bedside_authz::decide(action, ctx.user.role, None).map_err(ApiError::from);
+        self.write_refusal(ctx, action, None, allowed.map(|_| ())).await
+    }
+
+    /// A session that somebody may do this to, and the side that they are on. One they have no part in is told apart
+    /// from none at all only by its code: ids can't be guessed. A refusal is written down.
+    pub(crate) async fn session_of(
+        &self,
+        ctx: &Ctx,
+        id: SessionId,
+        action: Action,
+    ) -> Result<(SessionRow, Party), ApiError> {
+        let row = self.store.session(id).await?.ok_or(bedside_protocol::Code::NotFound)?;
+        let side = row.party(ctx.user.id);
+        let allowed = bedside_authz::decide(action, ctx.user.role, side).map_err(ApiError::from);
+        let side = allowed.and_then(|_| side.ok_or(bedside_protocol::Code::NotAParticipant.into()));
+        let side = self.write_refusal(ctx, action, Some(&row), side).await?;
+        Ok((row, side))
+    }
+
+    /// Writes down that something was refused, if it was.
+    pub(crate) async fn write_refusal<T>(
+        &self,
+        ctx: &Ctx,
+        action: Action,
+        row: Option<&SessionRow>,
+        outcome: Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        if let Err(refused) = &outcome {
+            let line = ctx.line("access.refused").on(format!("action:{action:?}")).refused(refused.code);
+            let line = row.map_or(line.clone(), |row| line.about(row));
+            self.access_log.note(line).await?;
+        }
+        outcome
+    }
+
+    /// They are about to be shown something, of this visit or of none.
+    pub(crate) async fn note_look(
+        &self,
+        ctx: &Ctx,
+        action: &'static str,
+        row: Option<&SessionRow>,
+    ) -> Result<(), ApiError> {
+        let line = ctx.line(action);
+        self.access_log.note(row.map_or(line.clone(), |row| line.about(row))).await
+    }
+}

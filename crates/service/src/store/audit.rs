@@ -1,0 +1,256 @@
+//! Who did or looked at what: lines that are only ever added, and the chain that shows it.
+
+use std::net::IpAddr;
+
+use bedside_protocol::{AuditEntry, AuditPage, Code, SessionId, UserId};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{
+    SessionRow, Store, StoreError, Unit, from_word, millis,
+    sql::{Row, sql},
+    word,
+};
+
+/// Somebody did something, or was refused it.
+#[derive(Clone, Debug)]
+pub struct AuditLine {
+    /// None where time itself did it, or somebody at the service's machine.
+    user: Option<UserId>,
+    origin: Option<IpAddr>,
+    action: &'static str,
+    session: Option<SessionId>,
+    patient: Option<UserId>,
+    object: Option<String>,
+    refused: Option<Code>,
+}
+
+impl AuditLine {
+    /// A line of this, such as `session.admitted`.
+    pub const fn new(action: &'static str) -> Self {
+        Self { user: None, origin: None, action, session: None, patient: None, object: None, refused: None }
+    }
+
+    /// Who did it.
+    #[must_use]
+    pub fn by(self, user: UserId) -> Self {
+        Self { user: Some(user), ..self }
+    }
+
+    /// From where.
+    #[must_use]
+    pub fn from(self, origin: IpAddr) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// To which visit, and so to which patient's data.
+    #[must_use]
+    pub fn about(self, row: &SessionRow) -> Self {
+        Self { session: Some(row.id), patient: Some(row.patient.id), ..self }
+    }
+
+    /// To which patient's data.
+    #[must_use]
+    pub fn of(self, patient: UserId) -> Self {
+        Self { patient: Some(patient), ..self }
+    }
+
+    /// To which thing: its kind and its id, with a colon between them.
+    #[must_use]
+    pub fn on(self, object: impl Into<String>) -> Self {
+        Self { object: Some(object.into()), ..self }
+    }
+
+    /// It was refused.
+    #[must_use]
+    pub fn refused(self, code: Code) -> Self {
+        Self { refused: Some(code), ..self }
+    }
+}
+
+/// Which lines are asked for.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct AuditFilter {
+    /// To this patient's data.
+    pub patient: Option<UserId>,
+    /// By this person.
+    pub user: Option<UserId>,
+    /// To this visit.
+    pub session: Option<SessionId>,
+    /// Before this line.
+    pub before: Option<i64>,
+}
+
+/// What came of looking at the chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Chain {
+    /// Every line is as it was when it was sealed.
+    Whole {
+        /// How many.
+        lines: i64,
+        /// The last seal: kept elsewhere, it shows that none was taken from the end.
+        last: Vec<u8>,
+    },
+    /// The first that is not.
+    Broken {
+        /// Its seal's number.
+        number: i64,
+    },
+}
+
+/// Lines that are sealed at once.
+const TOGETHER: i64 = 500;
+/// Lines among which one that was stored late is looked for: on PostgreSQL numbers are given before a change is stored,
+/// and thousands are stored while one waits for its lock.
+const LATE_WITHIN: i64 = 10_000;
+
+/// A line's place in the chain.
+fn seal(before: &[u8], row: &Row) -> Result<Vec<u8>, StoreError> {
+    let text = |name: &str| row.get::<Option<String>>(name);
+    let line = (
+        row.get::<i64>("id")?,
+        row.get::<i64>("at")?,
+        (text("user_id")?, text("origin")?, text("action")?),
+        (text("session_id")?, text("patient_id")?, text("object")?, text("refused")?),
+    );
+    let line = serde_json::to_vec(&line).map_err(|_| StoreError::Unreadable("audit line"))?;
+    Ok(Sha256::new().chain_update(before).chain_update(line).finalize().to_vec())
+}
+
+fn entry(row: &Row) -> Result<AuditEntry, StoreError> {
+    Ok(AuditEntry {
+        id: row.get("id")?,
+        at: row.get("at")?,
+        user_id: row.get("user_id")?,
+        user_name: row.get("user_name")?,
+        user_role: row.get::<Option<String>>("user_role")?.map(|role| from_word(&role)).transpose()?,
+        origin: row.get("origin")?,
+        action: row.get("action")?,
+        session_id: row.get("session_id")?,
+        patient_id: row.get("patient_id")?,
+        object: row.get("object")?,
+        refused: row.get::<Option<String>>("refused")?.map(|code| from_word(&code)).transpose()?,
+    })
+}
+
+impl Store {
+    /// A page of lines, the newest first.
+    pub async fn audit_page(&self, filter: AuditFilter, limit: u32) -> Result<AuditPage, StoreError> {
+        macro_rules! select {
+            ($patient:literal) => {
+                sql!(
+                    "SELECT a.id, a.at, a.user_id, u.name AS user_name, u.role AS user_role, a.origin, a.action,
+                    a.session_id, a.patient_id, a.object, a.refused
+                    FROM audit_log a LEFT JOIN users u ON u.id = a.user_id WHERE ",
+                    $patient,
+                    " AND (CAST($2 AS TEXT) IS NULL OR a.user_id = $2)
+                    AND (CAST($3 AS TEXT) IS NULL OR a.session_id = $3)
+                    AND (CAST($4 AS BIGINT) IS NULL OR a.id < $4) ORDER BY a.id DESC LIMIT $5"
+                )
+            };
+        }
+        let query = match filter.patient {
+            Some(_) => select!("a.patient_id = $1"),
+            None => select!("CAST($1 AS TEXT) IS NULL"),
+        };
+        let query = query.bind(filter.patient).bind(filter.user).bind(filter.session).bind(filter.before);
+        let rows = query.bind(i64::from(limit) + 1).fetch_all(&mut self.reader().await?).await?;
+        let more = rows.len() > limit as usize;
+        let items: Vec<AuditEntry> = rows.iter().take(limit as usize).map(entry).collect::<Result<_, _>>()?;
+        let next = items.last().filter(|_| more).map(|last| last.id);
+        Ok(AuditPage { items, next })
+    }
+
+    /// Looks at every sealed line, whether it is as it was.
+    pub async fn audit_chain(&self) -> Result<Chain, StoreError> {
+        let (mut lines, mut last) = (0, vec![]);
+        loop {
+            let rows = sql!(
+                "SELECT s.number, s.hash, a.id, a.at, a.user_id, a.origin, a.action, a.session_id, a.patient_id,
+                 a.object, a.refused FROM audit_seals s JOIN audit_log a ON a.id = s.audit_id
+                 WHERE s.number > $1 ORDER BY s.number LIMIT $2"
+            )
+            .bind(lines)
+            .bind(TOGETHER)
+            .fetch_all(&mut self.reader().await?)
+            .await?;
+            if rows.is_empty() {
+                // A line that was taken away has left its seal.
+                let seals = sql!("SELECT count(*) AS seals FROM audit_seals")
+                    .fetch_one(&mut self.reader().await?)
+                    .await?
+                    .get::<i64>("seals")?;
+                let is_whole = seals == lines;
+                return Ok(if is_whole {
+                    Chain::Whole { lines, last }
+                } else {
+                    Chain::Broken { number: lines + 1 }
+                });
+            }
+            for row in &rows {
+                let (number, hash): (i64, Vec<u8>) = (row.get("number")?, row.get("hash")?);
+                if number != lines + 1 || hash != seal(&last, row)? {
+                    return Ok(Chain::Broken { number: lines + 1 });
+                }
+                (lines, last) = (number, hash);
+            }
+        }
+    }
+}
+
+impl Unit {
+    /// Adds a line to the audit log.
+    pub async fn audit(&mut self, line: &AuditLine) -> Result<(), StoreError> {
+        self.audit_at(line, self.now).await
+    }
+
+    /// Adds a line of what was done at another time.
+    pub async fn audit_at(&mut self, line: &AuditLine, at: Timestamp) -> Result<(), StoreError> {
+        sql!(
+            "INSERT INTO audit_log (at, user_id, origin, action, session_id, patient_id, object, refused)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        )
+        .bind(millis(at))
+        .bind(line.user)
+        .bind(line.origin.map(|origin| origin.to_string()))
+        .bind(line.action)
+        .bind(line.session)
+        .bind(line.patient)
+        .bind(line.object.clone())
+        .bind(line.refused.as_ref().map(word).transpose()?)
+        .execute(&mut self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Seals lines that are not yet; gives how many. Of two that do it at once, one fails and has sealed nothing.
+    pub async fn seal_audit(&mut self) -> Result<usize, StoreError> {
+        let newest = sql!("SELECT number, audit_id, hash FROM audit_seals ORDER BY number DESC LIMIT 1")
+            .fetch_optional(&mut self.tx)
+            .await?;
+        let (mut number, newest, mut hash) = match newest {
+            Some(row) => (row.get("number")?, row.get("audit_id")?, row.get("hash")?),
+            None => (0_i64, 0_i64, vec![]),
+        };
+        let rows = sql!(
+            "SELECT a.id, a.at, a.user_id, a.origin, a.action, a.session_id, a.patient_id, a.object, a.refused
+             FROM audit_log a WHERE a.id > $1
+             AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.audit_id = a.id) ORDER BY a.id LIMIT $2"
+        )
+        .bind(newest - LATE_WITHIN)
+        .bind(TOGETHER)
+        .fetch_all(&mut self.tx)
+        .await?;
+        for row in &rows {
+            number += 1;
+            hash = seal(&hash, row)?;
+            sql!("INSERT INTO audit_seals (number, audit_id, hash) VALUES ($1, $2, $3)")
+                .bind(number)
+                .bind(row.get::<i64>("id")?)
+                .bind(hash.clone())
+                .execute(&mut self.tx)
+                .await?;
+        }
+        Ok(rows.len())
+    }
+}

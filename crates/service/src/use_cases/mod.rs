@@ -1,0 +1,13 @@
+//! What can be done here, whichever way it is asked for: who may, what the rules say, what is stored and what is told.
+//! Nothing in this folder knows HTTP or WebSockets.
+
+pub mod accounts;
+pub(crate) mod audit;
+pub(crate) mod change;
+pub(crate) mod chat;
+pub(crate) mod device_checks;
+pub(crate) mod feedback;
+pub(crate) mod files;
+pub(crate) mod quality;
+pub(crate) mod signals;
+pub(crate) mod visits;

@@ -1,0 +1,290 @@
+//! Appointments and visits: made, entered, changed, left, and read again.
+
+use bedside_authz::Action;
+use bedside_consult::{Input, billing};
+use bedside_protocol::{
+    AppointmentId, Code, CreateAppointmentRequest, CreateSessionRequest, HistoryPage, JoinRequest,
+    JoinResponse, LeaveRequest, Party, Role, Session, SessionId, Summary,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{accounts, change::Change};
+use crate::{App, ctx::Ctx, error::ApiError, store::SessionRow};
+
+/// How long a media token lasts. It is asked for again before it ends, without touching the call.
+const MEDIA_TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(1);
+/// How far before and after now a visit may be planned.
+const EARLIEST_START: SignedDuration = SignedDuration::from_hours(24);
+const LATEST_START: SignedDuration = SignedDuration::from_hours(24 * 731);
+/// Visits on one page of the history.
+const HISTORY_PAGE: u32 = 20;
+
+/// Makes an appointment: a doctor for themselves, an administrator for any doctor.
+pub(crate) async fn create_appointment(
+    app: &App,
+    ctx: &Ctx,
+    request: &CreateAppointmentRequest,
+) -> Result<AppointmentId, ApiError> {
+    app.allow(ctx, Action::MakeAppointment).await?;
+    let user = &ctx.user;
+    let doctor = match (user.role, request.doctor_id) {
+        (Role::Doctor, None) => user.id,
+        (Role::Doctor, Some(id)) if id == user.id => id,
+        (Role::ClinicAdmin, Some(id)) => id,
+        (Role::ClinicAdmin, None) => return Err(ApiError::new(Code::Invalid, "doctorId is missing")),
+        _ => return Err(Code::Forbidden.into()),
+    };
+    if !(1..=120).contains(&request.scheduled_duration_minutes) {
+        return Err(ApiError::new(Code::Invalid, "a visit is planned for 1 to 120 minutes"));
+    }
+    // Further away it is a slip of the keyboard.
+    let (earliest, latest) = (Timestamp::now() - EARLIEST_START, Timestamp::now() + LATEST_START);
+    if !(earliest..latest).contains(&request.scheduled_start_time) {
+        return Err(ApiError::new(Code::Invalid, "a visit starts between yesterday and two years from now"));
+    }
+    for (id, role) in [(request.patient_id, Role::Patient), (doctor, Role::Doctor)] {
+        let account = app.store.account(id).await?.filter(|account| account.user.role == role);
+        let account = account.filter(|account| !account.is_disabled);
+        let account = account
+            .ok_or_else(|| ApiError::new(Code::NotFound, "patientId or doctorId is nobody of that kind"))?;
+        if !account.is_confirmed {
+            return Err(ApiError::new(Code::Invalid, "nobody has confirmed whose the patient's account is"));
+        }
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let appointment = unit.add_appointment(request, doctor).await?;
+    let line = ctx.line("appointment.created").on(format!("appointment:{appointment}"));
+    unit.audit(&line.of(request.patient_id)).await?;
+    unit.commit().await?;
+    Ok(appointment)
+}
+
+/// Gives the session of an appointment, made when there is none.
+pub(crate) async fn create_session(
+    app: &App,
+    ctx: &Ctx,
+    request: CreateSessionRequest,
+) -> Result<Session, ApiError> {
+    let found = app.store.appointment(request.appointment_id).await?;
+    let (patient, doctor, mode) = found.ok_or(Code::NotFound)?;
+    let side = match ctx.user.id {
+        id if id == patient => Some(Party::Patient),
+        id if id == doctor => Some(Party::Doctor),
+        _ => None,
+    };
+    let allowed = bedside_authz::decide(Action::MakeVisit, ctx.user.role, side).map_err(ApiError::from);
+    app.write_refusal(ctx, Action::MakeVisit, None, allowed).await?;
+    // What was agreed on decides what it costs, and is not for one side to change.
+    if request.consultation_mode != mode {
+        return Err(ApiError::new(Code::WrongState, "the appointment is of another consultationMode"));
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let row = unit.session_for(request.appointment_id).await?.ok_or(Code::NotFound)?;
+    unit.audit(&ctx.line("session.created").about(&row)).await?;
+    unit.tell(&row).await?;
+    unit.commit().await?;
+    app.news.notify_one();
+    app.view(&row).await
+}
+
+/// A page of somebody's open and coming visits, by their start; and the last of them where there are more.
+pub(crate) async fn list(
+    app: &App,
+    ctx: &Ctx,
+    after: Option<SessionId>,
+    limit: u32,
+) -> Result<(Vec<Session>, Option<SessionId>), ApiError> {
+    app.allow(ctx, Action::ListOwnVisits).await?;
+    app.note_look(ctx, "sessions.listed", None).await?;
+    let mut sessions = app.sessions_of(&ctx.user, after, limit + 1).await?;
+    let more = sessions.len() > limit as usize;
+    sessions.truncate(limit as usize);
+    let next = sessions.last().filter(|_| more).map(|last| last.session_id);
+    Ok((sessions, next))
+}
+
+/// One visit.
+pub(crate) async fn read(app: &App, ctx: &Ctx, id: SessionId) -> Result<Session, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::ReadVisit).await?;
+    app.note_look(ctx, "session.read", Some(&row)).await?;
+    app.view(&row).await
+}
+
+/// Whether somebody may hear of what happens in a visit.
+pub(crate) async fn listen(app: &App, ctx: &Ctx, id: SessionId) -> Result<(), ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::ListenToVisit).await?;
+    app.note_look(ctx, "session.listened", Some(&row)).await
+}
+
+/// Enters: a patient the waiting room, then, once called in, either one the call. Only the
+/// admitted are given a media token and relays, on the device that has their place in the visit.
+/// Joining again is how a client comes back.
+pub(crate) async fn join(
+    app: &App,
+    ctx: &Ctx,
+    id: SessionId,
+    request: JoinRequest,
+) -> Result<JoinResponse, ApiError> {
+    let (mut change, party) = Change::by_participant(app, ctx, id, Action::Join).await?;
+    if party == Party::Patient {
+        change.apply(Input::Enter { ready: request.ready, device_check: request.device_check }).await?;
+    } else if change.row.consultation.status.is_final() {
+        return Err(Code::SessionEnded.into());
+    }
+    let device = request.device.unwrap_or(ctx.device());
+    let sits_on = change.row.consultation.device(party);
+    let (enters, on_purpose) = (!request.prepare, !request.by_itself);
+    change.apply(Input::Sit { party, device, enters, on_purpose }).await?;
+    let is_here = change.row.consultation.device(party) == Some(device);
+    if is_here && sits_on.is_some_and(|before| before != device) {
+        change.audit("session.taken-over").await?;
+    }
+    let comes_back = is_here || !change.row.consultation.has_joined(party);
+    let admitted = change.row.consultation.may_join(party);
+    let mut media = None;
+    if admitted && is_here {
+        if enters {
+            change.apply(Input::Join(party)).await?;
+        }
+        let until = change.unit.now + MEDIA_TOKEN_LASTS;
+        let token = accounts::random_token();
+        change.unit.add_media_token(&token, id, ctx.user.id, device, until).await?;
+        change.audit(if request.prepare { "session.prepared" } else { "session.joined" }).await?;
+        media = Some((token, until));
+    }
+    let row = change.commit().await?;
+    if comes_back && let Some(change) = app.hub.joined(id, ctx.user.id) {
+        app.tell_presence(&row, change);
+    }
+    let (access_token, token_expires_at) = media.unzip();
+    Ok(JoinResponse {
+        admitted,
+        ice_servers: token_expires_at
+            .map(|until| app.ice_servers(&ctx.user, ctx.sign_in, Some(id), until))
+            .unwrap_or_default(),
+        access_token,
+        token_expires_at,
+        room_name: row.room_name.clone(),
+        identity: ctx.user.id,
+        participant_type: party,
+        session: app.view(&row).await?,
+    })
+}
+
+/// Does one thing to a visit, by somebody who may.
+pub(crate) async fn act(
+    app: &App,
+    ctx: &Ctx,
+    id: SessionId,
+    action: Action,
+    input: Input,
+) -> Result<Session, ApiError> {
+    let (mut change, _) = Change::by_participant(app, ctx, id, action).await?;
+    change.apply(input).await?;
+    match action {
+        Action::Decline => change.audit("session.declined").await?,
+        Action::Hold if matches!(input, Input::Pause) => change.audit("session.held").await?,
+        Action::Hold => change.audit("session.resumed").await?,
+        _ => {}
+    }
+    let row = change.commit().await?;
+    app.view(&row).await
+}
+
+/// Leaves: a patient the waiting room or the call, a doctor the call. Both may come back.
+pub(crate) async fn leave(
+    app: &App,
+    ctx: &Ctx,
+    id: SessionId,
+    request: Option<LeaveRequest>,
+) -> Result<Session, ApiError> {
+    let (mut change, party) = Change::by_participant(app, ctx, id, Action::Leave).await?;
+    let device = request.unwrap_or_default().device.unwrap_or(ctx.device());
+    let before = &change.row.consultation;
+    let is_elsewhere = before.has_joined(party) && before.device(party).is_some_and(|has| has != device);
+    change.apply(Input::LeaveOn(party, device)).await?;
+    change.audit("session.left").await?;
+    let row = change.commit().await?;
+    if !is_elsewhere && let Some(change) = app.hub.left(id, ctx.user.id) {
+        app.tell_presence(&row, change);
+    }
+    app.view(&row).await
+}
+
+/// Calls the visit off before it began.
+pub(crate) async fn cancel(app: &App, ctx: &Ctx, id: SessionId) -> Result<Session, ApiError> {
+    let (mut change, party) = Change::by_participant(app, ctx, id, Action::Cancel).await?;
+    change.apply(Input::Cancel(party)).await?;
+    change.audit("session.cancelled").await?;
+    let row = change.commit().await?;
+    app.view(&row).await
+}
+
+/// Asks the patient of a visit that has ended back: a new session, linked to it. One re-call of
+/// each visit; asked for again, it is given again.
+pub(crate) async fn recall(app: &App, ctx: &Ctx, id: SessionId) -> Result<Session, ApiError> {
+    let (mut change, _) = Change::by_participant(app, ctx, id, Action::Recall).await?;
+    if !change.row.consultation.may_recall(change.unit.now, &app.config.limits()) {
+        return Err(ApiError::new(
+            Code::WrongState,
+            "a patient is re-called within a while after the visit's end",
+        ));
+    }
+    let row = change.unit.recall(&change.row).await?;
+    change.unit.tell(&row).await?;
+    change.audit("session.recalled").await?;
+    change.commit().await?;
+    app.news.notify_one();
+    app.view(&row).await
+}
+
+async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
+    let view = app.view(row).await?;
+    let c = &row.consultation;
+    let elapsed = c.elapsed(Timestamp::now());
+    Ok(Summary {
+        session_id: row.id,
+        appointment_id: row.appointment,
+        doctor_name: view.doctor.name,
+        patient_name: view.patient.name,
+        specialization: view.doctor.specialization,
+        consultation_mode: row.mode,
+        scheduled_duration: view.scheduled_duration_minutes,
+        actual_duration: u64::from(billing::minutes_begun(elapsed)),
+        duration_seconds: u64::try_from(elapsed.as_secs()).unwrap_or(0),
+        start_time: c.started_at,
+        end_time: c.ended_at,
+        status: c.status,
+        end_reason: c.end_reason,
+        chat_message_count: app.store.chat_count(row.id).await?,
+        feedback_submitted: app.store.feedback(row.id).await?.is_some(),
+        amount_charged: row.charged.as_ref().map(|(amount, _)| *amount),
+        currency: row.charged.as_ref().map(|(_, currency)| currency.clone()),
+    })
+}
+
+/// What a visit came to.
+pub(crate) async fn summary(app: &App, ctx: &Ctx, id: SessionId) -> Result<Summary, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::ReadSummary).await?;
+    app.note_look(ctx, "summary.read", Some(&row)).await?;
+    summarise(app, &row).await
+}
+
+/// A page of somebody's past visits, newest first.
+pub(crate) async fn history(
+    app: &App,
+    ctx: &Ctx,
+    before: Option<SessionId>,
+) -> Result<HistoryPage, ApiError> {
+    app.allow(ctx, Action::ListOwnVisits).await?;
+    let mut rows = app.store.history_of(ctx.user.id, before, HISTORY_PAGE + 1).await?;
+    let more = rows.len() > HISTORY_PAGE as usize;
+    rows.truncate(HISTORY_PAGE as usize);
+    app.note_look(ctx, "history.read", None).await?;
+    let next = rows.last().filter(|_| more).map(|row| row.id);
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        items.push(summarise(app, row).await?);
+    }
+    Ok(HistoryPage { items, next })
+}
