@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use bedside_consult::line::{self, Place};
 use bedside_protocol::{
-    IceServer, Party, Presence, Role, ServerMessage, Session, SessionId, SignInId, User, UserId, topic,
+    IceServer, ParticipantStatus, Party, Presence as PresenceOf, Role, ServerMessage, Session, SessionId,
+    SignInId, User, UserId, topic,
 };
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -17,12 +18,13 @@ use crate::{
     descriptors,
     error::ApiError,
     folder,
+    instances::{Bus, Notice, Presence},
     passwords::Passwords,
     places::Places,
-    realtime::{Hub, PresenceChange, presence_message},
+    realtime::Hub,
     relay::RelayCredentials,
     sign_ins::SignIns,
-    store::{SessionRow, Store},
+    store::{Listener, SessionRow, Store},
     uploads::Uploads,
 };
 
@@ -32,8 +34,12 @@ pub struct App {
     pub config: Config,
     /// What is kept.
     pub store: Store,
-    /// Who is connected.
+    /// Who is connected to this service.
     pub(crate) hub: Hub,
+    /// What it says to others on the same database.
+    pub(crate) bus: Bus,
+    /// Who has come and gone, on its way into the database.
+    pub(crate) presence: Presence,
     /// Where files are kept.
     pub(crate) attachments: Attachments,
     /// Something has been stored that others are to be told.
@@ -62,10 +68,12 @@ impl App {
     pub async fn open(config: Config, relay: Option<RelayCredentials>) -> Result<Self, ServiceError> {
         folder::open(&config.data)?;
         let store = Store::open(&config.database).await?;
-        let attachments = Attachments::open(config.data.join("attachments"))?;
+        let attachments = Attachments::open(config.attachments.clone())?;
         Ok(Self {
-            store,
             hub: Hub::default(),
+            bus: Bus::new(store.is_shared()),
+            presence: Presence::default(),
+            store,
             attachments,
             news: Notify::new(),
             access_log: AccessLog::default(),
@@ -98,9 +106,46 @@ impl App {
 
     /// A sign-in or a visit has ended: nothing is relayed for it any more.
     pub(crate) fn end_relaying(&self, ending: &str) {
-        if let Some(relay) = &self.relay {
-            relay.end(ending);
+        self.say(Notice::EndRelaying(ending.to_owned()));
+    }
+
+    /// Says something to every service there is, this one among them.
+    pub(crate) fn say(&self, notice: Notice) {
+        if let Err(notice) = self.bus.take(notice) {
+            self.deliver(notice);
         }
+    }
+
+    /// Does here what some service has said.
+    pub(crate) fn deliver(&self, notice: Notice) {
+        match notice {
+            Notice::Message { destination, user, body } => self.hub.deliver(&destination, user, &body),
+            Notice::EndRelaying(ending) => {
+                if let Some(relay) = &self.relay {
+                    relay.end(&ending);
+                }
+            }
+            Notice::Missed => {
+                tracing::warn!("something was missed: every client is to fetch it");
+                self.hub.cut_all();
+            }
+            Notice::Beat => {}
+        }
+    }
+
+    /// Sends to everybody who listens to a topic.
+    pub(crate) fn publish(&self, destination: &str, message: &ServerMessage) {
+        self.say(notice(destination, None, message));
+    }
+
+    /// Sends to one person's own destination.
+    pub(crate) fn publish_to(&self, user: UserId, destination: &str, message: &ServerMessage) {
+        self.say(notice(destination, Some(user), message));
+    }
+
+    /// The same, where it is only for those of their sockets that this service has.
+    pub(crate) fn publish_here(&self, user: UserId, destination: &str, message: &ServerMessage) {
+        self.deliver(notice(destination, Some(user), message));
     }
 
     /// Sends the session as it is now to its topic and to both people's notifications.
@@ -112,16 +157,29 @@ impl App {
     /// The same, of somebody whose place in the line is known.
     pub(crate) fn announce_at(&self, row: &SessionRow, place: Option<Place>) {
         let message = ServerMessage::SessionStatus(Box::new(self.view_at(row, place)));
-        self.hub.publish(&topic::session(row.id), &message);
+        self.publish(&topic::session(row.id), &message);
         for user in [row.patient.id, row.doctor.id] {
-            self.hub.publish_to(user, topic::NOTIFICATIONS, &message);
+            self.publish_to(user, topic::NOTIFICATIONS, &message);
         }
     }
 
-    /// Tells a visit's topic who came or went.
-    pub(crate) fn tell_presence(&self, row: &SessionRow, change: PresenceChange) {
-        if let Some(message) = presence_message(row, change) {
-            self.hub.publish(&topic::session(row.id), &message);
+    /// Tells a visit's topic whether somebody is there.
+    pub(crate) fn tell_presence(&self, row: &SessionRow, party: Party) {
+        let presence = presence(row, party);
+        let status = ParticipantStatus { session_id: row.id, presence };
+        self.publish(&topic::session(row.id), &ServerMessage::ParticipantStatus(status));
+    }
+
+    /// The same, as it is now.
+    pub(crate) async fn tell_presence_of(&self, listener: Listener) {
+        match self.store.session(listener.session).await {
+            Ok(Some(row)) => {
+                if let Some(party) = row.party(listener.user) {
+                    self.tell_presence(&row, party);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a visit could not be looked at"),
         }
     }
 
@@ -175,13 +233,7 @@ impl App {
             recalled_from: row.recalled_from,
             patient_device: c.patient_device,
             doctor_device: c.doctor_device,
-            participants: [Party::Patient, Party::Doctor]
-                .map(|party| Presence {
-                    user_id: row.user(party),
-                    party,
-                    status: self.hub.presence(row.id, row.user(party)),
-                })
-                .into(),
+            participants: [Party::Patient, Party::Doctor].map(|party| presence(row, party)).into(),
         }
     }
 
@@ -208,6 +260,20 @@ impl App {
         }
         Ok(views)
     }
+}
+
+fn presence(row: &SessionRow, party: Party) -> PresenceOf {
+    let status = match party {
+        Party::Patient => row.attendance.patient,
+        Party::Doctor => row.attendance.doctor,
+    };
+    PresenceOf { user_id: row.user(party), party, status }
+}
+
+fn notice(destination: &str, user: Option<UserId>, message: &ServerMessage) -> Notice {
+    // A message of ours always has a JSON form.
+    let body = serde_json::to_string(message).unwrap_or_default();
+    Notice::Message { destination: destination.to_owned(), user, body }
 }
 
 /// How handlers take the service.

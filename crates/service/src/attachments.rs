@@ -1,6 +1,6 @@
 //! The folder of what people send one another in a chat.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use bedside_protocol::AttachmentId;
 use tokio::{fs::File, io::AsyncWriteExt, sync::Semaphore};
@@ -33,11 +33,16 @@ impl Attachments {
         Ok(Self { folder, looking: Semaphore::new(LOOKED_AT) })
     }
 
-    /// Clears the folder of what was on its way when the service ended. Nothing may be on its way now.
-    pub(crate) fn sweep(&self) -> std::io::Result<()> {
+    /// Clears the folder of what was on its way when a service ended: of what nothing has come of for `since`.
+    pub(crate) fn sweep(&self, since: Duration) -> std::io::Result<()> {
         for entry in std::fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == PARTIAL) {
+            if path.extension().is_none_or(|extension| extension != PARTIAL) {
+                continue;
+            }
+            // A clock that was set back leaves it for the next time.
+            let age = path.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if age >= since {
                 std::fs::remove_file(path)?;
             }
         }

@@ -21,6 +21,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the attachments, the relay's key, and the database where that is a file.
     pub data: PathBuf,
+    /// Folder of what people send one another.
+    pub attachments: PathBuf,
     /// What is kept where.
     pub database: Database,
     /// The embedded relay, unless it is off or the clinic has its own.
@@ -84,6 +86,8 @@ pub struct FileConfig {
     pub listen: Option<SocketAddr>,
     /// See [`Config::data`].
     pub data: Option<PathBuf>,
+    /// See [`Config::attachments`]. Several services on one PostgreSQL share it.
+    pub attachments: Option<PathBuf>,
     /// Where PostgreSQL is, as whom and which database, in place of a file in the folder:
     /// `postgres://bedside@db.example/bedside`.
     pub database: Option<Url>,
@@ -139,6 +143,7 @@ impl FileConfig {
         Self {
             listen: self.listen.or(other.listen),
             data: self.data.or(other.data),
+            attachments: self.attachments.or(other.attachments),
             database: self.database.or(other.database),
             database_password_file: self.database_password_file.or(other.database_password_file),
             relay_listen: self.relay_listen.or(other.relay_listen),
@@ -187,6 +192,7 @@ impl FileConfig {
                 Some(url) => Database::Postgres { url, password_file: self.database_password_file },
                 None => Database::Sqlite(data.join("bedside.sqlite")),
             },
+            attachments: self.attachments.unwrap_or_else(|| data.join("attachments")),
             data,
             // Nobody can send to "any address": without the one that clients reach there is no relay.
             relay: (!self.no_relay.unwrap_or(false) && own_relay.is_none() && !public_ip.is_unspecified())

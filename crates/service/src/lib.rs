@@ -1,5 +1,5 @@
 //! The consultation service: REST under `/api/v1`, STOMP over WebSocket at `/ws/consultation`,
-//! an embedded TURN relay, SQLite.
+//! an embedded TURN relay, SQLite or PostgreSQL; on PostgreSQL as many of it as are wanted.
 //!
 //! Media goes from peer to peer; this carries only words, and relays packets it can't read for
 //! those whose network lets nothing else through. The rules of a visit are in `bedside-consult`.
@@ -13,6 +13,7 @@ mod descriptors;
 mod error;
 mod files;
 mod folder;
+mod instances;
 mod origin;
 mod pace;
 mod passwords;
@@ -30,7 +31,7 @@ mod use_cases;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use app::App;
@@ -46,6 +47,15 @@ pub const SILENCED: &str = "sqlx=warn,hyper=off,h2=off,tungstenite=off,tokio_tun
 
 /// The stop ends after this, whoever does not read or goes on sending: a system kills what takes longer.
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The longest that a file is on its way: of several services on one folder, each leaves the others' alone.
+const UPLOADS_TAKE: Duration = Duration::from_secs(20 * 60);
+
+async fn ended(name: &'static str, task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, name, "a task had stopped");
+    }
+}
 
 /// Runs the service on `listener` until `shutdown` resolves, then closes every socket with a
 /// reason, waits for what is under way and closes the database.
@@ -65,7 +75,10 @@ pub async fn launch(
     };
     let has_relay = credentials.is_some();
     let app = Arc::new(App::open(config, credentials).await?);
-    app.attachments.sweep()?;
+    app.attachments.sweep(if app.store.is_shared() { UPLOADS_TAKE } else { Duration::ZERO })?;
+    instances::begin(&app).await?;
+    // Heard before anybody is served: nothing is missed.
+    let notices = app.store.listen().await?;
     if !has_relay {
         tracing::warn!("no relay: calls that find no direct way fail; see --relay-public-ip");
     }
@@ -74,8 +87,13 @@ pub async fn launch(
     let ticking = tokio::spawn(timers::run(app.clone()));
     let telling = tokio::spawn(telling::run(app.clone()));
     let sealing = tokio::spawn(use_cases::audit::seal(app.clone()));
-    // It goes on until nobody is left who could be shown anything.
-    let stops_writing = CancellationToken::new();
+    // These go on until nobody is left who could be shown or told anything, each until those before it have ended.
+    let (stops_writing, stops_saying) = (CancellationToken::new(), CancellationToken::new());
+    let presence = tokio::spawn(instances::write(app.clone(), stops_writing.clone()));
+    let keeping = tokio::spawn(instances::keep(app.clone(), stops_saying.clone()));
+    let saying = tokio::spawn(instances::send(app.clone(), stops_saying.clone()));
+    let hearing =
+        notices.map(|notices| tokio::spawn(instances::hear(app.clone(), notices, app.stop.clone())));
     let writing = tokio::spawn({
         let (app, stop) = (app.clone(), stops_writing.clone());
         async move { app.access_log.run(&app.store, stop).await }
@@ -94,12 +112,22 @@ pub async fn launch(
         app.sockets.wait().await;
         app.changes.wait().await;
         stops_writing.cancel();
-        for (name, task) in
-            [("timers", ticking), ("telling", telling), ("access log", writing), ("seals", sealing)]
-        {
-            if let Err(error) = task.await {
-                tracing::error!(%error, name, "a task had stopped");
-            }
+        let writers = [
+            ("timers", ticking),
+            ("telling", telling),
+            ("access log", writing),
+            ("seals", sealing),
+            ("presence", presence),
+        ];
+        for (name, task) in writers {
+            ended(name, task).await;
+        }
+        stops_saying.cancel();
+        for (name, task) in [("bus", saying), ("lease", keeping)] {
+            ended(name, task).await;
+        }
+        if let Some(task) = hearing {
+            ended("listener", task).await;
         }
         if let Some(relay) = relay {
             relay.stop().await;

@@ -40,6 +40,9 @@ struct Settings {
     /// Folder for the database, files and keys; made when missing [default: bedside-data].
     #[arg(long, env = "BEDSIDE_DATA", global = true, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Folder for what people send one another, where it is not in --data: several services on one PostgreSQL share it.
+    #[arg(long, env = "BEDSIDE_ATTACHMENTS", global = true, value_name = "FOLDER")]
+    attachments: Option<PathBuf>,
     /// PostgreSQL in place of a file in --data, such as postgres://bedside@db.example/bedside. Without a
     /// password, which others could see: that is in the file of --database-password-file, or PGPASSFILE names one.
     #[arg(long, env = "BEDSIDE_DATABASE", global = true, value_name = "ADDRESS")]
@@ -291,6 +294,7 @@ async fn run() -> anyhow::Result<()> {
     let flags = FileConfig {
         listen: settings.listen,
         data: settings.data.clone(),
+        attachments: settings.attachments.clone(),
         database: settings.database.clone(),
         database_password_file: settings.database_password_file.clone(),
         relay_listen: settings.relay_listen,

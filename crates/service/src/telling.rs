@@ -1,37 +1,30 @@
 //! Tells those who listen what has changed. What is to be told is stored with the change, so that it is told
 //! although whoever made the change has hung up, and after a crash as well.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bedside_consult::line::is_in_line;
-use bedside_protocol::{SessionId, UserId};
+use bedside_protocol::{Code, SessionId};
+use jiff::Timestamp;
 
-use crate::{App, error::ApiError, store::StoreError};
+use crate::{
+    App,
+    error::ApiError,
+    store::{AsTold, StoreError},
+};
 
 /// How often it is looked for what nobody told: a failure left it, or another service that has died.
-const LOOKS_EVERY: Duration = Duration::from_secs(5);
-
-/// A place in a doctor's line and the minutes to wait, as they were told last.
-type AsTold = (u32, u32);
-
-/// Doctors' lines as they were told last.
-#[derive(Default)]
-struct Lines(HashMap<UserId, HashMap<SessionId, AsTold>>);
+const LOOKS_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs until the service stops.
 pub(crate) async fn run(app: Arc<App>) {
-    let mut lines = Lines::default();
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
             () = app.news.notified() => {}
             () = tokio::time::sleep(LOOKS_EVERY) => {}
         }
-        if let Err(error) = tell(&app, &mut lines).await {
+        if let Err(error) = tell(&app).await {
             tracing::error!(
                 code = error.code.as_str(),
                 "what has changed could not be told; it is tried again"
@@ -40,8 +33,8 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
-async fn tell(app: &App, lines: &mut Lines) -> Result<(), ApiError> {
-    let untold = app.store.untold().await?;
+async fn tell(app: &App) -> Result<(), ApiError> {
+    let untold = app.store.untold(Timestamp::now()).await?;
     if untold.is_empty() {
         return Ok(());
     }
@@ -63,23 +56,26 @@ async fn tell(app: &App, lines: &mut Lines) -> Result<(), ApiError> {
             app.announce(&row).await?;
         }
     }
+    let mut places = vec![];
     for doctor in doctors {
         // Everybody else's place may have changed; who has kept theirs hears nothing.
-        let before = lines.0.remove(&doctor).unwrap_or_default();
-        let mut now = HashMap::new();
         for (row, place) in app.line_of(doctor).await? {
             let Some(place) = place else { continue };
-            let as_told = (place.number, place.minutes());
-            if changed.contains(&row.id) || before.get(&row.id) != Some(&as_told) {
+            let told = AsTold { place: place.number, minutes: place.minutes() };
+            if row.told != Some(told) {
+                places.push((row.id, told));
+            }
+            if changed.contains(&row.id) || row.told != Some(told) {
                 app.announce_at(&row, Some(place));
                 // Whose line it is hears of everybody in it: let their socket send some of it.
                 tokio::task::yield_now().await;
             }
-            now.insert(row.id, as_told);
-        }
-        if !now.is_empty() {
-            lines.0.insert(doctor, now);
         }
     }
-    Ok(app.store.told(&untold).await?)
+    if !app.bus.flush().await {
+        return Err(Code::Unavailable.into());
+    }
+    // In one order, so that of two services neither waits for the other.
+    places.sort_unstable_by_key(|(session, _): &(SessionId, AsTold)| *session);
+    Ok(app.store.told(&untold, &places).await?)
 }

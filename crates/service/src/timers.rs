@@ -1,7 +1,6 @@
 //! What happens because time passes: no-shows, time limits, lost participants, old tokens.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,17 +13,21 @@ use crate::{
     App,
     error::ApiError,
     folder::Room,
+    instances,
     store::{DEVICE_CHECKS_KEPT_FOR, SessionRow},
     use_cases::change::Change,
 };
 
 /// How often open sessions are looked at: far finer than any limit, which are minutes.
 const EVERY: Duration = Duration::from_secs(5);
+/// How long somebody who dropped out counts as reconnecting (requirements §2.2).
+const RECONNECTION_WINDOW: Duration = Duration::from_secs(60);
+/// How long it is known when somebody was last there: longer than any visit.
+const PRESENCE_KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// Runs until the service stops.
 pub(crate) async fn run(app: Arc<App>) {
     let mut interval = tokio::time::interval(EVERY);
-    let mut absences = Absences::default();
     let mut room = Room::default();
     loop {
         tokio::select! {
@@ -32,46 +35,42 @@ pub(crate) async fn run(app: Arc<App>) {
             _ = interval.tick() => {}
         }
         room.look(&app.config.data, Instant::now());
-        if let Err(error) = tick(&app, &mut absences).await {
+        if let Err(error) = tick(&app).await {
             tracing::error!(code = error.code.as_str(), "the timers could not look at the sessions");
         }
     }
 }
 
-/// Since when neither side of a running visit is connected. After a restart it counts anew: both
-/// have as long to come back as if they had just gone.
-#[derive(Default)]
-struct Absences(HashMap<SessionId, Timestamp>);
-
-impl Absences {
-    /// Looks at the open visits as they are now.
-    fn look(
-        &mut self,
-        open: &[SessionRow],
-        presence: impl Fn(&SessionRow) -> [PresenceStatus; 2],
-        now: Timestamp,
-    ) {
-        let absent = open.iter().filter(|row| {
-            matches!(row.consultation.status, SessionStatus::InProgress | SessionStatus::Paused)
-                && !presence(row).contains(&PresenceStatus::Connected)
-        });
-        self.0 = absent.map(|row| (row.id, self.0.get(&row.id).copied().unwrap_or(now))).collect();
-    }
+/// Since when neither side of a running visit is there.
+fn absent_since(row: &SessionRow) -> Option<Timestamp> {
+    let there = row.attendance;
+    let is_running = matches!(row.consultation.status, SessionStatus::InProgress | SessionStatus::Paused);
+    let is_absent = ![there.patient, there.doctor].contains(&PresenceStatus::Connected);
+    // Neither ever was: they only ask.
+    (is_running && is_absent).then(|| there.since.or(row.consultation.started_at)).flatten()
 }
 
-async fn tick(app: &App, absences: &mut Absences) -> Result<(), ApiError> {
+async fn tick(app: &App) -> Result<(), ApiError> {
     let now = Timestamp::now();
+    let mut unit = app.store.begin(now).await?;
+    // One of several services is enough.
+    if !unit.lead("timers", instances::LEASE).await? {
+        return Ok(());
+    }
+    let lost = if app.store.is_shared() { unit.expire_instances(true).await? } else { vec![] };
+    let given_up = unit.expire_presence(RECONNECTION_WINDOW, PRESENCE_KEPT_FOR).await?;
+    unit.forget_tokens(now - SignedDuration::from_hours(24)).await?;
+    unit.forget_device_checks(now - DEVICE_CHECKS_KEPT_FOR).await?;
+    unit.commit().await?;
+    for listener in lost.into_iter().chain(given_up) {
+        app.tell_presence_of(listener).await;
+    }
     let open = app.store.due_sessions(now - app.config.limits().no_show_after).await?;
-    absences.look(
-        &open,
-        |row| [row.patient.id, row.doctor.id].map(|user| app.hub.presence(row.id, user)),
-        now,
-    );
     for row in open {
         if app.stop.is_cancelled() {
             return Ok(());
         }
-        let absent = absences.0.get(&row.id).map(|&since| Input::Absent { since });
+        let absent = absent_since(&row).map(|since| Input::Absent { since });
         for input in [Some(Input::Tick), absent].into_iter().flatten() {
             let mut later = row.consultation.clone();
             if later.apply(input, now, &app.config.limits()).is_ok() && later != row.consultation {
@@ -82,16 +81,7 @@ async fn tick(app: &App, absences: &mut Absences) -> Result<(), ApiError> {
             }
         }
     }
-    for change in app.hub.expire_absent() {
-        if let Some(row) = app.store.session(change.0).await? {
-            app.tell_presence(&row, change);
-            app.announce(&row).await?;
-        }
-    }
-    let mut unit = app.store.begin(now).await?;
-    unit.forget_tokens(now - SignedDuration::from_hours(24)).await?;
-    unit.forget_device_checks(now - DEVICE_CHECKS_KEPT_FOR).await?;
-    Ok(unit.commit().await?)
+    Ok(())
 }
 
 /// What time itself does to a visit.

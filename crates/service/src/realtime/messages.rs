@@ -48,5 +48,5 @@ pub(super) async fn handle(app: &App, ctx: &Ctx, frame: &Frame) -> Result<(), Ap
 fn refuse(app: &App, user: &User, error: ApiError, client_message_id: Option<ClientMessageId>) {
     tracing::info!(code = error.code.as_str(), "a message was refused");
     let refusal = Refusal { problem: error.problem(), client_message_id };
-    app.hub.publish_to(user.id, topic::ERRORS, &ServerMessage::Error(refusal));
+    app.publish_here(user.id, topic::ERRORS, &ServerMessage::Error(refusal));
 }

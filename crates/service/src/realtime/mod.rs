@@ -4,5 +4,5 @@ mod hub;
 mod messages;
 mod socket;
 
-pub(crate) use hub::{Hub, PresenceChange, presence_message};
+pub(crate) use hub::Hub;
 pub(crate) use socket::upgrade;

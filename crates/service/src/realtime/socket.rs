@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    hub::{Outgoing, PresenceChange, SocketId},
+    hub::{Outgoing, SocketId},
     messages,
 };
 use crate::{
@@ -101,8 +101,8 @@ async fn serve(
             };
             tracing::info!("a client connected");
             Session { app: &app, socket: &mut socket, id, ctx, theirs, ours }.run(outbox).await;
-            for change in app.hub.disconnect(id) {
-                tell(&app, change).await;
+            for listener in app.hub.disconnect(id) {
+                app.presence.set(listener, false);
             }
             tracing::info!("a client disconnected");
             if app.stop.is_cancelled() {
@@ -187,15 +187,6 @@ fn parse(text: &str) -> Result<Option<Frame>, ApiError> {
         return Err(Code::TooLarge.into());
     }
     Frame::parse(text).map_err(|error| ApiError::new(Code::BadFrame, error.to_string()))
-}
-
-/// Tells a visit's topic that somebody came or went.
-async fn tell(app: &Shared, change: PresenceChange) {
-    match app.store.session(change.0).await {
-        Ok(Some(row)) => app.tell_presence(&row, change),
-        Ok(None) => {}
-        Err(error) => tracing::error!(%error, "a visit could not be looked at"),
-    }
 }
 
 struct Session<'a> {
@@ -311,8 +302,8 @@ impl Session<'_> {
             "SUBSCRIBE" => self.subscribe(frame).await?,
             "UNSUBSCRIBE" => {
                 let id = frame.get("id").ok_or(ApiError::new(Code::BadFrame, "id is missing"))?;
-                if let Some(change) = self.app.hub.unsubscribe(self.id, id) {
-                    tell(self.app, change).await;
+                if let Some(listener) = self.app.hub.unsubscribe(self.id, id) {
+                    self.app.presence.set(listener, false);
                 }
             }
             "DISCONNECT" => {
@@ -358,8 +349,9 @@ impl Session<'_> {
             }
             None => return Err(Code::UnknownDestination.into()),
         };
-        if let Some(change) = self.app.hub.subscribe(self.id, id, &topic, visit) {
-            tell(self.app, change).await;
+        if let Some(listener) = self.app.hub.subscribe(self.id, id, &topic, visit) {
+            let asked = self.app.presence.set(listener, true);
+            self.app.presence.is_written(asked).await;
         }
         Ok(())
     }

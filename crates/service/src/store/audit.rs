@@ -223,7 +223,7 @@ impl Unit {
         Ok(())
     }
 
-    /// Seals lines that are not yet; gives how many. Of two that do it at once, one fails and has sealed nothing.
+    /// Seals lines that are not yet; gives how many. Of two that do it at once, one fails and has sealed nothing: only one is to.
     pub async fn seal_audit(&mut self) -> Result<usize, StoreError> {
         let newest = sql!("SELECT number, audit_id, hash FROM audit_seals ORDER BY number DESC LIMIT 1")
             .fetch_optional(&mut self.tx)

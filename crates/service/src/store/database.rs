@@ -16,7 +16,7 @@ use sqlx::{
 use url::Url;
 
 use super::{
-    StoreError, Unit,
+    InstanceId, StoreError, Unit,
     sql::{Connection, sql},
 };
 
@@ -52,7 +52,10 @@ const POSTGRES_READERS: u32 = 12;
 
 /// The database. Reads are its own; everything that is written is written by a [`Unit`].
 #[derive(Clone, Debug)]
-pub struct Store(Pools);
+pub struct Store {
+    pools: Pools,
+    instance: InstanceId,
+}
 
 #[derive(Clone, Debug)]
 enum Pools {
@@ -64,16 +67,32 @@ enum Pools {
     Postgres {
         writer: PgPool,
         reader: PgPool,
+        /// Of one connection, to hear what other services say.
+        listener: PgPool,
     },
 }
 
 impl Store {
     /// Opens a database, made where it is a file that is missing, and brings its schema up to date.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
-        Ok(Self(match database {
+        let pools = match database {
             Database::Sqlite(path) => open_sqlite(path).await?,
             Database::Postgres { url, password_file } => open_postgres(url, password_file.as_deref()).await?,
-        }))
+        };
+        Ok(Self { pools, instance: InstanceId::generate() })
+    }
+
+    /// This service, among those that share the database.
+    pub const fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// Connections to listen with, of a database that is shared.
+    pub(super) const fn listeners(&self) -> Option<&PgPool> {
+        match &self.pools {
+            Pools::Sqlite { .. } => None,
+            Pools::Postgres { listener, .. } => Some(listener),
+        }
     }
 
     /// Whether the database answers.
@@ -84,17 +103,18 @@ impl Store {
 
     /// Whether others may write to it beside this service.
     pub const fn is_shared(&self) -> bool {
-        matches!(self.0, Pools::Postgres { .. })
+        matches!(self.pools, Pools::Postgres { .. })
     }
 
     /// Finishes what is being written and closes.
     pub async fn close(&self) {
-        match &self.0 {
+        match &self.pools {
             Pools::Sqlite { writer, reader } => {
                 reader.close().await;
                 writer.close().await;
             }
-            Pools::Postgres { writer, reader } => {
+            Pools::Postgres { writer, reader, listener } => {
+                listener.close().await;
                 reader.close().await;
                 writer.close().await;
             }
@@ -103,7 +123,7 @@ impl Store {
 
     /// A connection to read with.
     pub(super) async fn reader(&self) -> Result<Connection, StoreError> {
-        Ok(match &self.0 {
+        Ok(match &self.pools {
             Pools::Sqlite { reader, .. } => Connection::Sqlite(reader.acquire().await?),
             Pools::Postgres { reader, .. } => Connection::Postgres(reader.acquire().await?),
         })
@@ -111,14 +131,14 @@ impl Store {
 
     /// Begins a change, when there is room for one: of SQLite, when the one before it is over.
     pub async fn begin(&self, now: Timestamp) -> Result<Unit, StoreError> {
-        let tx = match &self.0 {
+        let tx = match &self.pools {
             // For writing from the beginning: of two that had read first, one could not go on.
             Pools::Sqlite { writer, .. } => {
                 Connection::SqliteUnit(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
             Pools::Postgres { writer, .. } => Connection::PostgresUnit(writer.begin().await?),
         };
-        Ok(Unit { tx, now })
+        Ok(Unit { tx, instance: self.instance, now })
     }
 }
 
@@ -163,6 +183,7 @@ async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools,
     let writer = pool(POSTGRES_WRITERS).connect_with(options.clone()).await?;
     // Under a lock: several services may start at once.
     sqlx::migrate!("./migrations/postgres").run(&writer).await.map_err(newer)?;
-    let reader = pool(POSTGRES_READERS).connect_with(options).await?;
-    Ok(Pools::Postgres { writer, reader })
+    let reader = pool(POSTGRES_READERS).connect_with(options.clone()).await?;
+    let listener = pool(1).connect_lazy_with(options);
+    Ok(Pools::Postgres { writer, reader, listener })
 }

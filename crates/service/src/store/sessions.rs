@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use super::{
-    Store, StoreError, Unit, from_word,
+    Attendance, Store, StoreError, Unit, from_word,
+    presence::{read_attendance, status_of},
     sql::{Connection, Row, sql},
     word,
 };
@@ -34,7 +35,20 @@ pub struct SessionRow {
     pub charged: Option<(Decimal, String)>,
     /// The session that this one is a re-call of.
     pub recalled_from: Option<SessionId>,
+    /// Who is there.
+    pub attendance: Attendance,
+    /// What was told last of the patient's place in the line.
+    pub told: Option<AsTold>,
     pub(crate) version: i64,
+}
+
+/// A place in a doctor's line, as it was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AsTold {
+    /// Which, from 1.
+    pub place: u32,
+    /// Minutes to wait, about.
+    pub minutes: u32,
 }
 
 impl SessionRow {
@@ -62,7 +76,11 @@ impl SessionRow {
 macro_rules! select {
     ($($which:literal),+ $(,)?) => {
         sql!(
-            "SELECT s.*, p.name AS patient_name, d.name AS doctor_name, d.specialization AS doctor_specialization
+            "SELECT s.*, p.name AS patient_name, d.name AS doctor_name, d.specialization AS doctor_specialization, ",
+            status_of!("s.id", "s.patient_id"),
+            " AS patient_presence, ",
+            status_of!("s.id", "s.doctor_id"),
+            " AS doctor_presence, (SELECT max(w.since) FROM presence w WHERE w.session_id = s.id) AS presence_since
              FROM consultation_sessions s JOIN users p ON p.id = s.patient_id JOIN users d ON d.id = s.doctor_id ",
             $($which),+
         )
@@ -97,6 +115,8 @@ fn read(row: &Row) -> Result<SessionRow, StoreError> {
             })
             .transpose()?,
         recalled_from: row.get("recalled_from")?,
+        attendance: read_attendance(row)?,
+        told: as_told(row)?,
         version: row.get("version")?,
         consultation: Consultation {
             status: from_word(&row.get::<String>("status")?)?,
@@ -121,6 +141,15 @@ fn read(row: &Row) -> Result<SessionRow, StoreError> {
             left_at: row.get("left_at")?,
         },
     })
+}
+
+fn as_told(row: &Row) -> Result<Option<AsTold>, StoreError> {
+    let (place, minutes): (Option<u64>, Option<u64>) = (row.get("told_place")?, row.get("told_minutes")?);
+    let small = |number: u64| number.try_into().map_err(|_| StoreError::Unreadable("place in line"));
+    place
+        .zip(minutes)
+        .map(|(place, minutes)| Ok(AsTold { place: small(place)?, minutes: small(minutes)? }))
+        .transpose()
 }
 
 async fn one_session(
@@ -309,6 +338,17 @@ impl Unit {
         .execute(&mut self.tx)
         .await?;
         one_session(&mut self.tx, session).await?.ok_or(sqlx::Error::RowNotFound.into())
+    }
+
+    /// This has been told of the patient's place in the line.
+    pub async fn keep_told(&mut self, session: SessionId, told: AsTold) -> Result<(), StoreError> {
+        sql!("UPDATE consultation_sessions SET told_place = $1, told_minutes = $2 WHERE id = $3")
+            .bind(u64::from(told.place))
+            .bind(u64::from(told.minutes))
+            .bind(session)
+            .execute(&mut self.tx)
+            .await?;
+        Ok(())
     }
 
     /// Keeps what a visit came to, once.

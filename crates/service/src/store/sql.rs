@@ -78,6 +78,22 @@ impl Connection {
         }
         Ok(())
     }
+
+    /// What this transaction writes may be lost in a crash of the database: PostgreSQL then does not wait for its disk.
+    pub(super) async fn needs_not_last(&mut self) -> Result<(), StoreError> {
+        if let Raw::Postgres(connection) = self.raw() {
+            sqlx::query("SET LOCAL synchronous_commit TO OFF").execute(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Says something to who listens, once this is committed. Nobody listens to SQLite.
+    pub(super) async fn notify(&mut self, channel: &str, notice: &str) -> Result<(), StoreError> {
+        if let Raw::Postgres(connection) = self.raw() {
+            sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(notice).execute(connection).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A statement and what is bound to it.

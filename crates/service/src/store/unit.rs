@@ -1,11 +1,13 @@
 //! A change and all that goes with it: state, audit lines, amounts, and whom it is to be told to.
 //! Everything that is written is written here, and all of one change is there or none of it.
 
+use std::time::Duration;
+
 use bedside_protocol::SessionId;
 use jiff::Timestamp;
 
 use super::{
-    SessionRow, Store, StoreError,
+    AsTold, InstanceId, SessionRow, Store, StoreError,
     sql::{Connection, sql},
 };
 
@@ -13,23 +15,33 @@ use super::{
 #[derive(Debug)]
 pub struct Unit {
     pub(super) tx: Connection,
+    /// The service that makes it.
+    pub(super) instance: InstanceId,
     /// When the change is made: the same instant for all of it.
     pub now: Timestamp,
 }
 
 impl Store {
-    /// Sessions whose change is stored and was not told yet, with the version to tell.
-    pub async fn untold(&self) -> Result<Vec<Untold>, StoreError> {
-        let mut reader = self.reader().await?;
-        let rows = sql!("SELECT session_id, version FROM untold_sessions").fetch_all(&mut reader).await?;
+    /// Sessions whose change is stored and was not told yet, with the version to tell: this service's, and others'
+    /// that have not told theirs in time.
+    pub async fn untold(&self, now: Timestamp) -> Result<Vec<Untold>, StoreError> {
+        let rows = sql!("SELECT session_id, version FROM untold_sessions WHERE teller = $1 OR tell_before < $2 ORDER BY session_id")
+            .bind(self.instance().to_string())
+            .bind(now)
+            .fetch_all(&mut self.reader().await?)
+            .await?;
         rows.iter()
             .map(|row| Ok(Untold { session: row.get("session_id")?, version: row.get("version")? }))
             .collect()
     }
 
-    /// These have been told. One that has changed again meanwhile is told again.
-    pub async fn told(&self, told: &[Untold]) -> Result<(), StoreError> {
+    /// These have been told, and these places in line. One that has changed again meanwhile is told again.
+    pub async fn told(&self, told: &[Untold], places: &[(SessionId, AsTold)]) -> Result<(), StoreError> {
         let mut unit = self.begin(Timestamp::now()).await?;
+        // First the visits and then their news, as a change has them: so neither waits for the other in a circle.
+        for &(session, place) in places {
+            unit.keep_told(session, place).await?;
+        }
         for Untold { session, version } in told {
             sql!("DELETE FROM untold_sessions WHERE session_id = $1 AND version = $2")
                 .bind(*session)
@@ -40,6 +52,9 @@ impl Store {
         unit.commit().await
     }
 }
+
+/// How long a service has to tell what it has changed, before another one may: longer than a busy one takes.
+const TELLS_WITHIN: Duration = Duration::from_secs(3);
 
 /// A session whose listeners have not heard of this version of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,11 +74,14 @@ impl Unit {
     /// Whoever listens to this session is to be told of it as it is now, once all this is committed.
     pub async fn tell(&mut self, row: &SessionRow) -> Result<(), StoreError> {
         sql!(
-            "INSERT INTO untold_sessions (session_id, version) VALUES ($1, $2)
-             ON CONFLICT (session_id) DO UPDATE SET version = excluded.version",
+            "INSERT INTO untold_sessions (session_id, version, teller, tell_before) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (session_id) DO UPDATE SET version = excluded.version, teller = excluded.teller,
+             tell_before = excluded.tell_before",
         )
         .bind(row.id)
         .bind(row.version)
+        .bind(self.instance.to_string())
+        .bind(self.now + TELLS_WITHIN)
         .execute(&mut self.tx)
         .await?;
         Ok(())

@@ -6,7 +6,7 @@ use bedside_authz::Action;
 use bedside_protocol::{AuditPage, Role};
 use jiff::Timestamp;
 
-use crate::{App, ctx::Ctx, error::ApiError, store::AuditFilter};
+use crate::{App, ctx::Ctx, error::ApiError, instances, store::AuditFilter};
 
 /// How long a line may stand without its seal: whoever could change it in that time could as well have not written it.
 const SEALS_EVERY: Duration = Duration::from_secs(1);
@@ -59,6 +59,10 @@ pub(crate) async fn seal(app: Arc<App>) {
 
 async fn seal_some(app: &App) -> Result<usize, crate::store::StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
+    // One of several services is enough.
+    if app.store.is_shared() && !unit.lead("seals", instances::LEASE).await? {
+        return Ok(0);
+    }
     let sealed = unit.seal_audit().await?;
     if sealed > 0 {
         unit.commit().await?;

@@ -12,7 +12,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{AuditLine, SessionRow, StoreError, Unit},
+    store::{AuditLine, Listener, SessionRow, StoreError, Unit},
 };
 
 /// A change of one visit under way. Dropped before it is committed, nothing has happened.
@@ -23,7 +23,8 @@ pub(crate) struct Change<'a> {
     /// As it is stored.
     stored: Consultation,
     by: Option<&'a Ctx>,
-    was_audited: bool,
+    /// Something beside the visit itself is to be stored.
+    has_more: bool,
 }
 
 impl<'a> Change<'a> {
@@ -31,7 +32,7 @@ impl<'a> Change<'a> {
     pub(crate) async fn begin(app: &'a App, id: SessionId, by: Option<&'a Ctx>) -> Result<Self, ApiError> {
         let mut unit = app.store.begin(Timestamp::now()).await?;
         let row = unit.session(id).await?.ok_or(Code::NotFound)?;
-        Ok(Self { app, stored: row.consultation.clone(), unit, row, by, was_audited: false })
+        Ok(Self { app, stored: row.consultation.clone(), unit, row, by, has_more: false })
     }
 
     /// Begins one that somebody makes who may; gives the side that they are on.
@@ -84,8 +85,34 @@ impl<'a> Change<'a> {
     ) -> Result<(), ApiError> {
         let line = self.by.map_or(AuditLine::new(action), |ctx| ctx.line(action)).about(&self.row);
         self.unit.audit(&object.map_or(line.clone(), |object| line.on(object))).await?;
-        self.was_audited = true;
+        self.has_more = true;
         Ok(())
+    }
+
+    /// Somebody who listens is there again; gives whether they had left.
+    pub(crate) async fn returns(&mut self, party: Party) -> Result<bool, ApiError> {
+        let listener = self.listener(party);
+        let returns = self.unit.return_presence(listener).await?;
+        self.look_who_is_there(returns).await
+    }
+
+    /// Somebody leaves on purpose; gives whether they were there.
+    pub(crate) async fn leaves(&mut self, party: Party) -> Result<bool, ApiError> {
+        let listener = self.listener(party);
+        let leaves = self.unit.leave_presence(listener).await?;
+        self.look_who_is_there(leaves).await
+    }
+
+    const fn listener(&self, party: Party) -> Listener {
+        Listener { session: self.row.id, user: self.row.user(party) }
+    }
+
+    async fn look_who_is_there(&mut self, has_changed: bool) -> Result<bool, ApiError> {
+        if has_changed {
+            self.has_more = true;
+            self.row.attendance = self.unit.attendance(&self.row).await?;
+        }
+        Ok(has_changed)
     }
 
     /// Stores all of it; whoever listens is told afterwards. Gives the visit as it is now.
@@ -95,7 +122,7 @@ impl<'a> Change<'a> {
             self.row = self.unit.replace(self.row).await?;
             self.unit.tell(&self.row).await?;
         }
-        if has_changed || self.was_audited {
+        if has_changed || self.has_more {
             self.unit.commit().await?;
         }
         if has_changed {

@@ -63,10 +63,10 @@ pub(crate) async fn send(app: &App, ctx: &Ctx, outgoing: &OutgoingMessage) -> Re
     }
     unit.commit().await?;
     let message = ServerMessage::ChatMessage(new.message);
-    app.hub.publish(&topic::session(row.id), &message);
+    app.publish(&topic::session(row.id), &message);
     if new.is_new {
         // The other side may not be in the visit's topic yet: a doctor in the room hears of it too.
-        app.hub.publish_to(row.user(party.other()), topic::NOTIFICATIONS, &message);
+        app.publish_to(row.user(party.other()), topic::NOTIFICATIONS, &message);
     }
     Ok(())
 }
@@ -82,7 +82,7 @@ pub(crate) async fn status(app: &App, ctx: &Ctx, status: ChatStatus) -> Result<(
     unit.commit().await?;
     if let Some(seq) = reached {
         let status = ChatStatus { user_id: Some(ctx.user.id), seq, ..status };
-        app.hub.publish(&topic::session(row.id), &ServerMessage::ChatStatus(status));
+        app.publish(&topic::session(row.id), &ServerMessage::ChatStatus(status));
     }
     Ok(())
 }
@@ -91,6 +91,6 @@ pub(crate) async fn status(app: &App, ctx: &Ctx, status: ChatStatus) -> Result<(
 pub(crate) async fn typing(app: &App, ctx: &Ctx, typing: Typing) -> Result<(), ApiError> {
     let (row, _) = app.session_of(ctx, typing.session_id, Action::Chat).await?;
     let typing = Typing { user_id: Some(ctx.user.id), ..typing };
-    app.hub.publish(&topic::session(row.id), &ServerMessage::Typing(typing));
+    app.publish(&topic::session(row.id), &ServerMessage::Typing(typing));
     Ok(())
 }

@@ -152,9 +152,10 @@ pub(crate) async fn join(
         change.audit(if request.prepare { "session.prepared" } else { "session.joined" }).await?;
         media = Some((token, until));
     }
+    let returns = comes_back && change.returns(party).await?;
     let row = change.commit().await?;
-    if comes_back && let Some(change) = app.hub.joined(id, ctx.user.id) {
-        app.tell_presence(&row, change);
+    if returns {
+        app.tell_presence(&row, party);
     }
     let (access_token, token_expires_at) = media.unzip();
     Ok(JoinResponse {
@@ -204,9 +205,10 @@ pub(crate) async fn leave(
     let is_elsewhere = before.has_joined(party) && before.device(party).is_some_and(|has| has != device);
     change.apply(Input::LeaveOn(party, device)).await?;
     change.audit("session.left").await?;
+    let goes = !is_elsewhere && change.leaves(party).await?;
     let row = change.commit().await?;
-    if !is_elsewhere && let Some(change) = app.hub.left(id, ctx.user.id) {
-        app.tell_presence(&row, change);
+    if goes {
+        app.tell_presence(&row, party);
     }
     app.view(&row).await
 }

@@ -42,7 +42,7 @@ async fn the_service_catches_up_by_itself() {
     assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE);
     socket.send(&message("while it is away")).await;
     // Who writes is told.
-    until(&mut socket, "\"unavailable\"").await;
+    socket.until(&["\"unavailable\""]).await;
 
     // Whoever asks shortly before it is back only waits.
     let waiting = {
@@ -53,22 +53,7 @@ async fn the_service_catches_up_by_itself() {
     server.resume().unwrap();
     assert_eq!(waiting.await.unwrap(), StatusCode::OK);
     // The socket has lived through it, and hears of the pause.
-    until(&mut socket, "PAUSED").await;
+    socket.until(&["PAUSED"]).await;
     socket.send(&message("after it is back")).await;
-    until(&mut socket, "after it is back").await;
-}
-
-/// Reads until something is said that has these words.
-async fn until(socket: &mut Socket, words: &str) {
-    let mut heard = vec![];
-    let saying = async {
-        loop {
-            heard.push(socket.frame().await.body);
-            if heard.last().is_some_and(|body| body.contains(words)) {
-                break;
-            }
-        }
-    };
-    let said = tokio::time::timeout(Duration::from_secs(20), saying).await;
-    assert!(said.is_ok(), "{words} was not said, but {heard:#?}");
+    socket.until(&["after it is back"]).await;
 }

@@ -14,6 +14,10 @@ mod database;
 mod device_checks;
 mod document;
 mod hang_up;
+#[cfg(target_os = "linux")]
+mod instances;
+#[cfg(target_os = "linux")]
+mod killed;
 mod line;
 mod outside;
 mod plain_client;

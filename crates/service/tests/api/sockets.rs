@@ -1,6 +1,6 @@
 //! What the realtime link does with what no client of ours sends, and how it ends.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use crate::common::{Clinic, Person, clinic, email};
 use bedside_protocol::{MAX_BODY_BYTES, stomp::Frame, topic};
@@ -19,7 +19,11 @@ use tokio_tungstenite::{
     },
 };
 
-pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Frames that came while something else was waited for.
+    waiting: VecDeque<Frame>,
+}
 
 /// How a connection ended: the ERROR frame's code, the close frame's code and reason.
 #[derive(PartialEq, Eq, Debug)]
@@ -33,14 +37,65 @@ impl Socket {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let mut request = format!("ws://{address}/ws/consultation").into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", "v12.stomp".parse().unwrap());
-        Self(connect_async(request).await.unwrap().0)
+        Self { stream: connect_async(request).await.unwrap().0, waiting: VecDeque::new() }
     }
 
     pub(crate) async fn signed_in(clinic: &Clinic, token: &str) -> Self {
-        let mut socket = Self::open(clinic.service.address).await;
+        Self::signed_in_at(clinic.service.address, token).await
+    }
+
+    pub(crate) async fn signed_in_at(address: SocketAddr, token: &str) -> Self {
+        let mut socket = Self::open(address).await;
         socket.send(&hello(token)).await;
         assert_eq!(socket.frame().await.command, "CONNECTED");
         socket
+    }
+
+    /// The same where there may be nobody.
+    pub(crate) async fn try_signed_in_at(address: SocketAddr, token: &str) -> Option<Self> {
+        let mut request = format!("ws://{address}/ws/consultation").into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "v12.stomp".parse().unwrap());
+        let (stream, _) = connect_async(request).await.ok()?;
+        let mut socket = Self { stream, waiting: VecDeque::new() };
+        (socket.try_send(&hello(token)).await && socket.try_frame().await?.command == "CONNECTED")
+            .then_some(socket)
+    }
+
+    /// Whether it could be sent.
+    pub(crate) async fn try_send(&mut self, frame: &Frame) -> bool {
+        self.stream.send(Message::text(frame.to_text())).await.is_ok()
+    }
+
+    /// The next frame; none where the connection has ended.
+    pub(crate) async fn try_frame(&mut self) -> Option<Frame> {
+        loop {
+            match self.stream.next().await? {
+                Ok(Message::Text(text)) => {
+                    if let Some(frame) = Frame::parse(&text).unwrap() {
+                        return Some(frame);
+                    }
+                }
+                Ok(Message::Ping(_)) => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// Whether it could subscribe.
+    pub(crate) async fn try_subscribe(&mut self, destination: &str) -> bool {
+        let frame = Frame::new("SUBSCRIBE")
+            .header("id", destination)
+            .header("destination", destination)
+            .header("receipt", "1");
+        if !self.try_send(&frame).await {
+            return false;
+        }
+        while let Some(frame) = self.try_frame().await {
+            if frame.command == "RECEIPT" {
+                return true;
+            }
+        }
+        false
     }
 
     pub(crate) async fn send(&mut self, frame: &Frame) {
@@ -48,16 +103,39 @@ impl Socket {
     }
 
     async fn raw(&mut self, message: Message) {
-        self.0.send(message).await.unwrap();
+        self.stream.send(message).await.unwrap();
     }
 
     async fn next(&mut self) -> Option<Message> {
-        let next = tokio::time::timeout(Duration::from_secs(15), self.0.next());
+        let next = tokio::time::timeout(Duration::from_secs(15), self.stream.next());
         next.await.expect("the service says something").and_then(Result::ok)
     }
 
     /// The next frame; heart-beats and pings are passed over.
     pub(crate) async fn frame(&mut self) -> Frame {
+        match self.waiting.pop_front() {
+            Some(frame) => frame,
+            None => self.coming().await,
+        }
+    }
+
+    /// Reads until something is said that has all of these words; gives it.
+    pub(crate) async fn until(&mut self, words: &[&str]) -> Frame {
+        let mut heard = vec![];
+        let saying = async {
+            loop {
+                let frame = self.frame().await;
+                if words.iter().all(|word| frame.body.contains(word)) {
+                    return frame;
+                }
+                heard.push(frame.body);
+            }
+        };
+        let said = tokio::time::timeout(Duration::from_secs(14), saying).await;
+        said.unwrap_or_else(|_| panic!("{words:?} was not said, but {heard:#?}"))
+    }
+
+    async fn coming(&mut self) -> Frame {
         let coming = async {
             loop {
                 let text = match self.next().await {
@@ -80,12 +158,20 @@ impl Socket {
             .header("destination", destination)
             .header("receipt", "1");
         self.send(&frame).await;
-        assert_eq!(self.frame().await.command, "RECEIPT");
+        loop {
+            let frame = self.coming().await;
+            match frame.command.as_str() {
+                "RECEIPT" => return,
+                // Of another subscription.
+                "MESSAGE" => self.waiting.push_back(frame),
+                other => panic!("{other}: {}", frame.body),
+            }
+        }
     }
 
     /// The code that the connection ends with, whenever that is.
     pub(crate) async fn ends(mut self) -> Option<String> {
-        while let Some(Ok(message)) = self.0.next().await {
+        while let Some(Ok(message)) = self.stream.next().await {
             if let Message::Close(Some(reason)) = message {
                 return Some(reason.reason.to_string());
             }

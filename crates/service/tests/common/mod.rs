@@ -56,6 +56,11 @@ pub fn email(name: &str) -> String {
     format!("{name}@{DOMAIN}")
 }
 
+/// A new database that several services can share.
+pub fn shared_database() -> String {
+    POSTGRES.database().unwrap()
+}
+
 /// Starts a service with a visit that is about to begin.
 pub async fn clinic() -> Clinic {
     clinic_for(ConsultationMode::Video).await
@@ -83,7 +88,7 @@ async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut FileConfig))
         ..FileConfig::default()
     };
     if std::env::var(DATABASE).is_ok_and(|database| database == "postgres") {
-        settings.database = Some(POSTGRES.database().unwrap().parse().unwrap());
+        settings.database = Some(shared_database().parse().unwrap());
     }
     change(&mut settings);
     let config = settings.complete();
@@ -143,6 +148,18 @@ impl Service {
     async fn start(config: Config, folder: tempfile::TempDir) -> Self {
         let (address, stop, task) = launch(config.listen, &config).await;
         Self { address, http: reqwest::Client::new(), config, stop, task: Some(task), _folder: folder }
+    }
+
+    /// Starts another on the same database and attachments.
+    pub async fn beside(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            data: folder.path().to_owned(),
+            relay: None,
+            ..self.config.clone()
+        };
+        Self::start(config, folder).await
     }
 
     /// Starts it where it was and with what it had, after [`Service::stop`].

@@ -1,0 +1,349 @@
+//! What services on one database say to one another. They are hints: who misses one finds what it was about in the
+//! database, and is made to look there.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bedside_protocol::UserId;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    App,
+    store::{InstanceId, NOTICE_BYTES, Notices, StoreError},
+};
+
+/// Notices that wait to be sent: of seconds at a country's pace. What comes when there are as many is told here alone,
+/// and the others are told to look themselves.
+const WAITING: usize = 8_192;
+/// Notices that are sent together.
+const TOGETHER: usize = 256;
+/// The least time between two sendings. PostgreSQL lets transactions that say something commit one after another, so
+/// that a few hundred in a second are all that it does well; this leaves ten services room.
+const SENT_EVERY: Duration = Duration::from_millis(5);
+/// Silence after which nothing is heard any more: each service hears itself every few seconds.
+const SILENT_FOR: Duration = super::LEASE;
+/// How long after a failure it is tried again to listen.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Of a notice in parts: the largest that a client may send, and room.
+const LARGEST: usize = 1024 * 1024;
+
+/// What is said.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Notice {
+    /// For the sockets that listen to a destination: everybody's, or only this user's.
+    Message {
+        /// As clients subscribe to it.
+        destination: String,
+        /// Whose.
+        user: Option<UserId>,
+        /// The message, as JSON.
+        body: String,
+    },
+    /// Nothing is relayed for a sign-in or a visit any more.
+    EndRelaying(String),
+    /// Something was not said: whoever listens must look.
+    Missed,
+    /// Nothing. That it is heard shows that one hears.
+    Beat,
+}
+
+/// The way out of this service.
+pub(crate) struct Bus {
+    /// None where nobody else can be there.
+    queue: Option<mpsc::Sender<Queued>>,
+    waiting: Mutex<mpsc::Receiver<Queued>>,
+    /// Something was told here and not to the others.
+    has_missed: AtomicBool,
+    /// The last notice's number.
+    number: AtomicU64,
+}
+
+enum Queued {
+    Notice(Notice),
+    /// Told whether what came before it was said.
+    Flush(oneshot::Sender<bool>),
+}
+
+impl Bus {
+    pub(crate) fn new(is_shared: bool) -> Self {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        Self {
+            queue: is_shared.then_some(queue),
+            waiting: Mutex::new(waiting),
+            has_missed: AtomicBool::new(false),
+            number: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes a notice to every service, this one among them; gives it back where it is for this one alone.
+    pub(crate) fn take(&self, notice: Notice) -> Result<(), Notice> {
+        let Some(queue) = &self.queue else { return Err(notice) };
+        queue.try_send(Queued::Notice(notice)).map_err(|error| {
+            self.has_missed.store(true, Ordering::Relaxed);
+            match error.into_inner() {
+                Queued::Notice(notice) => notice,
+                Queued::Flush(_) => Notice::Missed,
+            }
+        })
+    }
+
+    /// Waits until everything before has been said; false where it could not be.
+    pub(crate) async fn flush(&self) -> bool {
+        let Some(queue) = &self.queue else { return true };
+        let (said, is_said) = oneshot::channel();
+        queue.send(Queued::Flush(said)).await.is_ok() && is_said.await.unwrap_or(false)
+    }
+}
+
+/// Sends what there is to say until `stop`, and then what is left.
+pub(crate) async fn send(app: Arc<App>, stop: CancellationToken) {
+    let mut waiting = app.bus.waiting.lock().await;
+    let mut batch = Vec::new();
+    let mut not_before = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            taken = waiting.recv_many(&mut batch, TOGETHER) => if taken == 0 { return },
+            () = stop.cancelled(), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
+        }
+        if Instant::now() < not_before {
+            tokio::time::sleep_until(not_before).await;
+            while batch.len() < TOGETHER
+                && let Ok(more) = waiting.try_recv()
+            {
+                batch.push(more);
+            }
+        }
+        not_before = Instant::now() + SENT_EVERY;
+        send_some(&app, batch.drain(..)).await;
+    }
+}
+
+async fn send_some(app: &App, batch: impl Iterator<Item = Queued>) {
+    let (mut texts, mut queued) = (vec![], vec![]);
+    let own = app.store.instance();
+    let mut add = |notice: &Notice| {
+        texts.extend(parts(own, app.bus.number.fetch_add(1, Ordering::Relaxed), notice));
+    };
+    let had_missed = app.bus.has_missed.swap(false, Ordering::Relaxed);
+    if had_missed {
+        add(&Notice::Missed);
+    }
+    for one in batch {
+        if let Queued::Notice(notice) = &one {
+            add(notice);
+        }
+        queued.push(one);
+    }
+    let said = if texts.is_empty() { Ok(()) } else { app.store.notify(&texts).await };
+    if let Err(error) = &said {
+        app.bus.has_missed.store(true, Ordering::Relaxed);
+        tracing::error!(%error, "other services can't be told; they will be told to look themselves");
+    }
+    // Here last: a client that sees its own message knows that the others can.
+    for one in queued {
+        match one {
+            Queued::Notice(notice) => app.deliver(notice),
+            // Whoever asked may not wait any more.
+            Queued::Flush(asked) => drop(asked.send(said.is_ok())),
+        }
+    }
+}
+
+/// A notice as it is sent: in parts where it is long, each with who says it and how many are to come.
+fn parts(own: InstanceId, number: u64, notice: &Notice) -> Vec<String> {
+    // A notice of ours always has a JSON form.
+    let text = serde_json::to_string(notice).unwrap_or_default();
+    // Of a head: a UUID, a number, a count and what is between them.
+    let room = NOTICE_BYTES - 32 - 20 - 20 - 3;
+    let mut rest = text.as_str();
+    let mut pieces = VecDeque::new();
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(room));
+        pieces.push_back(piece);
+        rest = after;
+    }
+    let count = pieces.len();
+    pieces
+        .iter()
+        .enumerate()
+        .map(|(at, piece)| format!("{own} {number} {} {piece}", count - 1 - at))
+        .collect()
+}
+
+/// Notices of which not all parts have come, by who says them and as which.
+#[derive(Default)]
+struct Incoming(HashMap<InstanceId, (u64, String)>);
+
+enum Heard {
+    /// A whole one.
+    Whole(Notice),
+    /// One's own, or not all of it.
+    Nothing,
+    /// What no service of this version says.
+    Unreadable,
+}
+
+impl Incoming {
+    fn add(&mut self, own: InstanceId, text: &str) -> Heard {
+        let mut head = text.splitn(4, ' ');
+        let mut next = || head.next();
+        let (Some(Ok(from)), Some(Ok(number)), Some(Ok(to_come)), Some(piece)) = (
+            next().map(str::parse::<InstanceId>),
+            next().map(str::parse::<u64>),
+            next().map(str::parse::<u32>),
+            next(),
+        ) else {
+            return Heard::Unreadable;
+        };
+        if from == own {
+            return Heard::Nothing;
+        }
+        let (begun, whole) = self.0.entry(from).or_default();
+        if *begun != number {
+            (*begun, *whole) = (number, String::new());
+        }
+        if whole.len() + piece.len() > LARGEST {
+            self.0.remove(&from);
+            return Heard::Unreadable;
+        }
+        whole.push_str(piece);
+        if to_come > 0 {
+            return Heard::Nothing;
+        }
+        let whole = self.0.remove(&from).map(|(_, whole)| whole).unwrap_or_default();
+        serde_json::from_str(&whole).map_or(Heard::Unreadable, Heard::Whole)
+    }
+}
+
+/// Passes on what the other services say, until `stop`.
+pub(crate) async fn hear(app: Arc<App>, mut notices: Notices, stop: CancellationToken) {
+    let own = app.store.instance();
+    let mut incoming = Incoming::default();
+    loop {
+        let heard = tokio::select! {
+            () = stop.cancelled() => return,
+            heard = tokio::time::timeout(SILENT_FOR, notices.next()) => heard,
+        };
+        match heard {
+            Ok(Ok(Some(text))) => match incoming.add(own, &text) {
+                Heard::Whole(notice) => app.deliver(notice),
+                Heard::Nothing => {}
+                Heard::Unreadable => {
+                    tracing::error!("another service says what this one does not understand");
+                    app.deliver(Notice::Missed);
+                }
+            },
+            Ok(Ok(None) | Err(_)) | Err(_) => {
+                tracing::warn!("nothing is heard of the other services");
+                drop(notices);
+                incoming = Incoming::default();
+                notices = tokio::select! {
+                    () = stop.cancelled() => return,
+                    notices = listen_again(&app) => notices,
+                };
+                // Only now, when nothing more is missed.
+                match app.store.has_other_instances(jiff::Timestamp::now()).await {
+                    Ok(false) => {}
+                    Ok(true) | Err(_) => app.deliver(Notice::Missed),
+                }
+            }
+        }
+    }
+}
+
+async fn listen_again(app: &App) -> Notices {
+    loop {
+        match app.store.listen().await {
+            Ok(Some(notices)) => return notices,
+            Ok(None) => {}
+            Err(error) => log_deaf(&error),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn log_deaf(error: &StoreError) {
+    tracing::error!(%error, "the other services can't be heard; it is tried again");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(body: &str) -> Notice {
+        Notice::Message { destination: "/topic/session.1".to_owned(), user: None, body: body.to_owned() }
+    }
+
+    fn instance(number: u128) -> InstanceId {
+        format!("{number:032x}").parse().unwrap()
+    }
+
+    #[test]
+    fn a_long_notice_comes_in_parts_and_is_whole_again() {
+        let body = "ä€🙂 \"quoted\" ".repeat(3_000);
+        let (one, other) = (instance(1), instance(2));
+        let from_one = parts(one, u64::MAX, &message(&body));
+        let from_other = parts(other, 7, &message("short"));
+        assert!(from_one.len() > 3 && from_other.len() == 1);
+        assert!(from_one.iter().all(|part| part.len() <= NOTICE_BYTES));
+        let mut incoming = Incoming::default();
+        // Between the parts of one come others' notices.
+        let mut order: Vec<&String> = from_one.iter().collect();
+        order.insert(1, &from_other[0]);
+        let mut bodies = vec![];
+        for text in order {
+            if let Heard::Whole(Notice::Message { body, .. }) = incoming.add(instance(3), text) {
+                bodies.push(body);
+            }
+        }
+        assert_eq!(bodies, ["short".to_owned(), body]);
+        assert!(incoming.0.is_empty(), "nothing is kept of it");
+    }
+
+    #[test]
+    fn what_one_says_oneself_one_does_not_hear() {
+        let own = instance(1);
+        let said = parts(own, 1, &message("mine"));
+        assert!(matches!(Incoming::default().add(own, &said[0]), Heard::Nothing));
+    }
+
+    #[test]
+    fn a_notice_that_broke_off_is_forgotten() {
+        let (one, own) = (instance(1), instance(9));
+        let long = parts(one, 1, &message(&"x".repeat(20_000)));
+        let mut incoming = Incoming::default();
+        incoming.add(own, &long[0]);
+        let next = parts(one, 2, &message("next"));
+        assert!(
+            matches!(incoming.add(own, &next[0]), Heard::Whole(Notice::Message { body, .. }) if body == "next")
+        );
+    }
+
+    #[test]
+    fn what_is_no_notice_is_not_taken_for_one() {
+        let mut incoming = Incoming::default();
+        for text in ["", "hello", "1 2 3 4", "00000000000000000000000000000001 1 0 {}"] {
+            assert!(matches!(incoming.add(instance(9), text), Heard::Unreadable), "{text}");
+        }
+        let endless = format!("{} 1 1 {}", instance(1), "x".repeat(7_000));
+        let heard =
+            (0..200).filter(|_| matches!(incoming.add(instance(9), &endless), Heard::Unreadable)).count();
+        assert!(heard > 0, "it is bounded");
+    }
+}

@@ -1,0 +1,77 @@
+//! Several services on one database: any of them serves any client, and one may go at any moment.
+//!
+//! Truth is in the database. What is said between them ([`bus`]) only makes it known sooner, and who is present in a
+//! visit ([`presence`]) is a row for each service that somebody listens through.
+
+mod bus;
+mod presence;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use bus::{Bus, Notice, hear, send};
+pub(crate) use presence::{Presence, write};
+
+use crate::{App, store::StoreError};
+
+/// How long a service counts as running without saying so again. Its people come back through others within seconds;
+/// this is only how soon those who do not are seen to be away.
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
+/// How often it says so: two may fail.
+const RENEWED_EVERY: Duration = Duration::from_secs(5);
+
+/// Takes this service's place among those that there are, before it serves anybody.
+pub(crate) async fn begin(app: &App) -> Result<(), StoreError> {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.renew_instance(LEASE).await?;
+    if !app.store.is_shared() {
+        unit.expire_instances(false).await?;
+    }
+    unit.commit().await
+}
+
+/// Keeps it until `stop`, and then gives it up.
+pub(crate) async fn keep(app: Arc<App>, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(RENEWED_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = interval.tick() => {}
+        }
+        // Alone, there is nobody to tell.
+        if !app.store.is_shared() {
+            continue;
+        }
+        app.say(Notice::Beat);
+        match renew(&app).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!("the other services had given this one up: it tells them again who is here");
+                for listener in app.hub.present() {
+                    app.presence.set(listener, true);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "it can't be said that this service runs; it is tried again");
+            }
+        }
+    }
+    if let Err(error) = end(&app).await {
+        tracing::warn!(%error, "the other services will only see in some seconds that this one has ended");
+    }
+}
+
+async fn renew(app: &App) -> Result<bool, StoreError> {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let is_known = unit.renew_instance(LEASE).await?;
+    unit.commit().await?;
+    Ok(is_known)
+}
+
+async fn end(app: &App) -> Result<(), StoreError> {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.remove_instance().await?;
+    unit.commit().await
+}
