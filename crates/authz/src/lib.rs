@@ -28,6 +28,7 @@ const EVERY_ROLE: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin];
 const STAFF: &[Role] = &[Role::Doctor, Role::ClinicAdmin];
 const ADMINISTRATOR: &[Role] = &[Role::ClinicAdmin];
 
+const PATIENT: &[Role] = &[Role::Patient];
 const PATIENTS_AND_ADMINISTRATORS: &[Role] = &[Role::Patient, Role::ClinicAdmin];
 
 const ANYBODY: Who = Who::Anybody;
@@ -90,6 +91,24 @@ actions! {
     ReadAudit: Who::These { roles: PATIENTS_AND_ADMINISTRATORS, sides: &[] };
     /// Make an appointment: a doctor for themselves, an administrator for any doctor.
     MakeAppointment: THE_PRACTICE;
+    /// Make practice hours: a doctor for themselves, an administrator for any doctor.
+    MakeSchedule: THE_PRACTICE;
+    /// See practice hours and their queue; patients see names of nobody else.
+    SeeSchedules: SIGNED_IN;
+    /// Open and close practice hours, invite out of their queue, let somebody wait again.
+    RunSchedule: Who::These { roles: ADMINISTRATOR, sides: &[Party::Doctor] };
+    /// Join the queue of practice hours.
+    JoinQueue: Who::These { roles: PATIENT, sides: &[] };
+    /// Leave a queue that one is in, and say whether one is ready.
+    KeepOwnPlace: ITS_PATIENT;
+    /// See an invitation.
+    SeeInvitation: THE_TWO;
+    /// List one's own invitations.
+    ListOwnInvitations: SIGNED_IN;
+    /// Confirm or decline an invitation.
+    AnswerInvitation: ITS_PATIENT;
+    /// Take an invitation back, or end what came of it.
+    EndInvitation: ITS_DOCTOR;
     /// Make the visit of an appointment.
     MakeVisit: THE_TWO_AND_ADMINISTRATORS;
     /// List one's own visits, coming and past.

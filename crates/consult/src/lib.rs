@@ -6,6 +6,7 @@
 pub mod billing;
 pub mod feedback;
 pub mod line;
+pub mod practice;
 pub mod quality;
 pub mod session;
 

@@ -51,6 +51,14 @@ id!(
     AppointmentId
 );
 id!(
+    /// A doctor's practice hours.
+    ScheduleId
+);
+id!(
+    /// An invitation from a queue into the call.
+    InvitationId
+);
+id!(
     /// A person with an account.
     UserId
 );

@@ -62,6 +62,10 @@ codes! {
     WrongState = "wrong-state", 409, "This is not possible at this point of the visit";
     /// The waiting room is not open yet.
     TooEarly = "too-early", 409, "The waiting room opens half an hour before the visit";
+    /// They wait in another doctor's queue.
+    InAnotherQueue = "in-another-queue", 409, "You are waiting for another doctor already; leave that queue first";
+    /// Nobody answered an invitation in time.
+    InvitationExpired = "invitation-expired", 409, "The invitation has run out; you keep your place";
     /// Another device of the person's has the call.
     OnAnotherDevice = "on-another-device", 409, "You are in this visit on another device";
     /// Feedback is given once.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChatMessage, ClientMessageId, MessageStatus, OutgoingMessage, PeerId, Presence, Problem, Session,
-    SessionId, UserId,
+    ChatMessage, ClientMessageId, Invitation, MessageStatus, OutgoingMessage, PeerId, Presence, Problem,
+    Queue, Schedule, Session, SessionId, UserId,
 };
 
 /// Path of the WebSocket.
@@ -30,11 +30,16 @@ pub mod app {
 
 /// Where a client subscribes.
 pub mod topic {
-    use crate::SessionId;
+    use crate::{ScheduleId, SessionId};
 
     /// Everything about one visit that both sides may see.
     pub fn session(id: SessionId) -> String {
         format!("/topic/session.{id}")
+    }
+
+    /// A doctor's practice hours and their queue, without names: what hangs on the wall of a waiting room.
+    pub fn schedule(id: ScheduleId) -> String {
+        format!("/topic/schedule.{id}")
     }
 
     /// The visit whose topic that is.
@@ -66,6 +71,14 @@ pub enum ServerMessage {
     Typing(Typing),
     /// From the other end of the call.
     Signal(Signal),
+    /// Practice hours changed; always the whole of them.
+    ScheduleStatus(Box<Schedule>),
+    /// A queue changed; always the whole of it, as the one it is sent to sees it.
+    Queue(Queue),
+    /// A patient is invited.
+    Invitation(Box<Invitation>),
+    /// An invitation changed; always the whole of it.
+    InvitationStatus(Box<Invitation>),
     /// What was sent can't be done.
     Error(Refusal),
 }

@@ -11,6 +11,7 @@ use crate::{
     App,
     error::ApiError,
     store::{AsTold, StoreError},
+    use_cases::practice,
 };
 
 /// How often it is looked for what nobody told: a failure left it, or another service that has died.
@@ -24,7 +25,11 @@ pub(crate) async fn run(app: Arc<App>) {
             () = app.news.notified() => {}
             () = tokio::time::sleep(LOOKS_EVERY) => {}
         }
-        if let Err(error) = tell(&app).await {
+        let told = async {
+            tell(&app).await?;
+            tell_practices(&app).await
+        };
+        if let Err(error) = told.await {
             tracing::error!(
                 code = error.code.as_str(),
                 "what has changed could not be told; it is tried again"
@@ -38,7 +43,7 @@ async fn tell(app: &App) -> Result<(), ApiError> {
     if untold.is_empty() {
         return Ok(());
     }
-    let changed: HashSet<SessionId> = untold.iter().map(|news| news.session).collect();
+    let changed: HashSet<SessionId> = untold.iter().map(|news| news.what).collect();
     let mut doctors = HashSet::new();
     for &session in &changed {
         let row = match app.store.session(session).await {
@@ -78,4 +83,25 @@ async fn tell(app: &App) -> Result<(), ApiError> {
     // In one order, so that of two services neither waits for the other.
     places.sort_unstable_by_key(|(session, _): &(SessionId, AsTold)| *session);
     Ok(app.store.told(&untold, &places).await?)
+}
+
+async fn tell_practices(app: &App) -> Result<(), ApiError> {
+    let untold = app.store.untold_schedules(Timestamp::now()).await?;
+    if untold.is_empty() {
+        return Ok(());
+    }
+    for news in &untold {
+        match app.store.schedule(news.what).await {
+            Ok(Some(row)) => practice::announce(app, &row),
+            Ok(None) => {}
+            Err(error @ StoreError::Unreadable(_)) => {
+                tracing::error!(schedule = %news.what, %error, "a change can't be told");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !app.bus.flush().await {
+        return Err(Code::Unavailable.into());
+    }
+    Ok(app.store.told_schedules(&untold).await?)
 }

@@ -15,7 +15,7 @@ use crate::{
     folder::Room,
     instances,
     store::{DEVICE_CHECKS_KEPT_FOR, SessionRow},
-    use_cases::change::Change,
+    use_cases::{change::Change, practice},
 };
 
 /// How often open sessions are looked at: far finer than any limit, which are minutes.
@@ -79,6 +79,11 @@ async fn tick(app: &App) -> Result<(), ApiError> {
                     tracing::error!(session = %row.id, code = error.code.as_str(), "a timer's change was not stored");
                 }
             }
+        }
+    }
+    for schedule in app.store.due_schedules(now).await? {
+        if let Err(error) = practice::by_time(app, schedule).await {
+            tracing::error!(%schedule, code = error.code.as_str(), "a timer's change was not stored");
         }
     }
     Ok(())

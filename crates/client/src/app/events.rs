@@ -324,6 +324,11 @@ impl App {
             ServerMessage::ChatStatus(status) => self.on_chat_status(status),
             ServerMessage::Typing(typing) => self.on_typing(typing),
             ServerMessage::Signal(signal) => self.on_call(CallInput::Signal(signal)).await,
+            // No screen has a queue yet.
+            ServerMessage::ScheduleStatus(_)
+            | ServerMessage::Queue(_)
+            | ServerMessage::Invitation(_)
+            | ServerMessage::InvitationStatus(_) => {}
             ServerMessage::Error(refusal) => {
                 tracing::info!(code = refusal.problem.code.as_str(), "the service refused a message");
                 if let Some(id) = refusal.client_message_id {

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use bedside_protocol::{
-    Code, MAX_BODY_BYTES, SessionId, Token,
+    Code, MAX_BODY_BYTES, ScheduleId, SessionId, Token,
     stomp::{self, Frame},
     topic,
 };
@@ -34,7 +34,7 @@ use crate::{
     origin::Origin,
     places::Place,
     routes::bearer,
-    use_cases::{accounts, visits},
+    use_cases::{accounts, practice, visits},
 };
 
 /// A whole frame: a body and generous headers.
@@ -343,6 +343,11 @@ impl Session<'_> {
                 visits::listen(self.app, &self.ctx, visit).await?;
                 // By its one spelling: a UUID has several, and what is told goes to that.
                 (topic::session(visit), Some(visit))
+            }
+            None if let Some(text) = destination.strip_prefix("/topic/schedule.") => {
+                let schedule: ScheduleId = text.parse().map_err(|_| Code::UnknownDestination)?;
+                practice::listen(self.app, &self.ctx, schedule).await?;
+                (topic::schedule(schedule), None)
             }
             None if [topic::NOTIFICATIONS, topic::SIGNALS, topic::ERRORS].contains(&destination) => {
                 (destination.to_owned(), None)

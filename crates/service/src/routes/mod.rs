@@ -7,6 +7,7 @@ mod chat;
 mod consultations;
 mod device_checks;
 mod extract;
+mod practice;
 mod quality;
 mod refusals;
 mod system;
@@ -78,6 +79,20 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(consultations::summary))
         .routes(routes!(consultations::submit_feedback, consultations::get_feedback))
         .routes(routes!(consultations::history))
+        .routes(routes!(practice::create_schedule, practice::list_schedules))
+        .routes(routes!(practice::get_schedule))
+        .routes(routes!(practice::start))
+        .routes(routes!(practice::end))
+        .routes(routes!(practice::get_queue, practice::join_queue))
+        .routes(routes!(practice::leave_queue))
+        .routes(routes!(practice::set_ready))
+        .routes(routes!(practice::invite))
+        .routes(routes!(practice::reset))
+        .routes(routes!(practice::pending_invitations))
+        .routes(routes!(practice::get_invitation))
+        .routes(routes!(practice::confirm_invitation))
+        .routes(routes!(practice::decline_invitation))
+        .routes(routes!(practice::end_invitation))
         .routes(routes!(quality::report_quality, quality::quality_of_visit))
         .routes(routes!(device_checks::ice_servers))
         .routes(routes!(device_checks::keep_device_check))

@@ -35,6 +35,11 @@ const SQLITE_FULL: u32 = 13;
 const POSTGRES_PASSES: [&str; 6] = ["08", "40", "53", "55P03", "57", "25006"];
 
 impl StoreError {
+    /// Whether there can be only one of what was to be written, and somebody was before.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+
     /// Whether it is the database that can't do it now, and can later: locked by a backup, its disk full, away, or
     /// busy with others for too long.
     pub fn is_temporary(&self) -> bool {

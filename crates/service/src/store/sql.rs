@@ -304,7 +304,18 @@ macro_rules! ids {
         }
     )+};
 }
-ids!(AppointmentId, AttachmentId, ClientMessageId, DeviceId, MessageId, SessionId, SignInId, UserId);
+ids!(
+    AppointmentId,
+    AttachmentId,
+    ClientMessageId,
+    DeviceId,
+    InvitationId,
+    MessageId,
+    ScheduleId,
+    SessionId,
+    SignInId,
+    UserId
+);
 
 impl Column for bedside_protocol::Text {
     type Stored = String;

@@ -24,27 +24,31 @@ pub struct Unit {
 impl Store {
     /// Sessions whose change is stored and was not told yet, with the version to tell: this service's, and others'
     /// that have not told theirs in time.
-    pub async fn untold(&self, now: Timestamp) -> Result<Vec<Untold>, StoreError> {
+    pub async fn untold(&self, now: Timestamp) -> Result<Vec<Untold<SessionId>>, StoreError> {
         let rows = sql!("SELECT session_id, version FROM untold_sessions WHERE teller = $1 OR tell_before < $2 ORDER BY session_id")
             .bind(self.instance().to_string())
             .bind(now)
             .fetch_all(&mut self.reader().await?)
             .await?;
         rows.iter()
-            .map(|row| Ok(Untold { session: row.get("session_id")?, version: row.get("version")? }))
+            .map(|row| Ok(Untold { what: row.get("session_id")?, version: row.get("version")? }))
             .collect()
     }
 
     /// These have been told, and these places in line. One that has changed again meanwhile is told again.
-    pub async fn told(&self, told: &[Untold], places: &[(SessionId, AsTold)]) -> Result<(), StoreError> {
+    pub async fn told(
+        &self,
+        told: &[Untold<SessionId>],
+        places: &[(SessionId, AsTold)],
+    ) -> Result<(), StoreError> {
         let mut unit = self.begin(Timestamp::now()).await?;
         // First the visits and then their news, as a change has them: so neither waits for the other in a circle.
         for &(session, place) in places {
             unit.keep_told(session, place).await?;
         }
-        for Untold { session, version } in told {
+        for Untold { what, version } in told {
             sql!("DELETE FROM untold_sessions WHERE session_id = $1 AND version = $2")
-                .bind(*session)
+                .bind(*what)
                 .bind(*version)
                 .execute(&mut unit.tx)
                 .await?;
@@ -54,14 +58,14 @@ impl Store {
 }
 
 /// How long a service has to tell what it has changed, before another one may: longer than a busy one takes.
-const TELLS_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const TELLS_WITHIN: Duration = Duration::from_secs(3);
 
-/// A session whose listeners have not heard of this version of it.
+/// Something whose listeners have not heard of this version of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Untold {
+pub struct Untold<Id> {
     /// Which.
-    pub session: SessionId,
-    /// As the session had it when it was stored.
+    pub what: Id,
+    /// As it had it when it was stored.
     pub version: i64,
 }
 

@@ -8,6 +8,7 @@ use bedside_consult::{
 use bedside_protocol::{Code, Party, SessionId};
 use jiff::Timestamp;
 
+use super::practice;
 use crate::{
     App,
     ctx::Ctx,
@@ -68,6 +69,9 @@ impl<'a> Change<'a> {
         }
         if effects.contains(&Effect::Ended) {
             charge(&mut self.unit, &mut self.row).await?;
+        }
+        if effects.iter().any(|effect| matches!(effect, Effect::Started | Effect::Ended)) {
+            practice::follow(&mut self.unit, &self.row).await?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ pub(crate) mod chat;
 pub(crate) mod device_checks;
 pub(crate) mod feedback;
 pub(crate) mod files;
+pub(crate) mod practice;
 pub(crate) mod quality;
 pub(crate) mod signals;
 pub(crate) mod visits;

@@ -210,6 +210,9 @@ async fn a_role_is_looked_at_before_the_request() {
                 "patientId": clinic.patient.id, "doctorId": clinic.doctor.id, "scheduledDurationMinutes": 0,
                 "scheduledStartTime": jiff::Timestamp::now(), "consultationMode": "VIDEO"
             }),
+            "/api/v1/schedules" => json!({
+                "doctorId": clinic.doctor.id, "date": "2026-12-01", "startTime": "10:00", "endTime": "10:00"
+            }),
             _ => json!({}),
         };
         for (at, role) in roles.into_iter().enumerate() {

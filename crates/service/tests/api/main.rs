@@ -21,6 +21,7 @@ mod killed;
 mod line;
 mod outside;
 mod plain_client;
+mod practice;
 mod quality;
 mod relay;
 mod side_by_side;
