@@ -28,6 +28,7 @@ const EVERY_ROLE: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin];
 const STAFF: &[Role] = &[Role::Doctor, Role::ClinicAdmin];
 const ADMINISTRATOR: &[Role] = &[Role::ClinicAdmin];
 
+const DOCTOR: &[Role] = &[Role::Doctor];
 const PATIENT: &[Role] = &[Role::Patient];
 const PATIENTS_AND_ADMINISTRATORS: &[Role] = &[Role::Patient, Role::ClinicAdmin];
 
@@ -89,8 +90,24 @@ actions! {
     ReadDeviceCheck: THE_PRACTICE;
     /// Read who did or looked at what: an administrator of everybody, a patient of their own data.
     ReadAudit: Who::These { roles: PATIENTS_AND_ADMINISTRATORS, sides: &[] };
-    /// Make an appointment: a doctor for themselves, an administrator for any doctor.
-    MakeAppointment: THE_PRACTICE;
+    /// Make an appointment: a patient for themselves in a free slot, a doctor for themselves, an administrator for anybody.
+    MakeAppointment: SIGNED_IN;
+    /// List appointments: one's own, an administrator all.
+    ListAppointments: SIGNED_IN;
+    /// See an appointment.
+    ReadAppointment: THE_TWO_AND_ADMINISTRATORS;
+    /// Move an appointment, a patient to a free slot; say why the patient comes.
+    ChangeAppointment: THE_TWO_AND_ADMINISTRATORS;
+    /// Call an appointment off.
+    CancelAppointment: THE_TWO_AND_ADMINISTRATORS;
+    /// Say that an appointment was paid for.
+    VerifyPayment: Who::These { roles: ADMINISTRATOR, sides: &[] };
+    /// Make a visit now.
+    MakeInstantVisit: Who::These { roles: DOCTOR, sides: &[] };
+    /// See who can be booked, and when.
+    SeeDoctors: SIGNED_IN;
+    /// Say when a doctor can be booked: a doctor for themselves, an administrator for anybody.
+    KeepAvailability: THE_PRACTICE;
     /// Make practice hours: a doctor for themselves, an administrator for any doctor.
     MakeSchedule: THE_PRACTICE;
     /// See practice hours and their queue; patients see names of nobody else.
@@ -207,7 +224,7 @@ mod tests {
         assert_eq!(decide(Action::Admit, Role::Doctor, Some(Party::Patient)).unwrap_err(), Denied::Forbidden);
         assert!(decide(Action::MakeVisit, Role::ClinicAdmin, None).is_ok());
         assert_eq!(decide(Action::MakeVisit, Role::Doctor, None).unwrap_err(), Denied::NotAParticipant);
-        assert_eq!(decide(Action::MakeAppointment, Role::Patient, None).unwrap_err(), Denied::Forbidden);
+        assert_eq!(decide(Action::MakeSchedule, Role::Patient, None).unwrap_err(), Denied::Forbidden);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Pure: an input and the time go in, a changed state and effects come out. Nothing here reads
 //! a clock, a database or a socket, so every order of inputs can be tried in a test.
 
+pub mod appointment;
+pub mod availability;
 pub mod billing;
 pub mod feedback;
 pub mod line;

@@ -138,6 +138,15 @@ pub enum Input {
     End,
     /// One side calls it off before it began.
     Cancel(Party),
+    /// It is called off, whatever it is doing: one that runs is over.
+    CallOff,
+    /// It is planned for another time, while nobody has come.
+    Move {
+        /// When it is meant to start.
+        start: Timestamp,
+        /// How long it is meant to last.
+        duration: SignedDuration,
+    },
     /// Neither side has been there since then. Refused while that is not long ago: both may still
     /// come back.
     Absent {
@@ -320,6 +329,17 @@ impl Consultation {
             (Input::Cancel(_), Scheduled | Waiting) => {
                 Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now))
             }
+            (Input::CallOff, Scheduled | Waiting) => {
+                Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now))
+            }
+            (Input::CallOff, InProgress | Paused) => {
+                Ok(self.finish(SessionStatus::Completed, EndReason::Cancelled, now))
+            }
+            (Input::Move { start, duration }, Scheduled) => {
+                (self.scheduled_start, self.scheduled_duration) = (start, duration);
+                self.left_at = None;
+                Ok(vec![])
+            }
             (Input::Absent { since }, InProgress | Paused) if now > after(since, limits.absent_after) => {
                 // Nobody pays for the time in which nobody was there.
                 self.stop_clock(since.max(self.clock_since.unwrap_or(since)).min(now));
@@ -335,6 +355,8 @@ impl Consultation {
                 | Input::Resume
                 | Input::End
                 | Input::Cancel(_)
+                | Input::CallOff
+                | Input::Move { .. }
                 | Input::Absent { .. }
                 | Input::Admit,
                 status,

@@ -258,25 +258,6 @@ pub struct CreateSessionRequest {
     pub consultation_mode: ConsultationMode,
 }
 
-/// `POST /api/v1/appointments`, by a doctor or an administrator.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CreateAppointmentRequest {
-    /// Who is seen.
-    pub patient_id: UserId,
-    /// Who sees; a doctor may leave it out and means themselves.
-    #[serde(default)]
-    pub doctor_id: Option<UserId>,
-    /// When.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub scheduled_start_time: Timestamp,
-    /// Minutes, 1 to 120.
-    pub scheduled_duration_minutes: u16,
-    /// How the two meet.
-    pub consultation_mode: ConsultationMode,
-}
-
 /// `POST /api/v1/consultations/sessions/{id}/join`. Everything may be left out.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

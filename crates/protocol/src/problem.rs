@@ -40,6 +40,8 @@ codes! {
     NotSignedIn = "not-signed-in", 401, "Please sign in again";
     /// A refresh token was used twice, so its family has ended.
     TokenReused = "token-reused", 401, "This sign-in has ended because it was used from two places";
+    /// It is to be paid for first.
+    PaymentRequired = "payment-required", 402, "This visit is to be paid for before it can be joined";
     /// Signed in, but not for this.
     Forbidden = "forbidden", 403, "Your account is not allowed to do this";
     /// Not one of the two in this visit.
@@ -62,6 +64,8 @@ codes! {
     WrongState = "wrong-state", 409, "This is not possible at this point of the visit";
     /// The waiting room is not open yet.
     TooEarly = "too-early", 409, "The waiting room opens half an hour before the visit";
+    /// The doctor can't be booked then.
+    SlotTaken = "slot-taken", 409, "This time is not free; please choose another";
     /// They wait in another doctor's queue.
     InAnotherQueue = "in-another-queue", 409, "You are waiting for another doctor already; leave that queue first";
     /// Nobody answered an invitation in time.

@@ -366,13 +366,9 @@ async fn run() -> anyhow::Result<()> {
             let now = Timestamp::now();
             let mode = read_mode(&mode)?;
             let doctor = account(&app, &doctor, Role::Doctor).await?;
-            let request = CreateAppointmentRequest {
-                patient_id: account(&app, &patient, Role::Patient).await?,
-                doctor_id: None,
-                scheduled_start_time: now + SignedDuration::from_mins(starts_in),
-                scheduled_duration_minutes: minutes,
-                consultation_mode: mode,
-            };
+            let patient = account(&app, &patient, Role::Patient).await?;
+            let start = now + SignedDuration::from_mins(starts_in);
+            let request = CreateAppointmentRequest::in_a_call(patient, start, minutes, mode);
             let mut unit = app.store.begin(now).await?;
             let appointment = unit.add_appointment(&request, doctor).await?;
             let session = unit.session_for(appointment).await?.context("the session was not made")?;

@@ -1,63 +1,43 @@
-//! `/api/v1/appointments` and `/api/v1/consultations`.
+//! `/api/v1/consultations`.
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use bedside_authz::Action;
 use bedside_consult::Input;
 use bedside_protocol::{
-    AppointmentId, Code, CreateAppointmentRequest, CreateSessionRequest, Feedback, FeedbackRequest,
-    HistoryPage, JoinRequest, JoinResponse, LeaveRequest, Problem, Session, SessionId, Summary,
+    CreateSessionRequest, Feedback, FeedbackRequest, HistoryPage, JoinRequest, JoinResponse, LeaveRequest,
+    Problem, Session, SessionId, Summary,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     extract::{Json, OptionalJson, Path, Query},
-    page_limit,
+    next_page, page_limit,
 };
 use crate::{
     app::Shared,
     ctx::Ctx,
     error::ApiError,
-    use_cases::{feedback, visits},
+    use_cases::{appointments, feedback, visits},
 };
 
 /// Coming visits on one page when it is not said how many, and the most that may be asked for.
 const SESSIONS_PAGE: (u32, u32) = (200, 500);
 
-/// An appointment as made.
-#[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct AppointmentMade {
-    appointment_id: AppointmentId,
-}
-
-/// Makes an appointment: a doctor for themselves, an administrator for any doctor.
-#[utoipa::path(post, path = "/api/v1/appointments", security(("bearer" = [])), request_body = CreateAppointmentRequest,
-    responses((status = 201, body = AppointmentMade), (status = 403, body = Problem, description = "forbidden"),
-    (status = 404, body = Problem, description = "not-found: the patient or the doctor"),
-    (status = 422, body = Problem, description = "invalid")))]
-pub(super) async fn create_appointment(
-    State(app): State<Shared>,
-    ctx: Ctx,
-    Json(request): Json<CreateAppointmentRequest>,
-) -> Result<(StatusCode, Json<AppointmentMade>), ApiError> {
-    let appointment_id = visits::create_appointment(&app, &ctx, &request).await?;
-    Ok((StatusCode::CREATED, Json(AppointmentMade { appointment_id })))
-}
-
 /// Gives the session of an appointment, made when there is none.
 #[utoipa::path(post, path = "/api/v1/consultations/sessions", security(("bearer" = [])),
     request_body = CreateSessionRequest, responses((status = 201, body = Session),
     (status = 409, body = Problem, description = "wrong-state: the appointment is of another consultationMode"),
+    (status = 402, body = Problem, description = "payment-required"),
     (status = 403, body = Problem, description = "not-a-participant"), (status = 404, body = Problem, description = "not-found")))]
 pub(super) async fn create_session(
     State(app): State<Shared>,
     ctx: Ctx,
     Json(request): Json<CreateSessionRequest>,
 ) -> Result<(StatusCode, Json<Session>), ApiError> {
-    let session = visits::create_session(&app, &ctx, request).await?;
+    let session = appointments::create_session(&app, &ctx, request).await?;
     Ok((StatusCode::CREATED, Json(session)))
 }
 
@@ -82,11 +62,7 @@ pub(super) async fn list_sessions(
 ) -> Result<(HeaderMap, Json<Vec<Session>>), ApiError> {
     let limit = page_limit(query.limit, SESSIONS_PAGE)?;
     let (sessions, next) = visits::list(&app, &ctx, query.after, limit).await?;
-    let mut headers = HeaderMap::new();
-    if let Some(last) = next {
-        let next = format!("</api/v1/consultations/sessions?after={last}&limit={limit}>; rel=\"next\"");
-        headers.insert(header::LINK, next.parse().map_err(|_| ApiError::from(Code::Internal))?);
-    }
+    let headers = next_page("/api/v1/consultations/sessions", next.map(|id| id.to_string()), limit, [])?;
     Ok((headers, Json(sessions)))
 }
 
@@ -107,7 +83,7 @@ pub(super) async fn get_session(
 /// Joining again is how a client comes back.
 #[utoipa::path(post, path = "/api/v1/consultations/sessions/{id}/join", security(("bearer" = [])),
     params(("id" = SessionId, Path)), request_body = JoinRequest,
-    responses((status = 200, body = JoinResponse), (status = 403, body = Problem, description = "not-a-participant"),
+    responses((status = 200, body = JoinResponse), (status = 402, body = Problem, description = "payment-required"), (status = 403, body = Problem, description = "not-a-participant"),
     (status = 409, body = Problem, description = "session-ended")))]
 pub(super) async fn join(
     State(app): State<Shared>,

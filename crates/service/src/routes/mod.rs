@@ -1,6 +1,7 @@
 //! REST: one file for each topic, every handler checked by role and by relation.
 
 mod actions;
+mod appointments;
 mod audit;
 mod auth;
 mod chat;
@@ -17,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderName, header},
+    http::{HeaderMap, HeaderName, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -64,7 +65,14 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(auth::change_password))
         .routes(routes!(auth::sign_ins))
         .routes(routes!(auth::end_sign_in))
-        .routes(routes!(consultations::create_appointment))
+        .routes(routes!(appointments::create_appointment, appointments::list_appointments))
+        .routes(routes!(appointments::get_appointment, appointments::change_appointment))
+        .routes(routes!(appointments::cancel_appointment))
+        .routes(routes!(appointments::verify_payment))
+        .routes(routes!(appointments::retry_session))
+        .routes(routes!(appointments::instant_session))
+        .routes(routes!(appointments::list_doctors))
+        .routes(routes!(appointments::get_availability, appointments::put_availability))
         .routes(routes!(consultations::create_session, consultations::list_sessions))
         .routes(routes!(consultations::get_session))
         .routes(routes!(consultations::join))
@@ -180,6 +188,33 @@ async fn harden(request: Request, next: Next) -> Response {
         headers.entry(name).or_insert(axum::http::HeaderValue::from_static(value));
     }
     response
+}
+
+/// Where the next page of a list is, where there is one (RFC 8288): after `last`, and of what was asked for. The values
+/// are as they stand in an address.
+fn next_page<const N: usize>(
+    path: &str,
+    last: Option<String>,
+    limit: u32,
+    asked: [(&str, Option<String>); N],
+) -> Result<HeaderMap, ApiError> {
+    let mut headers = HeaderMap::new();
+    if let Some(last) = last {
+        let mut url = format!("{path}?after={last}&limit={limit}");
+        for (name, value) in asked {
+            if let Some(value) = value {
+                url.extend(["&", name, "=", &value]);
+            }
+        }
+        let next = format!("<{url}>; rel=\"next\"");
+        headers.insert(header::LINK, next.parse().map_err(|_| ApiError::from(Code::Internal))?);
+    }
+    Ok(headers)
+}
+
+/// The wire name of an enum.
+fn wire_name(value: impl serde::Serialize) -> Option<String> {
+    serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
 }
 
 /// How many are on a page: as many as are asked for, of what is usual and the most.

@@ -2,18 +2,18 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use bedside_protocol::{
-    Code, CreateScheduleRequest, Invitation, InvitationId, InviteRequest, Problem, Queue, ReadyRequest,
-    Schedule, ScheduleId, ScheduleStatus, UserId,
+    CreateScheduleRequest, Invitation, InvitationId, InviteRequest, Problem, Queue, ReadyRequest, Schedule,
+    ScheduleId, ScheduleStatus, UserId,
 };
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::{
     extract::{Json, Path, Query},
-    page_limit,
+    next_page, page_limit, wire_name,
 };
 use crate::{app::Shared, ctx::Ctx, error::ApiError, store::ScheduleFilter, use_cases::practice};
 
@@ -66,28 +66,18 @@ pub(super) async fn list_schedules(
     let SchedulesQuery { doctor_id: doctor, from, to, status, after, .. } = query;
     let filter = ScheduleFilter { doctor, from, to, status, after };
     let (schedules, next) = practice::list(&app, &ctx, filter, limit).await?;
-    let mut headers = HeaderMap::new();
-    if let Some(last) = next {
-        let mut url = format!("/api/v1/schedules?after={last}&limit={limit}");
-        for (name, value) in [
+    let headers = next_page(
+        "/api/v1/schedules",
+        next.map(|id| id.to_string()),
+        limit,
+        [
             ("doctorId", doctor.map(|id| id.to_string())),
             ("from", from.map(|date| date.to_string())),
             ("to", to.map(|date| date.to_string())),
             ("status", status.and_then(wire_name)),
-        ] {
-            if let Some(value) = value {
-                url.extend(["&", name, "=", &value]);
-            }
-        }
-        let next = format!("<{url}>; rel=\"next\"");
-        headers.insert(header::LINK, next.parse().map_err(|_| ApiError::from(Code::Internal))?);
-    }
+        ],
+    )?;
     Ok((headers, Json(schedules)))
-}
-
-/// The wire name of an enum.
-fn wire_name(status: ScheduleStatus) -> Option<String> {
-    serde_json::to_value(status).ok()?.as_str().map(str::to_owned)
 }
 
 /// Practice hours.

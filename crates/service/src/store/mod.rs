@@ -1,6 +1,7 @@
 //! What is kept: SQLite for one service, PostgreSQL for many, one file of queries for each topic.
 
 mod accounts;
+mod appointments;
 mod audit;
 mod chat;
 mod database;
@@ -22,6 +23,7 @@ mod unit;
 use jiff::Timestamp;
 
 pub use accounts::Account;
+pub use appointments::{AppointmentFilter, AppointmentRow};
 pub use audit::{AuditFilter, AuditLine, Chain};
 pub use chat::{NewMessage, StoredAttachment};
 pub use database::{Database, Store};

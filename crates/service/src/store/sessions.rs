@@ -2,7 +2,7 @@
 
 use bedside_consult::Consultation;
 use bedside_protocol::{
-    AppointmentId, ConsultationMode, CreateAppointmentRequest, Party, Role, SessionId, User, UserId,
+    AppointmentId, ConsultationMode, Party, PaymentStatus, Role, SessionId, User, UserId,
 };
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -35,6 +35,8 @@ pub struct SessionRow {
     pub charged: Option<(Decimal, String)>,
     /// The session that this one is a re-call of.
     pub recalled_from: Option<SessionId>,
+    /// Whether its appointment is paid for.
+    pub payment: PaymentStatus,
     /// Who is there.
     pub attendance: Attendance,
     /// What was told last of the patient's place in the line.
@@ -80,7 +82,8 @@ macro_rules! select {
             status_of!("s.id", "s.patient_id"),
             " AS patient_presence, ",
             status_of!("s.id", "s.doctor_id"),
-            " AS doctor_presence, (SELECT max(w.since) FROM presence w WHERE w.session_id = s.id) AS presence_since
+            " AS doctor_presence, (SELECT a.payment_status FROM appointments a WHERE a.id = s.appointment_id)
+             AS payment_status, (SELECT max(w.since) FROM presence w WHERE w.session_id = s.id) AS presence_since
              FROM consultation_sessions s JOIN users p ON p.id = s.patient_id JOIN users d ON d.id = s.doctor_id ",
             $($which),+
         )
@@ -115,6 +118,7 @@ fn read(row: &Row) -> Result<SessionRow, StoreError> {
             })
             .transpose()?,
         recalled_from: row.get("recalled_from")?,
+        payment: from_word(&row.get::<String>("payment_status")?)?,
         attendance: read_attendance(row)?,
         told: as_told(row)?,
         version: row.get("version")?,
@@ -166,20 +170,6 @@ fn new_room_name() -> String {
 }
 
 impl Store {
-    /// The two people of an appointment, and how they meet.
-    pub async fn appointment(
-        &self,
-        appointment: AppointmentId,
-    ) -> Result<Option<(UserId, UserId, ConsultationMode)>, StoreError> {
-        let row = sql!("SELECT patient_id, doctor_id, consultation_mode FROM appointments WHERE id = $1")
-            .bind(appointment)
-            .fetch_optional(&mut self.reader().await?)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let mode = from_word(&row.get::<String>("consultation_mode")?)?;
-        Ok(Some((row.get("patient_id")?, row.get("doctor_id")?, mode)))
-    }
-
     /// One session.
     pub async fn session(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
         one_session(&mut self.reader().await?, session).await
@@ -260,29 +250,6 @@ impl Store {
 }
 
 impl Unit {
-    /// Stores an appointment. Its people must exist.
-    pub async fn add_appointment(
-        &mut self,
-        request: &CreateAppointmentRequest,
-        doctor: UserId,
-    ) -> Result<AppointmentId, StoreError> {
-        let appointment = AppointmentId::generate();
-        sql!(
-            "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
-             scheduled_duration_minutes, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(appointment)
-        .bind(request.patient_id)
-        .bind(doctor)
-        .bind(word(&request.consultation_mode)?)
-        .bind(request.scheduled_start_time)
-        .bind(i64::from(request.scheduled_duration_minutes))
-        .bind(self.now)
-        .execute(&mut self.tx)
-        .await?;
-        Ok(appointment)
-    }
-
     /// The session of an appointment, made when there is none.
     pub async fn session_for(
         &mut self,
@@ -383,7 +350,7 @@ impl Unit {
             "UPDATE consultation_sessions SET status = $1, end_reason = $2, waiting_since = $3, ready = $4,
              device_check = $5, admitted = $6, patient_joined = $7, doctor_joined = $8, started_at = $9, ended_at = $10,
              clock_since = $11, clock_before_ms = $12, left_at = $13, admitted_at = $14, patient_device = $15, doctor_device = $16,
-             version = version + 1 WHERE id = $17 AND version = $18",
+             scheduled_start = $17, scheduled_minutes = $18, version = version + 1 WHERE id = $19 AND version = $20",
         )
         .bind(word(&c.status)?)
         .bind(c.end_reason.as_ref().map(word).transpose()?)
@@ -405,6 +372,8 @@ impl Unit {
         .bind(c.admitted_at)
         .bind(c.patient_device)
         .bind(c.doctor_device)
+        .bind(c.scheduled_start)
+        .bind(c.scheduled_duration.as_mins())
         .bind(row.id)
         .bind(row.version)
         .execute(&mut self.tx)

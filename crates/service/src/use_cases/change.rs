@@ -8,7 +8,7 @@ use bedside_consult::{
 use bedside_protocol::{Code, Party, SessionId};
 use jiff::Timestamp;
 
-use super::practice;
+use super::{appointments, practice};
 use crate::{
     App,
     ctx::Ctx,
@@ -71,6 +71,7 @@ impl<'a> Change<'a> {
             charge(&mut self.unit, &mut self.row).await?;
         }
         if effects.iter().any(|effect| matches!(effect, Effect::Started | Effect::Ended)) {
+            appointments::follow(&mut self.unit, &self.row).await?;
             practice::follow(&mut self.unit, &self.row).await?;
         }
         Ok(())
@@ -117,6 +118,12 @@ impl<'a> Change<'a> {
             self.row.attendance = self.unit.attendance(&self.row).await?;
         }
         Ok(has_changed)
+    }
+
+    /// The same, with what was written beside it.
+    pub(crate) async fn commit_all(mut self) -> Result<SessionRow, ApiError> {
+        self.has_more = true;
+        self.commit().await
     }
 
     /// Stores all of it; whoever listens is told afterwards. Gives the visit as it is now.

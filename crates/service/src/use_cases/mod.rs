@@ -2,6 +2,7 @@
 //! Nothing in this folder knows HTTP or WebSockets.
 
 pub mod accounts;
+pub(crate) mod appointments;
 pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod chat;

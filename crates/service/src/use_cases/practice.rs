@@ -4,7 +4,7 @@ mod views;
 
 use bedside_authz::Action;
 use bedside_consult::{
-    Input as VisitInput,
+    Input as VisitInput, availability,
     practice::{Input, Refused},
 };
 use bedside_protocol::{
@@ -134,7 +134,7 @@ pub(crate) async fn create(
     let doctor = doctor.filter(|account| account.user.role == Role::Doctor && !account.is_disabled);
     let doctor = doctor.ok_or_else(|| ApiError::new(Code::NotFound, "doctorId is no doctor's"))?.user;
     for time in [&request.start_time, &request.end_time] {
-        if !is_time(time) {
+        if availability::time(time).is_none() {
             return Err(ApiError::new(Code::Invalid, "a time is written as 09:30"));
         }
     }
@@ -163,11 +163,6 @@ pub(crate) async fn create(
     unit.audit(&ctx.line("schedule.created").on(format!("schedule:{}", head.id))).await?;
     unit.commit().await?;
     Ok(views::schedule(&head))
-}
-
-/// Whether this is a time of day as people write it.
-fn is_time(text: &str) -> bool {
-    text.len() == 5 && jiff::civil::Time::strptime("%H:%M", text).is_ok()
 }
 
 /// A page of practice hours by their day and time, and the last of them where there are more.
@@ -369,13 +364,8 @@ async fn begin_visit(
     change: &mut PracticeChange<'_>,
     patient: UserId,
 ) -> Result<bedside_protocol::SessionId, ApiError> {
-    let request = CreateAppointmentRequest {
-        patient_id: patient,
-        doctor_id: None,
-        scheduled_start_time: change.unit.now,
-        scheduled_duration_minutes: PLANNED_MINUTES,
-        consultation_mode: ConsultationMode::Video,
-    };
+    let mode = ConsultationMode::Video;
+    let request = CreateAppointmentRequest::in_a_call(patient, change.unit.now, PLANNED_MINUTES, mode);
     let unit = &mut change.unit;
     let appointment = unit.add_appointment(&request, change.row.head.doctor.id).await?;
     let mut visit = unit.session_for(appointment).await?.ok_or(Code::Internal)?;

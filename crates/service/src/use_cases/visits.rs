@@ -1,10 +1,10 @@
-//! Appointments and visits: made, entered, changed, left, and read again.
+//! Visits: entered, changed, left, and read again.
 
 use bedside_authz::Action;
 use bedside_consult::{Input, billing};
 use bedside_protocol::{
-    AppointmentId, Code, CreateAppointmentRequest, CreateSessionRequest, HistoryPage, JoinRequest,
-    JoinResponse, LeaveRequest, Party, Role, Session, SessionId, Summary,
+    Code, HistoryPage, JoinRequest, JoinResponse, LeaveRequest, Party, PaymentStatus, Session, SessionId,
+    Summary,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,79 +13,8 @@ use crate::{App, ctx::Ctx, error::ApiError, store::SessionRow};
 
 /// How long a media token lasts. It is asked for again before it ends, without touching the call.
 const MEDIA_TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(1);
-/// How far before and after now a visit may be planned.
-const EARLIEST_START: SignedDuration = SignedDuration::from_hours(24);
-const LATEST_START: SignedDuration = SignedDuration::from_hours(24 * 731);
 /// Visits on one page of the history.
 const HISTORY_PAGE: u32 = 20;
-
-/// Makes an appointment: a doctor for themselves, an administrator for any doctor.
-pub(crate) async fn create_appointment(
-    app: &App,
-    ctx: &Ctx,
-    request: &CreateAppointmentRequest,
-) -> Result<AppointmentId, ApiError> {
-    app.allow(ctx, Action::MakeAppointment).await?;
-    let user = &ctx.user;
-    let doctor = match (user.role, request.doctor_id) {
-        (Role::Doctor, None) => user.id,
-        (Role::Doctor, Some(id)) if id == user.id => id,
-        (Role::ClinicAdmin, Some(id)) => id,
-        (Role::ClinicAdmin, None) => return Err(ApiError::new(Code::Invalid, "doctorId is missing")),
-        _ => return Err(Code::Forbidden.into()),
-    };
-    if !(1..=120).contains(&request.scheduled_duration_minutes) {
-        return Err(ApiError::new(Code::Invalid, "a visit is planned for 1 to 120 minutes"));
-    }
-    // Further away it is a slip of the keyboard.
-    let (earliest, latest) = (Timestamp::now() - EARLIEST_START, Timestamp::now() + LATEST_START);
-    if !(earliest..latest).contains(&request.scheduled_start_time) {
-        return Err(ApiError::new(Code::Invalid, "a visit starts between yesterday and two years from now"));
-    }
-    for (id, role) in [(request.patient_id, Role::Patient), (doctor, Role::Doctor)] {
-        let account = app.store.account(id).await?.filter(|account| account.user.role == role);
-        let account = account.filter(|account| !account.is_disabled);
-        let account = account
-            .ok_or_else(|| ApiError::new(Code::NotFound, "patientId or doctorId is nobody of that kind"))?;
-        if !account.is_confirmed {
-            return Err(ApiError::new(Code::Invalid, "nobody has confirmed whose the patient's account is"));
-        }
-    }
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    let appointment = unit.add_appointment(request, doctor).await?;
-    let line = ctx.line("appointment.created").on(format!("appointment:{appointment}"));
-    unit.audit(&line.of(request.patient_id)).await?;
-    unit.commit().await?;
-    Ok(appointment)
-}
-
-/// Gives the session of an appointment, made when there is none.
-pub(crate) async fn create_session(
-    app: &App,
-    ctx: &Ctx,
-    request: CreateSessionRequest,
-) -> Result<Session, ApiError> {
-    let found = app.store.appointment(request.appointment_id).await?;
-    let (patient, doctor, mode) = found.ok_or(Code::NotFound)?;
-    let side = match ctx.user.id {
-        id if id == patient => Some(Party::Patient),
-        id if id == doctor => Some(Party::Doctor),
-        _ => None,
-    };
-    let allowed = bedside_authz::decide(Action::MakeVisit, ctx.user.role, side).map_err(ApiError::from);
-    app.write_refusal(ctx, Action::MakeVisit, None, allowed).await?;
-    // What was agreed on decides what it costs, and is not for one side to change.
-    if request.consultation_mode != mode {
-        return Err(ApiError::new(Code::WrongState, "the appointment is of another consultationMode"));
-    }
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    let row = unit.session_for(request.appointment_id).await?.ok_or(Code::NotFound)?;
-    unit.audit(&ctx.line("session.created").about(&row)).await?;
-    unit.tell(&row).await?;
-    unit.commit().await?;
-    app.news.notify_one();
-    app.view(&row).await
-}
 
 /// A page of somebody's open and coming visits, by their start; and the last of them where there are more.
 pub(crate) async fn list(
@@ -126,6 +55,9 @@ pub(crate) async fn join(
     request: JoinRequest,
 ) -> Result<JoinResponse, ApiError> {
     let (mut change, party) = Change::by_participant(app, ctx, id, Action::Join).await?;
+    if change.row.payment == PaymentStatus::Pending {
+        return Err(Code::PaymentRequired.into());
+    }
     if party == Party::Patient {
         change.apply(Input::Enter { ready: request.ready, device_check: request.device_check }).await?;
     } else if change.row.consultation.status.is_final() {

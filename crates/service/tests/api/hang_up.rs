@@ -24,13 +24,8 @@ pub(crate) async fn visits(clinic: &Clinic, count: usize) -> Vec<SessionId> {
     let mut unit = app.store.begin(Timestamp::now()).await.unwrap();
     let mut visits = vec![];
     for _ in 0..count {
-        let request = CreateAppointmentRequest {
-            patient_id: clinic.patient.id,
-            doctor_id: None,
-            scheduled_start_time: Timestamp::now(),
-            scheduled_duration_minutes: 15,
-            consultation_mode: ConsultationMode::Video,
-        };
+        let (start, mode) = (Timestamp::now(), ConsultationMode::Video);
+        let request = CreateAppointmentRequest::in_a_call(clinic.patient.id, start, 15, mode);
         let appointment = unit.add_appointment(&request, clinic.doctor.id).await.unwrap();
         visits.push(unit.session_for(appointment).await.unwrap().unwrap().id);
     }

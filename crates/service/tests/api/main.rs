@@ -5,6 +5,7 @@
 mod common;
 
 mod accounts;
+mod appointments;
 mod audit;
 mod authorisation;
 #[cfg(target_os = "linux")]

@@ -109,13 +109,7 @@ async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut FileConfig))
         ids.push(user.id);
     }
     let now = Timestamp::now();
-    let request = CreateAppointmentRequest {
-        patient_id: ids[1],
-        doctor_id: None,
-        scheduled_start_time: now,
-        scheduled_duration_minutes: 15,
-        consultation_mode: mode,
-    };
+    let request = CreateAppointmentRequest::in_a_call(ids[1], now, 15, mode);
     let mut unit = app.store.begin(now).await.unwrap();
     let appointment = unit.add_appointment(&request, ids[0]).await.unwrap();
     let session = unit.session_for(appointment).await.unwrap().unwrap();

@@ -1,0 +1,513 @@
+//! Appointments: made, read, moved, paid for and called off; and when doctors can be booked.
+
+use bedside_authz::Action;
+use bedside_consult::{
+    Input as VisitInput,
+    appointment::{Input, Refused},
+    availability,
+};
+use bedside_protocol::{
+    Appointment, AppointmentId, AppointmentType, Availability, ChangeAppointmentRequest, Code,
+    CreateAppointmentRequest, CreateSessionRequest, DoctorAvailability, DoctorListing, InstantSessionRequest,
+    Party, Role, Session, Slot, User, UserId, VerifyPaymentRequest,
+};
+use jiff::{SignedDuration, Timestamp, civil::Date};
+
+use super::change::Change;
+use crate::{
+    App,
+    ctx::Ctx,
+    error::ApiError,
+    store::{AppointmentFilter, AppointmentRow, SessionRow, Unit},
+};
+
+/// How far before and after now a visit may be planned.
+const EARLIEST_START: SignedDuration = SignedDuration::from_hours(24);
+const LATEST_START: SignedDuration = SignedDuration::from_hours(24 * 731);
+/// Characters of a chief complaint: a few sentences.
+const MOST_COMPLAINT: usize = 1_000;
+/// Characters of a payment's name elsewhere.
+const MOST_PAYMENT_ID: usize = 100;
+/// Days of free slots that are shown at once.
+const MOST_DAYS: i32 = 31;
+/// Days that are shown when it is not said which.
+const USUAL_DAYS: i64 = 7;
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Self::new(Code::WrongState, refused.to_string())
+    }
+}
+
+fn invalid(why: &str) -> ApiError {
+    ApiError::new(Code::Invalid, why)
+}
+
+/// Looks whether somebody can be seen, or see.
+async fn person(app: &App, id: UserId, role: Role) -> Result<User, ApiError> {
+    let account = app.store.account(id).await?.filter(|account| account.user.role == role);
+    let account = account.filter(|account| !account.is_disabled);
+    let account = account
+        .ok_or_else(|| ApiError::new(Code::NotFound, "patientId or doctorId is nobody of that kind"))?;
+    if !account.is_confirmed {
+        return Err(invalid("nobody has confirmed whose the patient's account is"));
+    }
+    Ok(account.user)
+}
+
+fn check_time(start: Timestamp, minutes: u16) -> Result<Slot, ApiError> {
+    if !(1..=120).contains(&minutes) {
+        return Err(invalid("a visit is planned for 1 to 120 minutes"));
+    }
+    // Further away it is a slip of the keyboard.
+    let (earliest, latest) = (Timestamp::now() - EARLIEST_START, Timestamp::now() + LATEST_START);
+    if !(earliest..latest).contains(&start) {
+        return Err(invalid("a visit starts between yesterday and two years from now"));
+    }
+    Ok(Slot { start_time: start, end_time: start + SignedDuration::from_mins(i64::from(minutes)) })
+}
+
+fn check_complaint(complaint: Option<&bedside_protocol::Text>) -> Result<(), ApiError> {
+    let is_long = complaint.is_some_and(|text| text.reveal().chars().count() > MOST_COMPLAINT);
+    if is_long { Err(invalid("a chief complaint has at most 1,000 characters")) } else { Ok(()) }
+}
+
+/// Makes an appointment, and its visit where nothing is to be paid before: a patient for themselves in a free slot, a
+/// doctor for themselves, an administrator for anybody.
+pub(crate) async fn create(
+    app: &App,
+    ctx: &Ctx,
+    request: &CreateAppointmentRequest,
+) -> Result<Appointment, ApiError> {
+    app.allow(ctx, Action::MakeAppointment).await?;
+    let user = &ctx.user;
+    let doctor = match (user.role, request.doctor_id) {
+        (Role::Doctor, None) => user.id,
+        (Role::Doctor, Some(id)) if id == user.id => id,
+        (Role::ClinicAdmin, Some(id)) => id,
+        (Role::Patient, Some(id)) if request.patient_id == user.id => id,
+        (Role::ClinicAdmin | Role::Patient, None) => return Err(invalid("doctorId is missing")),
+        _ => {
+            return app.write_refusal(ctx, Action::MakeAppointment, None, Err(Code::Forbidden.into())).await;
+        }
+    };
+    let slot = check_time(request.scheduled_start_time, request.scheduled_duration_minutes)?;
+    check_complaint(request.chief_complaint.as_ref())?;
+    person(app, doctor, Role::Doctor).await?;
+    if user.role != Role::Patient {
+        person(app, request.patient_id, Role::Patient).await?;
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if user.role == Role::Patient {
+        if request.payment_required {
+            return Err(invalid("whether a visit is paid for before is for the practice to say"));
+        }
+        let offered = is_free(&mut unit, doctor, slot, None).await?;
+        if !offered.consultation_modes.contains(&request.consultation_mode)
+            || request.appointment_type != AppointmentType::Virtual
+        {
+            return Err(invalid("the doctor can't be booked in this way"));
+        }
+    }
+    let id = unit.add_appointment(request, doctor).await?;
+    let line = ctx.line("appointment.created").on(format!("appointment:{id}"));
+    unit.audit(&line.of(request.patient_id)).await?;
+    if request.appointment_type == AppointmentType::Virtual && !request.payment_required {
+        make_visit(&mut unit, ctx, id).await?;
+    }
+    unit.commit().await?;
+    app.news.notify_one();
+    show(app, id).await
+}
+
+/// Whether a patient may book this: one of the doctor's slots, which nobody has. Gives what the doctor offers.
+async fn is_free(
+    unit: &mut Unit,
+    doctor: UserId,
+    slot: Slot,
+    besides: Option<AppointmentId>,
+) -> Result<Availability, ApiError> {
+    let (offered, taken) = unit.bookable(doctor, slot, besides).await?;
+    let offered = offered.ok_or(Code::SlotTaken)?;
+    // A day on either side, whatever the zone.
+    let day = jiff::tz::TimeZone::UTC.to_datetime(slot.start_time).date();
+    let days = [day.yesterday().ok(), Some(day), day.tomorrow().ok()];
+    let free = availability::slots(&offered, days.into_iter().flatten(), &taken, unit.now)
+        .map_err(|_| Code::SlotTaken)?;
+    if free.contains(&slot) { Ok(offered) } else { Err(Code::SlotTaken.into()) }
+}
+
+/// Makes the visit of an appointment where there is none.
+async fn make_visit(unit: &mut Unit, ctx: &Ctx, id: AppointmentId) -> Result<SessionRow, ApiError> {
+    let visit = unit.session_for(id).await?.ok_or(Code::NotFound)?;
+    unit.audit(&ctx.line("session.created").about(&visit)).await?;
+    unit.tell(&visit).await?;
+    Ok(visit)
+}
+
+async fn show(app: &App, id: AppointmentId) -> Result<Appointment, ApiError> {
+    let row = app.store.appointment(id).await?.ok_or(Code::NotFound)?;
+    Ok(view(row))
+}
+
+fn view(row: AppointmentRow) -> Appointment {
+    let rules = row.appointment;
+    let (session, room) = row.visit.unzip();
+    Appointment {
+        appointment_id: row.id,
+        patient: row.patient,
+        doctor: row.doctor,
+        appointment_type: rules.kind,
+        consultation_mode: row.mode,
+        status: rules.status,
+        scheduled_start_time: rules.start,
+        scheduled_duration_minutes: u16::try_from(rules.duration.as_mins()).unwrap_or(u16::MAX),
+        chief_complaint: row.chief_complaint,
+        payment_status: rules.payment,
+        payment_id: rules.payment_id,
+        session_id: session,
+        meeting_link: session.map(|id| format!("bedside://visit/{id}")),
+        meeting_id: room,
+        actual_start_time: row.started_at,
+        actual_end_time: row.ended_at,
+    }
+}
+
+/// An appointment that somebody may do this to.
+async fn allowed(
+    app: &App,
+    ctx: &Ctx,
+    id: AppointmentId,
+    action: Action,
+) -> Result<AppointmentRow, ApiError> {
+    let found = app.store.appointment(id).await?;
+    let side = found.as_ref().and_then(|row| side(row, ctx.user.id));
+    let decided = bedside_authz::decide(action, ctx.user.role, side).map_err(ApiError::from);
+    // A role that may not is told so whether or not there is such a thing.
+    match found {
+        Some(row) => app.write_refusal(ctx, action, None, decided.map(|_| row)).await,
+        None => {
+            if matches!(&decided, Err(refused) if refused.code == Code::Forbidden) {
+                app.write_refusal(ctx, action, None, decided.map(|_| ())).await?;
+            }
+            Err(Code::NotFound.into())
+        }
+    }
+}
+
+fn side(row: &AppointmentRow, user: UserId) -> Option<Party> {
+    if row.patient.id == user {
+        Some(Party::Patient)
+    } else if row.doctor.id == user {
+        Some(Party::Doctor)
+    } else {
+        None
+    }
+}
+
+/// A page of appointments by their time, and the last of them where there are more: one's own, an administrator's of
+/// everybody.
+pub(crate) async fn list(
+    app: &App,
+    ctx: &Ctx,
+    asked: AppointmentFilter,
+    limit: u32,
+) -> Result<(Vec<Appointment>, Option<AppointmentId>), ApiError> {
+    app.allow(ctx, Action::ListAppointments).await?;
+    let filter = match ctx.user.role {
+        Role::Patient => AppointmentFilter { patient: Some(ctx.user.id), ..asked },
+        Role::Doctor => AppointmentFilter { doctor: Some(ctx.user.id), ..asked },
+        Role::ClinicAdmin => asked,
+    };
+    app.note_look(ctx, "appointments.listed", None).await?;
+    let mut rows = app.store.appointments(filter, limit + 1).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|row| row.id);
+    Ok((rows.into_iter().map(view).collect(), next))
+}
+
+/// One.
+pub(crate) async fn read(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<Appointment, ApiError> {
+    let row = allowed(app, ctx, id, Action::ReadAppointment).await?;
+    let line = ctx.line("appointment.read").on(format!("appointment:{id}"));
+    app.access_log.note(line.of(row.patient.id)).await?;
+    Ok(view(row))
+}
+
+/// A change of an appointment and of its visit, where there is one: the visit first, as all who change both have it.
+enum Under<'a> {
+    Visit(Box<Change<'a>>),
+    Alone(Unit),
+}
+
+impl<'a> Under<'a> {
+    async fn begin(app: &'a App, ctx: &'a Ctx, row: &AppointmentRow) -> Result<Self, ApiError> {
+        Ok(match &row.visit {
+            Some((session, _)) => Self::Visit(Box::new(Change::begin(app, *session, Some(ctx)).await?)),
+            None => Self::Alone(app.store.begin(Timestamp::now()).await?),
+        })
+    }
+
+    const fn unit(&mut self) -> &mut Unit {
+        match self {
+            Self::Visit(change) => &mut change.unit,
+            Self::Alone(unit) => unit,
+        }
+    }
+
+    async fn visit(&mut self, input: VisitInput) -> Result<(), ApiError> {
+        match self {
+            Self::Visit(change) if !change.row.consultation.status.is_final() => change.apply(input).await,
+            Self::Visit(_) | Self::Alone(_) => Ok(()),
+        }
+    }
+
+    /// Writes the appointment, its audit line, and all of it.
+    async fn commit(
+        mut self,
+        app: &App,
+        ctx: &Ctx,
+        row: &AppointmentRow,
+        action: &'static str,
+    ) -> Result<Appointment, ApiError> {
+        let line = ctx.line(action).on(format!("appointment:{}", row.id)).of(row.patient.id);
+        let unit = self.unit();
+        unit.keep_appointment(row).await?;
+        unit.audit(&line).await?;
+        match self {
+            Self::Visit(change) => drop(change.commit_all().await?),
+            Self::Alone(unit) => unit.commit().await?,
+        }
+        app.news.notify_one();
+        show(app, row.id).await
+    }
+}
+
+/// Moves an appointment, or says why the patient comes.
+pub(crate) async fn change(
+    app: &App,
+    ctx: &Ctx,
+    id: AppointmentId,
+    request: ChangeAppointmentRequest,
+) -> Result<Appointment, ApiError> {
+    let known = allowed(app, ctx, id, Action::ChangeAppointment).await?;
+    check_complaint(request.chief_complaint.as_ref())?;
+    let mut under = Under::begin(app, ctx, &known).await?;
+    let mut row = under.unit().appointment(id).await?.ok_or(Code::NotFound)?;
+    let start = request.scheduled_start_time.unwrap_or(row.appointment.start);
+    let duration = match request.scheduled_duration_minutes {
+        Some(minutes) => SignedDuration::from_mins(i64::from(minutes)),
+        None => row.appointment.duration,
+    };
+    if (start, duration) != (row.appointment.start, row.appointment.duration) {
+        let slot = check_time(start, u16::try_from(duration.as_mins()).unwrap_or(u16::MAX))?;
+        if ctx.user.role == Role::Patient {
+            is_free(under.unit(), row.doctor.id, slot, Some(id)).await?;
+        }
+        row.appointment.apply(Input::Move { start, duration })?;
+        under.visit(VisitInput::Move { start, duration }).await?;
+    }
+    row.chief_complaint = request.chief_complaint.or(row.chief_complaint);
+    under.commit(app, ctx, &row, "appointment.changed").await
+}
+
+/// Calls an appointment off, and its visit with it: one that runs is over.
+pub(crate) async fn cancel(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<Appointment, ApiError> {
+    let known = allowed(app, ctx, id, Action::CancelAppointment).await?;
+    let mut under = Under::begin(app, ctx, &known).await?;
+    under.visit(VisitInput::CallOff).await?;
+    let mut row = under.unit().appointment(id).await?.ok_or(Code::NotFound)?;
+    // Where it had a visit that ran, that has ended it.
+    if row.appointment.status != bedside_protocol::AppointmentStatus::Completed || known.visit.is_none() {
+        row.appointment.apply(Input::Cancel)?;
+    }
+    under.commit(app, ctx, &row, "appointment.cancelled").await
+}
+
+/// It was paid for: there is a visit now.
+pub(crate) async fn verify_payment(
+    app: &App,
+    ctx: &Ctx,
+    id: AppointmentId,
+    request: VerifyPaymentRequest,
+) -> Result<Appointment, ApiError> {
+    allowed(app, ctx, id, Action::VerifyPayment).await?;
+    let payment = request.payment_id.trim().to_owned();
+    if payment.is_empty() || payment.chars().count() > MOST_PAYMENT_ID {
+        return Err(invalid("a payment's id has 1 to 100 characters"));
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let mut row = unit.appointment(id).await?.ok_or(Code::NotFound)?;
+    row.appointment.apply(Input::VerifyPayment(payment))?;
+    if row.appointment.wants_visit() {
+        make_visit(&mut unit, ctx, id).await?;
+    }
+    Under::Alone(unit).commit(app, ctx, &row, "payment.verified").await
+}
+
+/// Makes the visit of an appointment that has none yet.
+pub(crate) async fn retry_visit(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<Appointment, ApiError> {
+    let known = allowed(app, ctx, id, Action::MakeVisit).await?;
+    if known.visit.is_some() {
+        return Ok(view(known));
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let row = unit.appointment(id).await?.ok_or(Code::NotFound)?;
+    wants_visit(&row)?;
+    make_visit(&mut unit, ctx, id).await?;
+    unit.commit().await?;
+    app.news.notify_one();
+    show(app, id).await
+}
+
+fn wants_visit(row: &AppointmentRow) -> Result<(), ApiError> {
+    if row.appointment.wants_visit() {
+        return Ok(());
+    }
+    if row.appointment.payment == bedside_protocol::PaymentStatus::Pending {
+        return Err(Code::PaymentRequired.into());
+    }
+    Err(ApiError::new(Code::WrongState, "this appointment is over, or it is in the clinic's rooms"))
+}
+
+/// Gives the session of an appointment, made when there is none.
+pub(crate) async fn create_session(
+    app: &App,
+    ctx: &Ctx,
+    request: CreateSessionRequest,
+) -> Result<Session, ApiError> {
+    let id = request.appointment_id;
+    let row = allowed(app, ctx, id, Action::MakeVisit).await?;
+    // What was agreed on decides what it costs, and is not for one side to change.
+    if request.consultation_mode != row.mode {
+        return Err(ApiError::new(Code::WrongState, "the appointment is of another consultationMode"));
+    }
+    if row.visit.is_none() {
+        wants_visit(&row)?;
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let visit = match row.visit {
+        Some((session, _)) => unit.session(session).await?.ok_or(Code::NotFound)?,
+        None => make_visit(&mut unit, ctx, id).await?,
+    };
+    unit.commit().await?;
+    app.news.notify_one();
+    app.view(&visit).await
+}
+
+/// A visit now, of a doctor and a patient.
+pub(crate) async fn instant(
+    app: &App,
+    ctx: &Ctx,
+    request: InstantSessionRequest,
+) -> Result<Session, ApiError> {
+    app.allow(ctx, Action::MakeInstantVisit).await?;
+    let now = Timestamp::now();
+    check_time(now, request.scheduled_duration_minutes)?;
+    person(app, request.patient_id, Role::Patient).await?;
+    let InstantSessionRequest { patient_id, consultation_mode: mode, scheduled_duration_minutes: minutes } =
+        request;
+    let appointment = CreateAppointmentRequest::in_a_call(patient_id, now, minutes, mode);
+    let mut unit = app.store.begin(now).await?;
+    let id = unit.add_appointment(&appointment, ctx.user.id).await?;
+    let line = ctx.line("appointment.created").on(format!("appointment:{id}"));
+    unit.audit(&line.of(patient_id)).await?;
+    let visit = make_visit(&mut unit, ctx, id).await?;
+    unit.commit().await?;
+    app.news.notify_one();
+    app.view(&visit).await
+}
+
+/// What has become of a visit: its appointment goes with it.
+pub(crate) async fn follow(unit: &mut Unit, visit: &SessionRow) -> Result<(), ApiError> {
+    let Some(mut row) = unit.appointment(visit.appointment).await? else { return Ok(()) };
+    let before = row.appointment.clone();
+    row.appointment.apply(Input::Visit(visit.consultation.status))?;
+    if row.appointment != before {
+        unit.keep_appointment(&row).await?;
+    }
+    Ok(())
+}
+
+/// A page of doctors by their names, and the last of them where there are more.
+pub(crate) async fn doctors(
+    app: &App,
+    ctx: &Ctx,
+    words: Option<&str>,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<(Vec<DoctorListing>, Option<UserId>), ApiError> {
+    app.allow(ctx, Action::SeeDoctors).await?;
+    let words = words.map(str::trim).filter(|words| !words.is_empty());
+    let mut doctors = app.store.doctors(words, after, limit + 1).await?;
+    let more = doctors.len() > limit as usize;
+    doctors.truncate(limit as usize);
+    let next = doctors.last().filter(|_| more).map(|last| last.doctor.id);
+    Ok((doctors, next))
+}
+
+async fn doctor(app: &App, id: UserId) -> Result<User, ApiError> {
+    let account = app.store.account(id).await?;
+    let account = account.filter(|account| account.user.role == Role::Doctor && !account.is_disabled);
+    Ok(account.ok_or(Code::NotFound)?.user)
+}
+
+/// What is free of a doctor's on these days; of the next seven where it is not said which.
+pub(crate) async fn free_slots(
+    app: &App,
+    ctx: &Ctx,
+    id: UserId,
+    from: Option<Date>,
+    to: Option<Date>,
+) -> Result<DoctorAvailability, ApiError> {
+    app.allow(ctx, Action::SeeDoctors).await?;
+    let doctor = doctor(app, id).await?;
+    let now = Timestamp::now();
+    let offered = app.store.availability(id).await?;
+    let zone = offered.as_ref().map_or("UTC", |offered| &offered.time_zone);
+    let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let today = zone.to_datetime(now).date();
+    let from = from.unwrap_or(today);
+    let last = SignedDuration::from_hours(24 * (USUAL_DAYS - 1));
+    let to = to.or_else(|| from.checked_add(last).ok()).unwrap_or(from);
+    let days = from.until(to).map_or(-1, |span| span.get_days());
+    if !(0..MOST_DAYS).contains(&days) {
+        return Err(invalid("free slots are shown of 1 to 31 days"));
+    }
+    let slots = match &offered {
+        None => vec![],
+        Some(offered) => {
+            let edge = |date: Date| date.to_zoned(jiff::tz::TimeZone::UTC).map(|at| at.timestamp());
+            let (Ok(start), Ok(end)) = (edge(from), edge(to)) else {
+                return Err(invalid("there are no such days"));
+            };
+            let day = SignedDuration::from_hours(48);
+            let within = Slot { start_time: start - day, end_time: end + day };
+            let taken = app.store.taken(id, within).await?;
+            let days = from.series(jiff::ToSpan::day(1)).take_while(|date| *date <= to);
+            availability::slots(offered, days, &taken, now).map_err(|bad| invalid(&bad.to_string()))?
+        }
+    };
+    Ok(DoctorAvailability { doctor, availability: offered, from, to, slots })
+}
+
+/// Says when and how a doctor can be booked: a doctor for themselves, an administrator for anybody.
+pub(crate) async fn set_availability(
+    app: &App,
+    ctx: &Ctx,
+    id: UserId,
+    offered: Availability,
+) -> Result<Availability, ApiError> {
+    app.allow(ctx, Action::KeepAvailability).await?;
+    availability::check(&offered).map_err(|bad| invalid(&bad.to_string()))?;
+    if ctx.user.role == Role::Doctor && ctx.user.id != id {
+        return app.write_refusal(ctx, Action::KeepAvailability, None, Err(Code::Forbidden.into())).await;
+    }
+    doctor(app, id).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.set_availability(id, &offered).await?;
+    unit.audit(&ctx.line("availability.changed").on(format!("account:{id}"))).await?;
+    unit.commit().await?;
+    Ok(offered)
+}
