@@ -158,12 +158,24 @@ actions! {
     Files: THE_TWO;
     /// Tell and read how it is seen and heard.
     Quality: THE_TWO;
+    /// Write and read the doctor's notes of a visit.
+    KeepNotes: ITS_DOCTOR;
+    /// Tell and read what went wrong in it.
+    ReportIssues: THE_TWO;
     /// Read what it came to.
     ReadSummary: THE_TWO;
     /// Say how it was.
     GiveFeedback: ITS_PATIENT;
     /// Read what was said of it.
     ReadFeedback: THE_TWO;
+    /// Say something to what was said.
+    AnswerFeedback: ITS_DOCTOR;
+    /// Read what patients said of a doctor, all together.
+    ReadDoctorsFeedback: SIGNED_IN;
+    /// See what a visit costs.
+    SeePricing: SIGNED_IN;
+    /// Set what a visit costs: a doctor for themselves, an administrator for anybody.
+    SetPricing: THE_PRACTICE;
 }
 
 /// That somebody may do something. Made only by [`decide`].

@@ -406,7 +406,7 @@ pub struct HistoryPage {
 }
 
 /// Money as a JSON number, as the source documents have it.
-mod number {
+pub(crate) mod number {
     use rust_decimal::Decimal;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -415,11 +415,11 @@ mod number {
     struct Number(#[serde(with = "rust_decimal::serde::float")] Decimal);
 
     #[expect(clippy::ref_option, reason = "as serde calls it")]
-    pub(super) fn serialize<S: Serializer>(amount: &Option<Decimal>, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(amount: &Option<Decimal>, to: S) -> Result<S::Ok, S::Error> {
         amount.map(Number).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Decimal>, D::Error> {
         Ok(Option::<Number>::deserialize(from)?.map(|number| number.0))
     }
 }

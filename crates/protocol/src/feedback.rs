@@ -105,6 +105,13 @@ pub struct Feedback {
     /// What was said.
     #[serde(flatten)]
     pub given: FeedbackRequest,
+    /// What the doctor says to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doctor_response: Option<Text>,
+    /// When the doctor said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub doctor_responded_at: Option<jiff::Timestamp>,
 }
 
 #[cfg(test)]

@@ -63,6 +63,10 @@ id!(
     UserId
 );
 id!(
+    /// Something that went wrong in a visit, as somebody told it.
+    IssueId
+);
+id!(
     /// A chat message, given by the service.
     MessageId
 );

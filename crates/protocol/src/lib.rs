@@ -6,6 +6,7 @@
 //! secrets in [`Token`]: both go over the wire as plain strings and print as nothing.
 
 pub mod account;
+pub mod after;
 pub mod appointment;
 pub mod audit;
 pub mod chat;
@@ -21,6 +22,7 @@ pub mod stomp;
 mod text;
 
 pub use account::*;
+pub use after::*;
 pub use appointment::*;
 pub use audit::*;
 pub use chat::*;

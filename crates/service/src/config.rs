@@ -14,6 +14,9 @@ use url::Url;
 
 use crate::{ServiceError, folder, relay::RelayCredentials, store::Database};
 
+/// What prices are in unless it is said, as in the first source document.
+const CURRENCY: &str = "INR";
+
 /// How the service is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -39,6 +42,8 @@ pub struct Config {
     pub recall_minutes: u32,
     /// The clinic's name, as people see it before they sign in.
     pub clinic_name: Option<String>,
+    /// What prices are in where it is not said (ISO 4217).
+    pub currency: String,
     /// Networks of the clinic's own proxies: what these say about where a request comes from is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -124,6 +129,8 @@ pub struct FileConfig {
     pub recall_minutes: Option<u32>,
     /// See [`Config::clinic_name`].
     pub clinic_name: Option<String>,
+    /// See [`Config::currency`].
+    pub currency: Option<String>,
     /// See [`Config::trusted_proxies`], such as `10.0.0.0/8`.
     pub trusted_proxies: Option<Vec<IpNet>>,
 }
@@ -161,6 +168,7 @@ impl FileConfig {
             absent_minutes: self.absent_minutes.or(other.absent_minutes),
             recall_minutes: self.recall_minutes.or(other.recall_minutes),
             clinic_name: self.clinic_name.or(other.clinic_name),
+            currency: self.currency.or(other.currency),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
         }
     }
@@ -203,6 +211,7 @@ impl FileConfig {
             absent_minutes: self.absent_minutes.unwrap_or(minutes(limits.absent_after)),
             recall_minutes: self.recall_minutes.unwrap_or(minutes(limits.recall_within)),
             clinic_name: self.clinic_name.filter(|name| !name.trim().is_empty()),
+            currency: self.currency.unwrap_or_else(|| CURRENCY.to_owned()),
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
         }
     }

@@ -109,6 +109,9 @@ struct Settings {
     /// The clinic's name, as people see it before they sign in.
     #[arg(long, env = "BEDSIDE_CLINIC_NAME", global = true, value_name = "NAME")]
     clinic_name: Option<String>,
+    /// What prices are in where it is not said, as a code such as EUR [default: INR].
+    #[arg(long = "default-currency", env = "BEDSIDE_CURRENCY", global = true, value_name = "CODE")]
+    default_currency: Option<String>,
     /// Networks of the clinic's own proxies, whose word on where a request comes from counts. Several with commas.
     #[arg(
         long,
@@ -312,6 +315,7 @@ async fn run() -> anyhow::Result<()> {
         absent_minutes: settings.absent_minutes,
         recall_minutes: settings.recall_minutes,
         clinic_name: settings.clinic_name.clone(),
+        currency: settings.default_currency.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
     };
     let file = settings.config.as_deref().map(FileConfig::read).transpose()?.unwrap_or_default();
@@ -383,7 +387,7 @@ async fn run() -> anyhow::Result<()> {
             let app = App::open(config, None).await?;
             let doctor = account(&app, &doctor, Role::Doctor).await?;
             let mut unit = app.store.begin(Timestamp::now()).await?;
-            unit.set_pricing(doctor, read_mode(&mode)?, &pricing, currency.code()).await?;
+            unit.set_pricing(doctor, read_mode(&mode)?, &pricing, currency.code(), true).await?;
             unit.commit().await?;
         }
     }

@@ -7,9 +7,11 @@ use axum::{
 use bedside_authz::Action;
 use bedside_consult::Input;
 use bedside_protocol::{
-    CreateSessionRequest, Feedback, FeedbackRequest, HistoryPage, JoinRequest, JoinResponse, LeaveRequest,
-    Problem, Session, SessionId, Summary,
+    ConsultationMode, CreateSessionRequest, Feedback, FeedbackRequest, HistoryFilter, HistoryPage,
+    JoinRequest, JoinResponse, LeaveRequest, Problem, Session, SessionId, SessionStatus, Summary, Text,
+    UserId,
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
@@ -219,11 +221,29 @@ pub(super) async fn get_feedback(
     feedback::read(&app, &ctx, id).await.map(Json)
 }
 
-/// Where a page of the history begins.
+/// Which past visits.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(rename_all = "camelCase")]
 pub(super) struct HistoryQuery {
     /// `next` of the page before.
     before: Option<SessionId>,
+    /// Those that ended from then on.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Before then.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+    /// With this doctor.
+    doctor_id: Option<UserId>,
+    /// With this patient.
+    patient_id: Option<UserId>,
+    /// Held this way.
+    mode: Option<ConsultationMode>,
+    /// That ended so.
+    status: Option<SessionStatus>,
+    /// Whose other side is called something with these words.
+    query: Option<String>,
 }
 
 /// The caller's past visits, newest first.
@@ -234,5 +254,14 @@ pub(super) async fn history(
     ctx: Ctx,
     Query(query): Query<HistoryQuery>,
 ) -> Result<Json<HistoryPage>, ApiError> {
-    visits::history(&app, &ctx, query.before).await.map(Json)
+    let filter = HistoryFilter {
+        from: query.from,
+        to: query.to,
+        doctor_id: query.doctor_id,
+        patient_id: query.patient_id,
+        mode: query.mode,
+        status: query.status,
+        query: query.query.map(Text::new),
+    };
+    visits::history(&app, &ctx, &filter, query.before).await.map(Json)
 }

@@ -8,6 +8,7 @@ mod chat;
 mod consultations;
 mod device_checks;
 mod extract;
+mod notes;
 mod practice;
 mod quality;
 mod refusals;
@@ -87,6 +88,11 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(consultations::summary))
         .routes(routes!(consultations::submit_feedback, consultations::get_feedback))
         .routes(routes!(consultations::history))
+        .routes(routes!(notes::get_notes, notes::put_notes))
+        .routes(routes!(notes::list_issues, notes::report_issue))
+        .routes(routes!(notes::answer_feedback))
+        .routes(routes!(notes::feedback_of_doctor))
+        .routes(routes!(notes::get_pricing, notes::put_pricing))
         .routes(routes!(practice::create_schedule, practice::list_schedules))
         .routes(routes!(practice::get_schedule))
         .routes(routes!(practice::start))

@@ -8,7 +8,7 @@ use bedside_protocol::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Store, StoreError, Unit, from_word,
+    Store, StoreError, Unit, contains, from_word,
     sql::{Connection, Row, sql},
     word,
 };
@@ -190,11 +190,6 @@ impl Store {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<DoctorListing>, StoreError> {
-        // What means something in a pattern is meant as it is written.
-        let pattern = words.map(|words| {
-            let plain = words.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            format!("%{plain}%")
-        });
         let rows = sql!(
             "SELECT u.id, u.name, u.specialization, a.doctor_id IS NOT NULL AS is_bookable,
              (SELECT s.id FROM schedules s WHERE s.doctor_id = u.id AND s.status = 'ONLINE') AS open_schedule
@@ -205,7 +200,7 @@ impl Store {
              AND (CAST($2 AS TEXT) IS NULL OR (u.name, u.id) > (SELECT name, id FROM users WHERE id = $2))
              ORDER BY u.name, u.id LIMIT $3",
         )
-        .bind(pattern)
+        .bind(words.map(contains))
         .bind(after)
         .bind(i64::from(limit))
         .fetch_all(&mut self.reader().await?)

@@ -138,6 +138,8 @@ impl Store {
             }
             Pools::Postgres { writer, .. } => Connection::PostgresUnit(writer.begin().await?),
         };
+        // As it is stored, so that what is answered now is what is read later.
+        let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         Ok(Unit { tx, instance: self.instance, now })
     }
 }

@@ -9,6 +9,7 @@ mod device_checks;
 mod error;
 mod feedback;
 mod instances;
+mod notes;
 mod notices;
 mod practice;
 mod presence;
@@ -29,6 +30,7 @@ pub use chat::{NewMessage, StoredAttachment};
 pub use database::{Database, Store};
 pub(crate) use device_checks::KEPT_FOR as DEVICE_CHECKS_KEPT_FOR;
 pub use error::StoreError;
+pub use feedback::Price;
 pub use instances::{InstanceId, Listener};
 pub use notices::{NOTICE_BYTES, Notices};
 pub use practice::{InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow};
@@ -45,6 +47,13 @@ fn millis(at: Timestamp) -> i64 {
 /// An instant as it was stored.
 fn instant(millis: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(millis).map_err(|_| StoreError::Unreadable("instant"))
+}
+
+/// The pattern (`LIKE … ESCAPE '\\'`) of what has these words in it, in small letters. What means something in a
+/// pattern is meant as it is written.
+fn contains(words: &str) -> String {
+    let plain = words.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{plain}%")
 }
 
 /// The wire name of an enum: what is stored for it.

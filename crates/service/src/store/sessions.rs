@@ -2,13 +2,13 @@
 
 use bedside_consult::Consultation;
 use bedside_protocol::{
-    AppointmentId, ConsultationMode, Party, PaymentStatus, Role, SessionId, User, UserId,
+    AppointmentId, ConsultationMode, HistoryFilter, Party, PaymentStatus, Role, SessionId, User, UserId,
 };
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use super::{
-    Attendance, Store, StoreError, Unit, from_word,
+    Attendance, Store, StoreError, Unit, contains, from_word,
     presence::{read_attendance, status_of},
     sql::{Connection, Row, sql},
     word,
@@ -206,6 +206,7 @@ impl Store {
     pub async fn history_of(
         &self,
         user: UserId,
+        filter: &HistoryFilter,
         before: Option<SessionId>,
         limit: u32,
     ) -> Result<Vec<SessionRow>, StoreError> {
@@ -213,11 +214,26 @@ impl Store {
             "WHERE (s.patient_id = $1 OR s.doctor_id = $1) AND s.ended_at IS NOT NULL
                 AND (CAST($2 AS TEXT) IS NULL OR (s.ended_at, s.id) <
                 (SELECT ended_at, id FROM consultation_sessions WHERE id = $2))
+                AND (CAST($4 AS BIGINT) IS NULL OR s.ended_at >= $4)
+                AND (CAST($5 AS BIGINT) IS NULL OR s.ended_at < $5)
+                AND (CAST($6 AS TEXT) IS NULL OR s.doctor_id = $6)
+                AND (CAST($7 AS TEXT) IS NULL OR s.patient_id = $7)
+                AND (CAST($8 AS TEXT) IS NULL OR s.consultation_mode = $8)
+                AND (CAST($9 AS TEXT) IS NULL OR s.status = $9)
+                AND (CAST($10 AS TEXT) IS NULL
+                OR lower(CASE WHEN s.patient_id = $1 THEN d.name ELSE p.name END) LIKE $10 ESCAPE '\\')
                 ORDER BY s.ended_at DESC, s.id DESC LIMIT $3",
         )
         .bind(user)
         .bind(before)
         .bind(i64::from(limit))
+        .bind(filter.from)
+        .bind(filter.to)
+        .bind(filter.doctor_id)
+        .bind(filter.patient_id)
+        .bind(filter.mode.as_ref().map(word).transpose()?)
+        .bind(filter.status.as_ref().map(word).transpose()?)
+        .bind(filter.query.as_ref().map(|words| contains(words.reveal())))
         .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter().map(read).collect()

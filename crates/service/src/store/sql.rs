@@ -310,6 +310,7 @@ ids!(
     ClientMessageId,
     DeviceId,
     InvitationId,
+    IssueId,
     MessageId,
     ScheduleId,
     SessionId,

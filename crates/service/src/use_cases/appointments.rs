@@ -447,7 +447,8 @@ pub(crate) async fn doctors(
     Ok((doctors, next))
 }
 
-async fn doctor(app: &App, id: UserId) -> Result<User, ApiError> {
+/// A doctor who sees patients.
+pub(super) async fn doctor(app: &App, id: UserId) -> Result<User, ApiError> {
     let account = app.store.account(id).await?;
     let account = account.filter(|account| account.user.role == Role::Doctor && !account.is_disabled);
     Ok(account.ok_or(Code::NotFound)?.user)

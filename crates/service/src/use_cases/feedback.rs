@@ -2,9 +2,10 @@
 
 use bedside_authz::Action;
 use bedside_consult::feedback;
-use bedside_protocol::{Code, Feedback, FeedbackRequest, SessionId};
+use bedside_protocol::{Code, DoctorFeedback, Feedback, FeedbackRequest, SessionId, Text, UserId};
 use jiff::Timestamp;
 
+use super::appointments::doctor;
 use crate::{App, ctx::Ctx, error::ApiError};
 
 /// The patient says how it was, once, after the visit has ended.
@@ -25,7 +26,7 @@ pub(crate) async fn give(
     }
     unit.audit(&ctx.line("feedback.submitted").about(&row)).await?;
     unit.commit().await?;
-    Ok(Feedback { session_id: id, given })
+    Ok(Feedback { session_id: id, given, doctor_response: None, doctor_responded_at: None })
 }
 
 /// What was said of a visit, for both who were in it.
@@ -33,4 +34,26 @@ pub(crate) async fn read(app: &App, ctx: &Ctx, id: SessionId) -> Result<Feedback
     let (row, _) = app.session_of(ctx, id, Action::ReadFeedback).await?;
     app.note_look(ctx, "feedback.read", Some(&row)).await?;
     app.store.feedback(id).await?.ok_or(Code::NotFound.into())
+}
+
+/// The doctor says something to what was said; said again, it takes the place of what was said before.
+pub(crate) async fn answer(app: &App, ctx: &Ctx, id: SessionId, text: &Text) -> Result<Feedback, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::AnswerFeedback).await?;
+    let length = text.reveal().trim().chars().count();
+    if !(1..=feedback::MAX_REVIEW_CHARS).contains(&length) {
+        return Err(ApiError::new(Code::Invalid, "an answer has 1 to 2,000 characters"));
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if !unit.answer_feedback(id, text).await? {
+        return Err(Code::NotFound.into());
+    }
+    unit.audit(&ctx.line("feedback.answered").about(&row)).await?;
+    unit.commit().await?;
+    app.store.feedback(id).await?.ok_or(Code::NotFound.into())
+}
+
+/// What patients said of a doctor, all together.
+pub(crate) async fn of_doctor(app: &App, ctx: &Ctx, id: UserId) -> Result<DoctorFeedback, ApiError> {
+    app.allow(ctx, Action::ReadDoctorsFeedback).await?;
+    Ok(app.store.doctors_feedback(doctor(app, id).await?.id).await?)
 }

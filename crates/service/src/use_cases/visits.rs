@@ -3,8 +3,8 @@
 use bedside_authz::Action;
 use bedside_consult::{Input, billing};
 use bedside_protocol::{
-    Code, HistoryPage, JoinRequest, JoinResponse, LeaveRequest, Party, PaymentStatus, Session, SessionId,
-    Summary,
+    Code, HistoryFilter, HistoryPage, JoinRequest, JoinResponse, LeaveRequest, Party, PaymentStatus, Session,
+    SessionId, Summary,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -208,10 +208,11 @@ pub(crate) async fn summary(app: &App, ctx: &Ctx, id: SessionId) -> Result<Summa
 pub(crate) async fn history(
     app: &App,
     ctx: &Ctx,
+    filter: &HistoryFilter,
     before: Option<SessionId>,
 ) -> Result<HistoryPage, ApiError> {
     app.allow(ctx, Action::ListOwnVisits).await?;
-    let mut rows = app.store.history_of(ctx.user.id, before, HISTORY_PAGE + 1).await?;
+    let mut rows = app.store.history_of(ctx.user.id, filter, before, HISTORY_PAGE + 1).await?;
     let more = rows.len() > HISTORY_PAGE as usize;
     rows.truncate(HISTORY_PAGE as usize);
     app.note_look(ctx, "history.read", None).await?;

@@ -45,6 +45,11 @@ fn rules() -> Vec<Rule> {
         rule(Method::GET, "/quality", json!(null), [401, 200, 200, 403, 403, 403]),
         rule(Method::POST, "/quality", quality, [401, 409, 409, 403, 403, 403]),
         rule(Method::POST, "/feedback", feedback, [401, 409, 403, 403, 403, 403]),
+        rule(Method::POST, "/feedback/response", json!({ "text": "thanks" }), [401, 403, 404, 403, 403, 403]),
+        rule(Method::GET, "/notes", json!(null), [401, 403, 200, 403, 403, 403]),
+        rule(Method::PUT, "/notes", json!({ "notes": "a cough" }), [401, 403, 200, 403, 403, 403]),
+        rule(Method::GET, "/issues", json!(null), [401, 200, 200, 403, 403, 403]),
+        rule(Method::POST, "/issues", json!({ "issueType": "audio" }), [401, 201, 201, 403, 403, 403]),
         rule(Method::POST, "/admit", json!({}), [401, 403, 409, 403, 403, 403]),
         rule(Method::POST, "/pause", json!({}), [401, 403, 409, 403, 403, 403]),
         rule(Method::POST, "/resume", json!({}), [401, 403, 409, 403, 403, 403]),
@@ -65,7 +70,7 @@ const NO_FILE: &str = "/attachments/01890a5d-ac96-774b-bcce-b302099a8057";
 
 async fn send(clinic: &Clinic, rule: &Rule, caller: Option<&Person>) -> (u16, Value) {
     let token = caller.map(|person| person.token.as_str());
-    let body = (rule.method == Method::POST).then(|| rule.body.clone());
+    let body = (rule.method != Method::GET).then(|| rule.body.clone());
     let path = clinic.path(rule.path);
     let (status, answer) = clinic.service.send(rule.method.clone(), &path, token, body).await;
     (status.as_u16(), answer)
@@ -217,12 +222,14 @@ async fn a_role_is_looked_at_before_the_request() {
                 "patientId": clinic.patient.id, "consultationMode": "VIDEO", "scheduledDurationMinutes": 0
             }),
             "/api/v1/appointments/{id}/verify-payment" => json!({ "paymentId": "p-1" }),
+            "/api/v1/doctors/{id}/pricing/{mode}" => json!({ "pricingType": "FLAT" }),
             "/api/v1/doctors/{id}/availability" => json!({
                 "timeZone": "UTC", "slotMinutes": 0, "consultationModes": [], "weekly": []
             }),
             _ => json!({}),
         };
-        let path = path.replace("{patient}", "01890a5d-ac96-774b-bcce-b302099a8057");
+        let path =
+            path.replace("{patient}", "01890a5d-ac96-774b-bcce-b302099a8057").replace("{mode}", "VIDEO");
         for (at, role) in roles.into_iter().enumerate() {
             let caller = callers(&clinic)[at];
             if at > 0 && role.is_none() {

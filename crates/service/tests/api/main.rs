@@ -5,6 +5,7 @@
 mod common;
 
 mod accounts;
+mod after;
 mod appointments;
 mod audit;
 mod authorisation;

@@ -1,0 +1,60 @@
+//! Doctors' notes of visits, and what went wrong in them.
+
+use bedside_authz::Action;
+use bedside_protocol::{Code, Issue, IssueRequest, Notes, SessionId, Text};
+use jiff::Timestamp;
+
+use crate::{App, ctx::Ctx, error::ApiError};
+
+/// Characters of a visit's notes: some ten pages.
+const MOST_NOTES: usize = 20_000;
+/// Characters of what went wrong.
+const MOST_DESCRIPTION: usize = 2_000;
+
+/// The doctor writes down something of a visit, before, in and after it.
+pub(crate) async fn write(app: &App, ctx: &Ctx, id: SessionId, notes: &Text) -> Result<Notes, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::KeepNotes).await?;
+    if notes.reveal().chars().count() > MOST_NOTES {
+        return Err(ApiError::new(Code::TooLarge, "Notes have at most 20,000 characters"));
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.set_notes(id, notes).await?;
+    unit.audit(&ctx.line("notes.written").about(&row)).await?;
+    unit.commit().await?;
+    app.store.notes(id).await?.ok_or(Code::NotFound.into())
+}
+
+/// What the doctor wrote down.
+pub(crate) async fn read(app: &App, ctx: &Ctx, id: SessionId) -> Result<Notes, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::KeepNotes).await?;
+    app.note_look(ctx, "notes.read", Some(&row)).await?;
+    app.store.notes(id).await?.ok_or(Code::NotFound.into())
+}
+
+/// One of the two tells that something went wrong.
+pub(crate) async fn report(
+    app: &App,
+    ctx: &Ctx,
+    id: SessionId,
+    request: IssueRequest,
+) -> Result<Issue, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::ReportIssues).await?;
+    let length = request.description.as_ref().map_or(0, |text| text.reveal().chars().count());
+    if length > MOST_DESCRIPTION {
+        return Err(ApiError::new(Code::Invalid, "a description has at most 2,000 characters"));
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let issue = unit.add_issue(id, ctx.user.id, request).await?;
+    let issue = issue
+        .ok_or_else(|| ApiError::new(Code::TooManyAttempts, "so much was told of this visit already"))?;
+    unit.audit(&ctx.line("issue.reported").about(&row).on(format!("issue:{}", issue.id))).await?;
+    unit.commit().await?;
+    Ok(issue)
+}
+
+/// What went wrong, as the two told it.
+pub(crate) async fn issues(app: &App, ctx: &Ctx, id: SessionId) -> Result<Vec<Issue>, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::ReportIssues).await?;
+    app.note_look(ctx, "issues.read", Some(&row)).await?;
+    Ok(app.store.issues(id).await?)
+}
