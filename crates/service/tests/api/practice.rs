@@ -101,7 +101,7 @@ async fn somebody_walks_in_is_invited_and_seen() {
 }
 
 #[tokio::test]
-async fn patients_do_not_see_one_anothers_names() {
+async fn patients_read_nobody_elses_name() {
     let clinic = clinic().await;
     let path = open(&clinic, &clinic.doctor).await;
     ready(&clinic, &clinic.patient, &path).await;
