@@ -6,8 +6,10 @@
 
 use bedside_protocol::{Party, Role};
 
+mod clinics;
 mod page;
 
+pub use clinics::{Reach, can_meet};
 pub use page::page;
 
 /// Whoever may do a thing.

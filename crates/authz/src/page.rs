@@ -16,7 +16,8 @@ const COLUMNS: [(&str, Role, Option<Party>); 5] = [
 const INTRODUCTION: &str = "# Who may do what
 
 Written by `cargo xtask bindings` from `crates/authz`, by which the service decides and against which every route is \
-tried (`crates/service/tests/api/authorisation.rs`). Whether the state of a visit allows it is another question.
+tried (`crates/service/tests/api/authorisation.rs`). Whether the state of a visit allows it is another question, and \
+whose clinic it is of (`authz::Reach`) a third: of several that share a service none reaches what is another's.
 ";
 
 /// `docs/who-may-do-what.md`, in Markdown.

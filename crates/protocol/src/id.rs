@@ -59,6 +59,10 @@ id!(
     InvitationId
 );
 id!(
+    /// A clinic, of several that share a service.
+    ClinicId
+);
+id!(
     /// A person with an account.
     UserId
 );

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use bedside_authz::Action;
-use bedside_protocol::{DeviceId, Party, SessionId, SignInId, User};
+use bedside_authz::{Action, Reach};
+use bedside_protocol::{ClinicId, Code, DeviceId, Party, SessionId, SignInId, User};
 
 use crate::{
     App,
@@ -20,12 +20,24 @@ pub(crate) struct Ctx {
     pub(crate) sign_in: SignInId,
     /// From where, as it is counted.
     pub(crate) origin: IpAddr,
+    /// Which clinic they belong to.
+    pub(crate) clinic: Option<ClinicId>,
 }
 
 impl Ctx {
     /// A line of the audit log of what they do.
     pub(crate) fn line(&self, action: &'static str) -> AuditLine {
         AuditLine::new(action).by(self.user.id).from(self.origin)
+    }
+
+    /// Of which clinics they reach what there is.
+    pub(crate) const fn reach(&self) -> Reach {
+        Reach::of(self.user.role, self.clinic)
+    }
+
+    /// What is of a clinic that they do not reach is not there for them.
+    pub(crate) fn reaches(&self, clinic: Option<ClinicId>) -> Result<(), ApiError> {
+        if self.reach().has(clinic) { Ok(()) } else { Err(Code::NotFound.into()) }
     }
 
     /// The sign-in stands for the device where a client names none.

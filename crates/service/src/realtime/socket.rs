@@ -178,7 +178,7 @@ async fn connect(
     if socket.send(Message::Text(answer.to_text().into())).await.is_err() {
         return Ok(None);
     }
-    let ctx = Ctx { user: grant.user, sign_in: grant.family, origin: from };
+    let ctx = Ctx { user: grant.user, sign_in: grant.family, origin: from, clinic: grant.clinic };
     Ok(Some((ctx, (period(sends, HEART_BEAT), period(HEART_BEAT, wants)))))
 }
 

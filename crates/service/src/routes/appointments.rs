@@ -71,7 +71,7 @@ pub(super) async fn list_appointments(
 ) -> Result<(HeaderMap, Json<Vec<Appointment>>), ApiError> {
     let limit = page_limit(query.limit, PAGE)?;
     let AppointmentsQuery { patient_id: patient, doctor_id: doctor, status, from, to, after, .. } = query;
-    let filter = AppointmentFilter { patient, doctor, status, from, to, after };
+    let filter = AppointmentFilter { patient, doctor, status, from, to, after, clinic: None };
     let (list, next) = appointments::list(&app, &ctx, filter, limit).await?;
     let headers = next_page(
         "/api/v1/appointments",

@@ -46,6 +46,7 @@ pub(super) async fn audit_log(
         user: query.user_id,
         session: query.session_id,
         before: query.before,
+        clinic: None,
     };
     audit::page(&app, &ctx, filter, limit).await.map(Json)
 }

@@ -61,7 +61,7 @@ impl FromRequestParts<Shared> for Ctx {
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = header.and_then(bearer).ok_or(Code::NotSignedIn)?;
         let grant = app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?;
-        Ok(Self { user: grant.user, sign_in: grant.family, origin })
+        Ok(Self { user: grant.user, sign_in: grant.family, origin, clinic: grant.clinic })
     }
 }
 

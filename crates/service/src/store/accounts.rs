@@ -1,6 +1,6 @@
 //! People with an account.
 
-use bedside_protocol::{User, UserId};
+use bedside_protocol::{ClinicId, User, UserId};
 
 use super::{
     Store, StoreError, Unit, from_word,
@@ -18,6 +18,8 @@ pub struct Account {
     pub is_disabled: bool,
     /// The practice has made sure whose it is.
     pub is_confirmed: bool,
+    /// Which clinic they belong to.
+    pub clinic: Option<ClinicId>,
 }
 
 fn read(row: &Row) -> Result<User, StoreError> {
@@ -34,6 +36,7 @@ fn account(row: &Row) -> Result<Account, StoreError> {
         password_hash: row.get("password_hash")?,
         is_disabled: row.get::<Option<i64>>("disabled_at")?.is_some(),
         is_confirmed: row.get::<Option<i64>>("confirmed_at")?.is_some(),
+        clinic: row.get("clinic_id")?,
         user: read(row)?,
     })
 }
@@ -47,7 +50,7 @@ fn as_kept(email: &str) -> String {
 macro_rules! select {
     ($which:literal) => {
         sql!(
-            "SELECT id, role, name, specialization, password_hash, disabled_at, confirmed_at FROM users ",
+            "SELECT id, role, name, specialization, password_hash, disabled_at, confirmed_at, clinic_id FROM users ",
             $which
         )
     };
@@ -91,10 +94,11 @@ impl Unit {
         email: &str,
         password_hash: &str,
         is_confirmed: bool,
+        clinic: Option<ClinicId>,
     ) -> Result<Option<UserId>, StoreError> {
         let added = sql!(
-            "INSERT INTO users (id, role, email, password_hash, name, specialization, created_at, confirmed_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (email) DO NOTHING",
+            "INSERT INTO users (id, role, email, password_hash, name, specialization, created_at, confirmed_at,
+             clinic_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (email) DO NOTHING",
         )
         .bind(user.id)
         .bind(user.role.as_str())
@@ -104,6 +108,7 @@ impl Unit {
         .bind(user.specialization.as_deref())
         .bind(self.now)
         .bind(is_confirmed.then_some(self.now))
+        .bind(clinic)
         .execute(&mut self.tx)
         .await?;
         Ok((added == 1).then_some(user.id))

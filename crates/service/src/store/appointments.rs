@@ -1,14 +1,17 @@
 //! Appointments, and when doctors can be booked.
 
+use bedside_authz::Reach;
 use bedside_consult::appointment::Appointment;
 use bedside_protocol::{
-    AppointmentId, AppointmentStatus, Availability, ConsultationMode, CreateAppointmentRequest,
+    AppointmentId, AppointmentStatus, Availability, ClinicId, ConsultationMode, CreateAppointmentRequest,
     DoctorListing, PaymentStatus, Role, SessionId, Slot, Text, User, UserId,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Store, StoreError, Unit, contains, from_word,
+    Store, StoreError, Unit,
+    clinics::ReachParameters,
+    contains, from_word,
     sql::{Connection, Row, sql},
     word,
 };
@@ -22,6 +25,8 @@ pub struct AppointmentRow {
     pub patient: User,
     /// Who sees.
     pub doctor: User,
+    /// The doctor's clinic, as it was.
+    pub clinic: Option<ClinicId>,
     /// How they meet in a call.
     pub mode: ConsultationMode,
     /// Where it stands, by its rules.
@@ -43,6 +48,8 @@ pub struct AppointmentFilter {
     pub patient: Option<UserId>,
     /// This doctor's.
     pub doctor: Option<UserId>,
+    /// This clinic's.
+    pub clinic: Option<ClinicId>,
     /// In this state.
     pub status: Option<AppointmentStatus>,
     /// From then on.
@@ -82,6 +89,7 @@ fn read(row: &Row) -> Result<AppointmentRow, StoreError> {
             name: row.get("doctor_name")?,
             specialization: row.get("doctor_specialization")?,
         },
+        clinic: row.get("clinic_id")?,
         mode: from_word(&row.get::<String>("consultation_mode")?)?,
         appointment: Appointment {
             status: from_word(&row.get::<String>("status")?)?,
@@ -158,6 +166,7 @@ impl Store {
              AND (CAST($5 AS BIGINT) IS NULL OR a.scheduled_start_time < $5)
              AND (CAST($6 AS TEXT) IS NULL OR (a.scheduled_start_time, a.id) >
              (SELECT scheduled_start_time, id FROM appointments WHERE id = $6))
+             AND (CAST($8 AS TEXT) IS NULL OR a.clinic_id = $8)
              ORDER BY a.scheduled_start_time, a.id LIMIT $7",
         )
         .bind(filter.patient)
@@ -167,6 +176,7 @@ impl Store {
         .bind(filter.to)
         .bind(filter.after)
         .bind(i64::from(limit))
+        .bind(filter.clinic)
         .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter().map(read).collect()
@@ -186,10 +196,12 @@ impl Store {
     /// A page of doctors by their names, whose name or speciality has these words.
     pub async fn doctors(
         &self,
+        reach: Reach,
         words: Option<&str>,
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<DoctorListing>, StoreError> {
+        let reach = ReachParameters::from(reach);
         let rows = sql!(
             "SELECT u.id, u.name, u.specialization, a.doctor_id IS NOT NULL AS is_bookable,
              (SELECT s.id FROM schedules s WHERE s.doctor_id = u.id AND s.status = 'ONLINE') AS open_schedule
@@ -198,11 +210,15 @@ impl Store {
              AND (CAST($1 AS TEXT) IS NULL OR lower(u.name) LIKE $1 ESCAPE '\\'
              OR lower(COALESCE(u.specialization, '')) LIKE $1 ESCAPE '\\')
              AND (CAST($2 AS TEXT) IS NULL OR (u.name, u.id) > (SELECT name, id FROM users WHERE id = $2))
+             AND ($4 OR u.clinic_id = $5 OR ($6 AND u.clinic_id IS NULL))
              ORDER BY u.name, u.id LIMIT $3",
         )
         .bind(words.map(contains))
         .bind(after)
         .bind(i64::from(limit))
+        .bind(reach.all)
+        .bind(reach.clinic)
+        .bind(reach.none)
         .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter()
@@ -234,8 +250,8 @@ impl Unit {
             if request.payment_required { PaymentStatus::Pending } else { PaymentStatus::NotRequired };
         sql!(
             "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
-             scheduled_duration_minutes, created_at, appointment_type, chief_complaint, payment_status)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             scheduled_duration_minutes, created_at, appointment_type, chief_complaint, payment_status, clinic_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (SELECT clinic_id FROM users WHERE id = $3))",
         )
         .bind(appointment)
         .bind(request.patient_id)

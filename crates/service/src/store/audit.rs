@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bedside_protocol::{AuditEntry, AuditPage, Code, SessionId, UserId};
+use bedside_protocol::{AuditEntry, AuditPage, ClinicId, Code, SessionId, UserId};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -79,6 +79,8 @@ pub struct AuditFilter {
     pub session: Option<SessionId>,
     /// Before this line.
     pub before: Option<i64>,
+    /// By somebody of this clinic, or to the data of a patient or a visit of it.
+    pub clinic: Option<ClinicId>,
 }
 
 /// What came of looking at the chain.
@@ -145,7 +147,11 @@ impl Store {
                     $patient,
                     " AND (CAST($2 AS TEXT) IS NULL OR a.user_id = $2)
                     AND (CAST($3 AS TEXT) IS NULL OR a.session_id = $3)
-                    AND (CAST($4 AS BIGINT) IS NULL OR a.id < $4) ORDER BY a.id DESC LIMIT $5"
+                    AND (CAST($4 AS BIGINT) IS NULL OR a.id < $4)
+                    AND (CAST($6 AS TEXT) IS NULL OR u.clinic_id = $6
+                    OR EXISTS (SELECT 1 FROM users p WHERE p.id = a.patient_id AND p.clinic_id = $6)
+                    OR EXISTS (SELECT 1 FROM consultation_sessions s JOIN appointments o ON o.id = s.appointment_id
+                    WHERE s.id = a.session_id AND o.clinic_id = $6)) ORDER BY a.id DESC LIMIT $5"
                 )
             };
         }
@@ -154,7 +160,8 @@ impl Store {
             None => select!("CAST($1 AS TEXT) IS NULL"),
         };
         let query = query.bind(filter.patient).bind(filter.user).bind(filter.session).bind(filter.before);
-        let rows = query.bind(i64::from(limit) + 1).fetch_all(&mut self.reader().await?).await?;
+        let query = query.bind(i64::from(limit) + 1).bind(filter.clinic);
+        let rows = query.fetch_all(&mut self.reader().await?).await?;
         let more = rows.len() > limit as usize;
         let items: Vec<AuditEntry> = rows.iter().take(limit as usize).map(entry).collect::<Result<_, _>>()?;
         let next = items.last().filter(|_| more).map(|last| last.id);

@@ -4,6 +4,7 @@ mod accounts;
 mod appointments;
 mod audit;
 mod chat;
+mod clinics;
 mod database;
 mod device_checks;
 mod error;

@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 
+use bedside_authz::Reach;
 use bedside_consult::practice::{CLOSES_AFTER, Entry, Invitation, Practice};
 use bedside_consult::session::INVITATION_LASTS;
 use bedside_protocol::{
-    AppointmentType, InvitationId, Role, ScheduleId, ScheduleStatus, SessionId, User, UserId,
+    AppointmentType, ClinicId, InvitationId, Role, ScheduleId, ScheduleStatus, SessionId, User, UserId,
 };
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    Store, StoreError, Unit, Untold, from_word,
+    Store, StoreError, Unit, Untold,
+    clinics::ReachParameters,
+    from_word,
     sql::{Connection, Row, sql},
     unit::TELLS_WITHIN,
     word,
@@ -23,6 +26,8 @@ pub struct ScheduleHead {
     pub id: ScheduleId,
     /// Who sees patients.
     pub doctor: User,
+    /// The doctor's clinic, as it was.
+    pub clinic: Option<ClinicId>,
     /// The day.
     pub date: Date,
     /// From when, as the practice's clock shows it.
@@ -113,6 +118,7 @@ fn head(row: &Row) -> Result<ScheduleHead, StoreError> {
     Ok(ScheduleHead {
         id: row.get("id")?,
         doctor: doctor(row)?,
+        clinic: row.get("clinic_id")?,
         date: date.parse().map_err(|_| StoreError::Unreadable("date"))?,
         start_time: row.get("start_time")?,
         end_time: row.get("end_time")?,
@@ -226,14 +232,17 @@ impl Store {
     /// A page of practice hours, by their day and time.
     pub async fn schedules(
         &self,
+        reach: Reach,
         filter: ScheduleFilter,
         limit: u32,
     ) -> Result<Vec<ScheduleHead>, StoreError> {
+        let reach = ReachParameters::from(reach);
         let rows = select!(
             "WHERE (CAST($1 AS TEXT) IS NULL OR s.doctor_id = $1) AND (CAST($2 AS TEXT) IS NULL OR s.date >= $2)
              AND (CAST($3 AS TEXT) IS NULL OR s.date <= $3) AND (CAST($4 AS TEXT) IS NULL OR s.status = $4)
              AND (CAST($5 AS TEXT) IS NULL OR (s.date, s.start_time, s.id) >
              (SELECT date, start_time, id FROM schedules WHERE id = $5))
+             AND ($7 OR s.clinic_id = $8 OR ($9 AND s.clinic_id IS NULL))
              ORDER BY s.date, s.start_time, s.id LIMIT $6",
         )
         .bind(filter.doctor)
@@ -242,6 +251,9 @@ impl Store {
         .bind(filter.status.as_ref().map(word).transpose()?)
         .bind(filter.after)
         .bind(i64::from(limit))
+        .bind(reach.all)
+        .bind(reach.clinic)
+        .bind(reach.none)
         .fetch_all(&mut self.reader().await?)
         .await?;
         rows.iter().map(head).collect()
@@ -313,7 +325,7 @@ impl Unit {
     pub async fn add_schedule(&mut self, head: &ScheduleHead) -> Result<(), StoreError> {
         sql!(
             "INSERT INTO schedules (id, doctor_id, date, start_time, end_time, status, appointment_type, creator_type,
-             creator_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             creator_id, created_at, clinic_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(head.id)
         .bind(head.doctor.id)
@@ -325,6 +337,7 @@ impl Unit {
         .bind(word(&head.creator_type)?)
         .bind(head.creator_id)
         .bind(self.now)
+        .bind(head.clinic)
         .execute(&mut self.tx)
         .await?;
         Ok(())

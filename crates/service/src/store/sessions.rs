@@ -300,8 +300,9 @@ impl Unit {
         let (appointment, session) = (AppointmentId::generate(), SessionId::generate());
         sql!(
             "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
-             scheduled_duration_minutes, created_at) SELECT CAST($1 AS TEXT), patient_id, doctor_id, consultation_mode, CAST($2 AS BIGINT),
-             scheduled_minutes, CAST($2 AS BIGINT) FROM consultation_sessions WHERE id = $3",
+             scheduled_duration_minutes, created_at, clinic_id) SELECT CAST($1 AS TEXT), s.patient_id, s.doctor_id,
+             s.consultation_mode, CAST($2 AS BIGINT), s.scheduled_minutes, CAST($2 AS BIGINT), a.clinic_id
+             FROM consultation_sessions s JOIN appointments a ON a.id = s.appointment_id WHERE s.id = $3",
         )
         .bind(appointment)
         .bind(self.now)

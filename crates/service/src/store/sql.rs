@@ -308,6 +308,7 @@ ids!(
     AppointmentId,
     AttachmentId,
     ClientMessageId,
+    ClinicId,
     DeviceId,
     InvitationId,
     IssueId,

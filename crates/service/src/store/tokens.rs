@@ -1,6 +1,6 @@
 //! Login and media tokens. Only their SHA-256 is stored.
 
-use bedside_protocol::{DeviceId, SessionId, SignIn, SignInId, Token, User, UserId};
+use bedside_protocol::{ClinicId, DeviceId, SessionId, SignIn, SignInId, Token, User, UserId};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -18,6 +18,8 @@ pub struct Grant {
     pub user: User,
     /// The sign-in that the token belongs to.
     pub family: SignInId,
+    /// Which clinic they belong to.
+    pub clinic: Option<ClinicId>,
 }
 
 /// A media token that counts.
@@ -31,7 +33,7 @@ pub struct MediaToken {
 #[derive(Debug)]
 pub enum Refreshed {
     /// It was the newest one; the family goes on.
-    Rotated(Grant),
+    Rotated(User),
     /// It had been used before: somebody else has it. This family has ended.
     Reused(EndedFamily),
     /// Unknown, expired, or its family has ended.
@@ -77,7 +79,7 @@ impl Store {
     /// Who an access token belongs to, while it and its family last.
     pub async fn grant(&self, access: &Token, now: Timestamp) -> Result<Option<Grant>, StoreError> {
         let row = sql!(
-            "SELECT f.user_id, f.id FROM tokens t JOIN token_families f ON f.id = t.family_id
+            "SELECT f.user_id, f.id, u.clinic_id FROM tokens t JOIN token_families f ON f.id = t.family_id
              JOIN users u ON u.id = f.user_id WHERE t.hash = $1 AND t.kind = 'access' AND t.expires_at > $2
              AND f.ended_at IS NULL AND u.disabled_at IS NULL",
         )
@@ -86,8 +88,8 @@ impl Store {
         .fetch_optional(&mut self.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let (user, family) = (row.get("user_id")?, row.get("id")?);
-        Ok(self.user(user).await?.map(|user| Grant { user, family }))
+        let (user, family, clinic) = (row.get("user_id")?, row.get("id")?, row.get("clinic_id")?);
+        Ok(self.user(user).await?.map(|user| Grant { user, family, clinic }))
     }
 
     /// Whether a refresh token was ever given and is remembered.
@@ -279,7 +281,7 @@ impl Unit {
             .execute(&mut self.tx)
             .await?;
         let user = one_user(&mut self.tx, user).await?;
-        Ok(user.map_or(Refreshed::Refused, |user| Refreshed::Rotated(Grant { user, family })))
+        Ok(user.map_or(Refreshed::Refused, Refreshed::Rotated))
     }
 
     /// Ends the family that a refresh token belongs to, and says which; one that is unknown, or has ended
@@ -384,7 +386,7 @@ mod tests {
             specialization: None,
         };
         let mut unit = store.begin(now).await.unwrap();
-        unit.add_account(&user, "anyone@example.org", "", true).await.unwrap();
+        unit.add_account(&user, "anyone@example.org", "", true, None).await.unwrap();
         let family = unit.start_family(user.id).await.unwrap();
         let hour = SignedDuration::from_hours(1);
         unit.add_token(family, "refresh", &"first".into(), now + hour).await.unwrap();

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_authz::Action;
-use bedside_protocol::{Code, PasswordChange, Role, SignIn, SignInId, Text, Token, TokenPair, User, UserId};
+use bedside_protocol::{
+    ClinicId, Code, PasswordChange, Role, SignIn, SignInId, Text, Token, TokenPair, User, UserId,
+};
 use jiff::{SignedDuration, Timestamp};
 use unicode_normalization::UnicodeNormalization;
 
@@ -93,8 +95,9 @@ pub async fn create_by_administrator(
     password: &str,
     name: &str,
     specialization: Option<String>,
+    clinic: Option<ClinicId>,
 ) -> Result<User, bedside_protocol::Problem> {
-    create(app, role, &email.into(), &password.into(), &name.into(), specialization, By::Practice)
+    create(app, role, &email.into(), &password.into(), &name.into(), specialization, By::Practice(clinic))
         .await
         .map_err(|e| e.problem())
 }
@@ -109,7 +112,8 @@ fn account(user: UserId) -> String {
 enum By {
     /// From here.
     Themselves(IpAddr),
-    Practice,
+    /// Of this clinic.
+    Practice(Option<ClinicId>),
 }
 
 async fn create(
@@ -125,14 +129,17 @@ async fn create(
     let user = User { id: UserId::generate(), role, name: Text::new(name.reveal().trim()), specialization };
     let hash = app.passwords.hash(password).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
-    if by == By::Practice
+    if matches!(by, By::Practice(_))
         && let Some(other) = unit.free_address(&address(email)).await?
     {
         unit.end_sign_ins_of(other, None).await?;
         unit.audit(&AuditLine::new("account.lost-address").on(account(other)).of(other)).await?;
     }
-    let is_confirmed = by == By::Practice;
-    unit.add_account(&user, &address(email), &hash, is_confirmed).await?.ok_or(Code::EmailTaken)?;
+    let (is_confirmed, clinic) = match by {
+        By::Themselves(_) => (false, None),
+        By::Practice(clinic) => (true, clinic),
+    };
+    unit.add_account(&user, &address(email), &hash, is_confirmed, clinic).await?.ok_or(Code::EmailTaken)?;
     let line = AuditLine::new("account.created").on(account(user.id));
     let line = if role == Role::Patient { line.of(user.id) } else { line };
     let line = if let By::Themselves(from) = by { line.by(user.id).from(from) } else { line };
@@ -212,7 +219,7 @@ pub(crate) async fn refresh(
     }
     unit.commit().await?;
     match refreshed {
-        Refreshed::Rotated(grant) => Ok(pair(grant.user, access, refresh)),
+        Refreshed::Rotated(user) => Ok(pair(user, access, refresh)),
         Refreshed::Reused(ended) => {
             app.end_relaying(&ended.family.to_string());
             Err(Code::TokenReused.into())
@@ -310,5 +317,26 @@ pub async fn set_disabled(
     unit.end_sign_ins_of(user, None).await?;
     let action = if is_disabled { "account.disabled" } else { "account.enabled" };
     unit.audit(&AuditLine::new(action).on(account(user))).await?;
+    unit.commit().await
+}
+
+/// Makes a clinic from the command line; none where there is one of this name.
+pub async fn add_clinic(app: &App, name: &str) -> Result<Option<ClinicId>, crate::store::StoreError> {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let Some(clinic) = unit.add_clinic(name.trim()).await? else { return Ok(None) };
+    unit.audit(&AuditLine::new("clinic.created").on(format!("clinic:{clinic}"))).await?;
+    unit.commit().await?;
+    Ok(Some(clinic))
+}
+
+/// Somebody belongs to this clinic from now on, or to none.
+pub async fn set_clinic(
+    app: &App,
+    user: UserId,
+    clinic: Option<ClinicId>,
+) -> Result<(), crate::store::StoreError> {
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.set_clinic(user, clinic).await?;
+    unit.audit(&AuditLine::new("account.moved").on(account(user))).await?;
     unit.commit().await
 }

@@ -1,13 +1,13 @@
 //! Appointments: made, read, moved, paid for and called off; and when doctors can be booked.
 
-use bedside_authz::Action;
+use bedside_authz::{Action, can_meet};
 use bedside_consult::{
     Input as VisitInput,
     appointment::{Input, Refused},
     availability,
 };
 use bedside_protocol::{
-    Appointment, AppointmentId, AppointmentType, Availability, ChangeAppointmentRequest, Code,
+    Appointment, AppointmentId, AppointmentType, Availability, ChangeAppointmentRequest, ClinicId, Code,
     CreateAppointmentRequest, CreateSessionRequest, DoctorAvailability, DoctorListing, InstantSessionRequest,
     Party, Role, Session, Slot, User, UserId, VerifyPaymentRequest,
 };
@@ -18,7 +18,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{AppointmentFilter, AppointmentRow, SessionRow, Unit},
+    store::{Account, AppointmentFilter, AppointmentRow, SessionRow, Unit},
 };
 
 /// How far before and after now a visit may be planned.
@@ -44,7 +44,7 @@ fn invalid(why: &str) -> ApiError {
 }
 
 /// Looks whether somebody can be seen, or see.
-async fn person(app: &App, id: UserId, role: Role) -> Result<User, ApiError> {
+async fn person(app: &App, id: UserId, role: Role) -> Result<Account, ApiError> {
     let account = app.store.account(id).await?.filter(|account| account.user.role == role);
     let account = account.filter(|account| !account.is_disabled);
     let account = account
@@ -52,7 +52,12 @@ async fn person(app: &App, id: UserId, role: Role) -> Result<User, ApiError> {
     if !account.is_confirmed {
         return Err(invalid("nobody has confirmed whose the patient's account is"));
     }
-    Ok(account.user)
+    Ok(account)
+}
+
+/// Whether a doctor of this clinic can see a patient: one of another is not there for them.
+fn meets(clinic: Option<ClinicId>, patient: &Account) -> Result<(), ApiError> {
+    if can_meet(clinic, patient.clinic) { Ok(()) } else { Err(Code::NotFound.into()) }
 }
 
 fn check_time(start: Timestamp, minutes: u16) -> Result<Slot, ApiError> {
@@ -93,9 +98,10 @@ pub(crate) async fn create(
     };
     let slot = check_time(request.scheduled_start_time, request.scheduled_duration_minutes)?;
     check_complaint(request.chief_complaint.as_ref())?;
-    person(app, doctor, Role::Doctor).await?;
+    let sees = person(app, doctor, Role::Doctor).await?;
+    ctx.reaches(sees.clinic)?;
     if user.role != Role::Patient {
-        person(app, request.patient_id, Role::Patient).await?;
+        meets(sees.clinic, &person(app, request.patient_id, Role::Patient).await?)?;
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     if user.role == Role::Patient {
@@ -182,6 +188,8 @@ async fn allowed(
 ) -> Result<AppointmentRow, ApiError> {
     let found = app.store.appointment(id).await?;
     let side = found.as_ref().and_then(|row| side(row, ctx.user.id));
+    // An administrator's are their clinic's; everybody else's are those that they are in.
+    let found = found.filter(|row| ctx.user.role != Role::ClinicAdmin || ctx.reach().has(row.clinic));
     let decided = bedside_authz::decide(action, ctx.user.role, side).map_err(ApiError::from);
     // A role that may not is told so whether or not there is such a thing.
     match found {
@@ -217,7 +225,7 @@ pub(crate) async fn list(
     let filter = match ctx.user.role {
         Role::Patient => AppointmentFilter { patient: Some(ctx.user.id), ..asked },
         Role::Doctor => AppointmentFilter { doctor: Some(ctx.user.id), ..asked },
-        Role::ClinicAdmin => asked,
+        Role::ClinicAdmin => AppointmentFilter { clinic: ctx.clinic, ..asked },
     };
     app.note_look(ctx, "appointments.listed", None).await?;
     let mut rows = app.store.appointments(filter, limit + 1).await?;
@@ -405,7 +413,7 @@ pub(crate) async fn instant(
     app.allow(ctx, Action::MakeInstantVisit).await?;
     let now = Timestamp::now();
     check_time(now, request.scheduled_duration_minutes)?;
-    person(app, request.patient_id, Role::Patient).await?;
+    meets(ctx.clinic, &person(app, request.patient_id, Role::Patient).await?)?;
     let InstantSessionRequest { patient_id, consultation_mode: mode, scheduled_duration_minutes: minutes } =
         request;
     let appointment = CreateAppointmentRequest::in_a_call(patient_id, now, minutes, mode);
@@ -440,17 +448,18 @@ pub(crate) async fn doctors(
 ) -> Result<(Vec<DoctorListing>, Option<UserId>), ApiError> {
     app.allow(ctx, Action::SeeDoctors).await?;
     let words = words.map(str::trim).filter(|words| !words.is_empty());
-    let mut doctors = app.store.doctors(words, after, limit + 1).await?;
+    let mut doctors = app.store.doctors(ctx.reach(), words, after, limit + 1).await?;
     let more = doctors.len() > limit as usize;
     doctors.truncate(limit as usize);
     let next = doctors.last().filter(|_| more).map(|last| last.doctor.id);
     Ok((doctors, next))
 }
 
-/// A doctor who sees patients.
-pub(super) async fn doctor(app: &App, id: UserId) -> Result<User, ApiError> {
+/// A doctor who sees patients, and whom somebody reaches.
+pub(super) async fn doctor(app: &App, ctx: &Ctx, id: UserId) -> Result<User, ApiError> {
     let account = app.store.account(id).await?;
     let account = account.filter(|account| account.user.role == Role::Doctor && !account.is_disabled);
+    let account = account.filter(|account| account.user.id == ctx.user.id || ctx.reach().has(account.clinic));
     Ok(account.ok_or(Code::NotFound)?.user)
 }
 
@@ -463,7 +472,7 @@ pub(crate) async fn free_slots(
     to: Option<Date>,
 ) -> Result<DoctorAvailability, ApiError> {
     app.allow(ctx, Action::SeeDoctors).await?;
-    let doctor = doctor(app, id).await?;
+    let doctor = doctor(app, ctx, id).await?;
     let now = Timestamp::now();
     let offered = app.store.availability(id).await?;
     let zone = offered.as_ref().map_or("UTC", |offered| &offered.time_zone);
@@ -505,7 +514,7 @@ pub(crate) async fn set_availability(
     if ctx.user.role == Role::Doctor && ctx.user.id != id {
         return app.write_refusal(ctx, Action::KeepAvailability, None, Err(Code::Forbidden.into())).await;
     }
-    doctor(app, id).await?;
+    doctor(app, ctx, id).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_availability(id, &offered).await?;
     unit.audit(&ctx.line("availability.changed").on(format!("account:{id}"))).await?;

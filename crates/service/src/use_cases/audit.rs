@@ -20,6 +20,7 @@ pub(crate) async fn page(
 ) -> Result<AuditPage, ApiError> {
     app.allow(ctx, Action::ReadAudit).await?;
     let is_administrator = ctx.user.role == Role::ClinicAdmin;
+    let asked = AuditFilter { clinic: ctx.clinic.filter(|_| is_administrator), ..asked };
     let filter = if is_administrator { asked } else { AuditFilter { patient: Some(ctx.user.id), ..asked } };
     // To read it is a look itself, at the data of whoever it is about.
     let line = ctx.line("audit.read");

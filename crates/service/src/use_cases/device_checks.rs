@@ -39,6 +39,11 @@ pub(crate) async fn keep(app: &App, ctx: &Ctx, report: &DeviceCheckReport) -> Re
 pub(crate) async fn read(app: &App, ctx: &Ctx, code: &str) -> Result<KeptDeviceCheck, ApiError> {
     app.allow(ctx, Action::ReadDeviceCheck).await?;
     let (kept, of) = app.store.device_check(code).await?.ok_or(Code::NotFound)?;
+    // A patient of another clinic's is not there for this one.
+    let of_patient = app.store.account(of).await?.and_then(|account| account.clinic);
+    if of_patient.is_some() {
+        ctx.reaches(of_patient)?;
+    }
     app.access_log.note(ctx.line("device-check.read").of(of)).await?;
     Ok(kept)
 }

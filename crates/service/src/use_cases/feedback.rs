@@ -55,5 +55,5 @@ pub(crate) async fn answer(app: &App, ctx: &Ctx, id: SessionId, text: &Text) -> 
 /// What patients said of a doctor, all together.
 pub(crate) async fn of_doctor(app: &App, ctx: &Ctx, id: UserId) -> Result<DoctorFeedback, ApiError> {
     app.allow(ctx, Action::ReadDoctorsFeedback).await?;
-    Ok(app.store.doctors_feedback(doctor(app, id).await?.id).await?)
+    Ok(app.store.doctors_feedback(doctor(app, ctx, id).await?.id).await?)
 }

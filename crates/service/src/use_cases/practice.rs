@@ -111,8 +111,11 @@ async fn allowed(app: &App, ctx: &Ctx, id: ScheduleId, action: Action) -> Result
         app.write_refusal(ctx, action, None, by_role.map(|_| ())).await?;
         return Err(Code::NotFound.into());
     };
-    let decided =
-        bedside_authz::decide(action, ctx.user.role, side(&row, ctx.user.id)).map_err(ApiError::from);
+    let side = side(&row, ctx.user.id);
+    if side.is_none() {
+        ctx.reaches(row.head.clinic)?;
+    }
+    let decided = bedside_authz::decide(action, ctx.user.role, side).map_err(ApiError::from);
     app.write_refusal(ctx, action, None, decided.map(|_| row)).await
 }
 
@@ -132,7 +135,8 @@ pub(crate) async fn create(
     };
     let doctor = app.store.account(doctor).await?;
     let doctor = doctor.filter(|account| account.user.role == Role::Doctor && !account.is_disabled);
-    let doctor = doctor.ok_or_else(|| ApiError::new(Code::NotFound, "doctorId is no doctor's"))?.user;
+    let doctor = doctor.filter(|account| ctx.reach().has(account.clinic));
+    let doctor = doctor.ok_or_else(|| ApiError::new(Code::NotFound, "doctorId is no doctor's"))?;
     for time in [&request.start_time, &request.end_time] {
         if availability::time(time).is_none() {
             return Err(ApiError::new(Code::Invalid, "a time is written as 09:30"));
@@ -143,7 +147,8 @@ pub(crate) async fn create(
     }
     let head = ScheduleHead {
         id: ScheduleId::generate(),
-        doctor,
+        clinic: doctor.clinic,
+        doctor: doctor.user,
         date: request.date,
         start_time: request.start_time,
         end_time: request.end_time,
@@ -173,7 +178,7 @@ pub(crate) async fn list(
     limit: u32,
 ) -> Result<(Vec<Schedule>, Option<ScheduleId>), ApiError> {
     app.allow(ctx, Action::SeeSchedules).await?;
-    let mut heads = app.store.schedules(filter, limit + 1).await?;
+    let mut heads = app.store.schedules(ctx.reach(), filter, limit + 1).await?;
     let more = heads.len() > limit as usize;
     heads.truncate(limit as usize);
     let next = heads.last().filter(|_| more).map(|head| head.id);

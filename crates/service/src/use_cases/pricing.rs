@@ -21,7 +21,7 @@ pub(crate) async fn read(
     mode: ConsultationMode,
 ) -> Result<DoctorPricing, ApiError> {
     app.allow(ctx, Action::SeePricing).await?;
-    let id = doctor(app, id).await?.id;
+    let id = doctor(app, ctx, id).await?.id;
     Ok(view(app.store.pricing(id, mode).await?.ok_or(Code::NotFound)?))
 }
 
@@ -43,7 +43,7 @@ pub(crate) async fn set(
     if ctx.user.role == Role::Doctor && ctx.user.id != id {
         return app.write_refusal(ctx, Action::SetPricing, None, Err(Code::Forbidden.into())).await;
     }
-    let id = doctor(app, id).await?.id;
+    let id = doctor(app, ctx, id).await?.id;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_pricing(id, mode, &pricing, currency.code(), is_active).await?;
     unit.audit(&ctx.line("pricing.changed").on(format!("account:{id}"))).await?;

@@ -87,18 +87,32 @@ async fn an_address_belongs_to_whom_the_practice_knows() {
     let account = app.store.account_by_email(&email("maria")).await.unwrap().unwrap();
     assert!(!account.is_confirmed, "no appointment is made for whoever typed an address");
     let password = "given out at the desk";
-    let made =
-        accounts::create_by_administrator(&app, Role::Patient, &email("maria"), password, "Maria", None)
-            .await;
+    let made = accounts::create_by_administrator(
+        &app,
+        Role::Patient,
+        &email("maria"),
+        password,
+        "Maria",
+        None,
+        None,
+    )
+    .await;
     let maria = made.unwrap();
     assert_eq!(me(&clinic, &stranger.token).await, 401);
     assert_eq!(sign_in(&clinic, "maria", PASSWORD).await.0, 401);
     let (status, pair) = sign_in(&clinic, "maria", password).await;
     assert_eq!((status, pair["user"]["id"].as_str()), (200, Some(maria.id.to_string().as_str())));
     // One that was confirmed is not taken from anybody.
-    let again =
-        accounts::create_by_administrator(&app, Role::Patient, &email("maria"), password, "Maria", None)
-            .await;
+    let again = accounts::create_by_administrator(
+        &app,
+        Role::Patient,
+        &email("maria"),
+        password,
+        "Maria",
+        None,
+        None,
+    )
+    .await;
     assert_eq!(again.unwrap_err().code, Code::EmailTaken);
     app.store.close().await;
 }

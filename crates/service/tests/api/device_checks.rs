@@ -4,7 +4,7 @@ use crate::common::{Clinic, Person, clinic};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-fn report(bits_per_second: u64) -> Value {
+pub(crate) fn report(bits_per_second: u64) -> Value {
     json!({
         "devices": { "camera": true, "microphone": true, "speaker": false },
         "network": { "bitsPerSecond": bits_per_second, "lossPercent": 2, "roundTripMs": 40, "udp": false,

@@ -12,6 +12,7 @@ mod authorisation;
 #[cfg(target_os = "linux")]
 mod away;
 mod bad_input;
+mod clinics;
 mod database;
 mod device_checks;
 mod document;

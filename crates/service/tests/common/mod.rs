@@ -103,9 +103,10 @@ async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut FileConfig))
     let mut ids = vec![];
     for (role, name) in people {
         let name_shown = format!("{name} {SURNAME}");
-        let user = accounts::create_by_administrator(&app, role, &email(name), PASSWORD, &name_shown, None)
-            .await
-            .unwrap();
+        let user =
+            accounts::create_by_administrator(&app, role, &email(name), PASSWORD, &name_shown, None, None)
+                .await
+                .unwrap();
         ids.push(user.id);
     }
     let now = Timestamp::now();
