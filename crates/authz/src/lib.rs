@@ -82,8 +82,10 @@ actions! {
     Register: ANYBODY;
     /// Sign in, renew a sign-in, sign out.
     SignIn: ANYBODY;
-    /// See who one is, and where one is signed in; end one's own sign-ins; change one's own password.
+    /// See who one is, and where one is signed in; end one's own sign-ins; change one's own password and name.
     KeepOwnAccount: SIGNED_IN;
+    /// Find people of one's clinic and of none by their names.
+    FindPeople: THE_PRACTICE;
     /// Try the relay.
     TryRelay: SIGNED_IN;
     /// Keep a check of one's devices and network.

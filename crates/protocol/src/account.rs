@@ -99,6 +99,30 @@ pub struct TokenPair {
     pub user: User,
 }
 
+/// Somebody with an account, as the practice finds them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct UserListing {
+    /// Who.
+    #[serde(flatten)]
+    pub user: User,
+    /// The practice has made sure whose account it is; nobody makes appointments for others.
+    pub is_confirmed: bool,
+    /// They have left.
+    pub is_disabled: bool,
+}
+
+/// `PATCH /api/v1/users/me`. What is left out stays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeUserRequest {
+    /// The name shown to others, 1 to 100 characters that can be seen.
+    #[serde(default)]
+    pub name: Option<Text>,
+}
+
 /// `POST /api/v1/auth/password`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -30,6 +30,8 @@ pub const ROUTES: &[Route] = &[
     route("post", "/api/v1/auth/password", Action::KeepOwnAccount),
     route("get", "/api/v1/auth/sessions", Action::KeepOwnAccount),
     route("delete", "/api/v1/auth/sessions/{id}", Action::KeepOwnAccount),
+    route("get", "/api/v1/users", Action::FindPeople),
+    route("patch", "/api/v1/users/me", Action::KeepOwnAccount),
     route("get", "/api/v1/ice-servers", Action::TryRelay),
     route("post", "/api/v1/device-checks", Action::KeepDeviceCheck),
     route("get", "/api/v1/device-checks/{code}", Action::ReadDeviceCheck),

@@ -13,6 +13,7 @@ mod practice;
 mod quality;
 mod refusals;
 mod system;
+mod users;
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,6 +67,8 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(auth::change_password))
         .routes(routes!(auth::sign_ins))
         .routes(routes!(auth::end_sign_in))
+        .routes(routes!(users::list_users))
+        .routes(routes!(users::change_me))
         .routes(routes!(appointments::create_appointment, appointments::list_appointments))
         .routes(routes!(appointments::get_appointment, appointments::change_appointment))
         .routes(routes!(appointments::cancel_appointment))

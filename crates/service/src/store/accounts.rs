@@ -1,9 +1,12 @@
 //! People with an account.
 
-use bedside_protocol::{ClinicId, User, UserId};
+use bedside_authz::Reach;
+use bedside_protocol::{ClinicId, Role, User, UserId, UserListing};
 
 use super::{
-    Store, StoreError, Unit, from_word,
+    Store, StoreError, Unit,
+    clinics::ReachParameters,
+    contains, from_word,
     sql::{Connection, Row, sql},
 };
 
@@ -80,6 +83,42 @@ impl Store {
         row.as_ref().map(account).transpose()
     }
 
+    /// A page of people by their names whose name has these words, or whose address is that: of these clinics, and
+    /// patients of none.
+    pub async fn people(
+        &self,
+        reach: Reach,
+        role: Option<Role>,
+        words: Option<&str>,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserListing>, StoreError> {
+        let reach = ReachParameters::from(reach);
+        let rows = sql!(
+            "SELECT u.* FROM users u WHERE (CAST($1 AS TEXT) IS NULL OR u.role = $1)
+             AND (CAST($2 AS TEXT) IS NULL OR lower(u.name) LIKE $2 ESCAPE '\\' OR u.email = $3)
+             AND (CAST($4 AS TEXT) IS NULL OR (u.name, u.id) > (SELECT name, id FROM users WHERE id = $4))
+             AND ($5 OR u.clinic_id = $6 OR (u.clinic_id IS NULL AND ($7 OR u.role = 'PATIENT')))
+             ORDER BY u.name, u.id LIMIT $8",
+        )
+        .bind(role.map(Role::as_str))
+        .bind(words.map(contains))
+        .bind(words.map(as_kept))
+        .bind(after)
+        .bind(reach.all)
+        .bind(reach.clinic)
+        .bind(reach.none)
+        .bind(i64::from(limit))
+        .fetch_all(&mut self.reader().await?)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let Account { user, is_confirmed, is_disabled, .. } = account(row)?;
+                Ok(UserListing { user, is_confirmed, is_disabled })
+            })
+            .collect()
+    }
+
     /// The person with this id.
     pub async fn user(&self, user: UserId) -> Result<Option<User>, StoreError> {
         one_user(&mut self.reader().await?, user).await
@@ -147,6 +186,12 @@ impl Unit {
                 .fetch_optional(&mut self.tx)
                 .await?;
         Ok(found.is_some())
+    }
+
+    /// Keeps another name.
+    pub async fn set_name(&mut self, user: UserId, name: &str) -> Result<(), StoreError> {
+        sql!("UPDATE users SET name = $1 WHERE id = $2").bind(name).bind(user).execute(&mut self.tx).await?;
+        Ok(())
     }
 
     /// Keeps another password (its PHC string).

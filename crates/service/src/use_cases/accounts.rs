@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_authz::Action;
 use bedside_protocol::{
-    ClinicId, Code, PasswordChange, Role, SignIn, SignInId, Text, Token, TokenPair, User, UserId,
+    ChangeUserRequest, ClinicId, Code, PasswordChange, Role, SignIn, SignInId, Text, Token, TokenPair, User,
+    UserId, UserListing,
 };
 use jiff::{SignedDuration, Timestamp};
 use unicode_normalization::UnicodeNormalization;
@@ -44,18 +45,25 @@ fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
     {
         return Err(ApiError::new(Code::Invalid, "the e-mail address is not one"));
     }
+    check_seen(email)?;
+    check_name(name)?;
+    check_password(password)
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
     if !(1..=100).contains(&name.trim().chars().count()) {
         return Err(ApiError::new(Code::Invalid, "the name has 1 to 100 characters"));
     }
-    // What can't be seen, or turns what follows around, makes one person look like another.
-    let is_hidden = |c: char| c.is_control() || is_invisible(c);
-    if name.chars().any(is_hidden) || email.chars().any(is_hidden) {
-        return Err(ApiError::new(
-            Code::Invalid,
-            "a name or an address has only characters that can be seen",
-        ));
+    check_seen(name)
+}
+
+/// What can't be seen, or turns what follows around, makes one person look like another.
+fn check_seen(text: &str) -> Result<(), ApiError> {
+    if text.chars().any(|c| c.is_control() || is_invisible(c)) {
+        let why = "a name or an address has only characters that can be seen";
+        return Err(ApiError::new(Code::Invalid, why));
     }
-    check_password(password)
+    Ok(())
 }
 
 /// An address in one of its spellings, by which it is found.
@@ -255,6 +263,39 @@ pub(crate) async fn change_password(app: &App, ctx: &Ctx, change: &PasswordChang
         app.end_relaying(&family.to_string());
     }
     Ok(())
+}
+
+/// A page of people by their names, and the last of them where there are more: of one's own clinic, and patients of
+/// none.
+pub(crate) async fn people(
+    app: &App,
+    ctx: &Ctx,
+    role: Option<Role>,
+    words: Option<&str>,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<(Vec<UserListing>, Option<UserId>), ApiError> {
+    app.allow(ctx, Action::FindPeople).await?;
+    app.note_look(ctx, "people.listed", None).await?;
+    let words = words.map(str::trim).filter(|words| !words.is_empty());
+    let mut people = app.store.people(ctx.reach(), role, words, after, limit + 1).await?;
+    let more = people.len() > limit as usize;
+    people.truncate(limit as usize);
+    let next = people.last().filter(|_| more).map(|last| last.user.id);
+    Ok((people, next))
+}
+
+/// Changes what others see of oneself.
+pub(crate) async fn change_own(app: &App, ctx: &Ctx, change: ChangeUserRequest) -> Result<User, ApiError> {
+    app.allow(ctx, Action::KeepOwnAccount).await?;
+    let Some(name) = change.name else { return Ok(ctx.user.clone()) };
+    check_name(name.reveal())?;
+    let name = Text::new(name.reveal().trim());
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.set_name(ctx.user.id, name.reveal()).await?;
+    unit.audit(&ctx.line("account.renamed").on(account(ctx.user.id))).await?;
+    unit.commit().await?;
+    Ok(User { name, ..ctx.user.clone() })
 }
 
 /// Where somebody is signed in.

@@ -146,3 +146,39 @@ async fn a_device_check_is_read_by_the_patients_clinic() {
         assert_eq!(ask(&clinic, who, Method::GET, &path, Value::Null).await.0, expected);
     }
 }
+
+#[tokio::test]
+async fn the_practice_finds_its_people_and_patients_of_none() {
+    let (clinic, other_admin) = two().await;
+    let names = async |who: &Person, query: &str| -> Vec<String> {
+        let people = get(&clinic, who, &format!("/api/v1/users{query}")).await;
+        people.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        names(&clinic.admin, "").await,
+        ["admin Quillfeather", "doctor Quillfeather", "patient Quillfeather"]
+    );
+    assert_eq!(names(&clinic.doctor, "?role=PATIENT").await, ["patient Quillfeather"]);
+    assert_eq!(names(&other_admin, "?role=PATIENT").await, ["other-patient Quillfeather"]);
+    assert_eq!(names(&clinic.admin, "?query=PAT").await, ["patient Quillfeather"]);
+    assert_eq!(names(&clinic.admin, "?query=patient%40planted.example").await, ["patient Quillfeather"]);
+    assert_eq!(names(&clinic.admin, "?query=planted.example").await, Vec::<String>::new(), "the whole of it");
+    assert_eq!(names(&clinic.admin, "?limit=1").await, ["admin Quillfeather"]);
+    // Somebody who registers is of no clinic until one has made sure of them, and so found by both.
+    let new =
+        json!({ "email": "new@planted.example", "password": crate::common::PASSWORD, "name": "New One" });
+    let path = "/api/v1/auth/register";
+    assert_eq!(clinic.service.send(Method::POST, path, None, Some(new)).await.0.as_u16(), 201);
+    for who in [&clinic.admin, &other_admin] {
+        let found = get(&clinic, who, "/api/v1/users?query=new").await;
+        assert_eq!((found.len(), &found[0]["isConfirmed"]), (1, &json!(false)));
+    }
+    let (status, renamed) =
+        ask(&clinic, &clinic.patient, Method::PATCH, "/api/v1/users/me", json!({ "name": " Ada Q " })).await;
+    assert_eq!((status, &renamed["name"]), (200, &json!("Ada Q")));
+    assert_eq!(names(&clinic.doctor, "?query=ada").await, ["Ada Q"]);
+    for bad in ["", "a\u{202e}b", &"x".repeat(101)] {
+        let body = json!({ "name": bad });
+        assert_eq!(ask(&clinic, &clinic.patient, Method::PATCH, "/api/v1/users/me", body).await.0, 422);
+    }
+}

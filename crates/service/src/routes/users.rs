@@ -1,0 +1,61 @@
+//! `/api/v1/users`.
+
+use axum::{extract::State, http::HeaderMap};
+use bedside_protocol::{ChangeUserRequest, Role, User, UserId, UserListing};
+use serde::Deserialize;
+
+use super::{
+    extract::{Json, Query},
+    next_page, page_limit, wire_name,
+};
+use crate::{app::Shared, ctx::Ctx, error::ApiError, use_cases::accounts};
+
+/// People on a page when it is not said how many, and the most that may be asked for.
+const PAGE: (u32, u32) = (50, 200);
+
+/// Who is looked for.
+#[derive(Deserialize, utoipa::IntoParams)]
+pub(super) struct UsersQuery {
+    /// With this role.
+    role: Option<Role>,
+    /// Words of their name, or the whole of their e-mail address.
+    query: Option<String>,
+    /// The last of the page before.
+    after: Option<UserId>,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// People of one's own clinic, and patients of none, by their names. Where there are more, `Link` says where (RFC 8288,
+/// `rel="next"`).
+#[utoipa::path(get, path = "/api/v1/users", security(("bearer" = [])), params(UsersQuery),
+    responses((status = 200, body = Vec<UserListing>, headers(("link" = String, description = "the next page, where there is one")))))]
+pub(super) async fn list_users(
+    State(app): State<Shared>,
+    ctx: Ctx,
+    Query(query): Query<UsersQuery>,
+) -> Result<(HeaderMap, Json<Vec<UserListing>>), ApiError> {
+    let limit = page_limit(query.limit, PAGE)?;
+    let words = query.query.as_deref();
+    let (people, next) = accounts::people(&app, &ctx, query.role, words, query.after, limit).await?;
+    let encoded = words.map(|words| url::form_urlencoded::byte_serialize(words.as_bytes()).collect());
+    let headers = next_page(
+        "/api/v1/users",
+        next.map(|id| id.to_string()),
+        limit,
+        [("role", query.role.and_then(wire_name)), ("query", encoded)],
+    )?;
+    Ok((headers, Json(people)))
+}
+
+/// Changes what others see of oneself.
+#[utoipa::path(patch, path = "/api/v1/users/me", security(("bearer" = [])), request_body = ChangeUserRequest,
+    responses((status = 200, body = User)))]
+pub(super) async fn change_me(
+    State(app): State<Shared>,
+    ctx: Ctx,
+    Json(change): Json<ChangeUserRequest>,
+) -> Result<Json<User>, ApiError> {
+    accounts::change_own(&app, &ctx, change).await.map(Json)
+}
