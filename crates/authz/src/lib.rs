@@ -129,7 +129,7 @@ actions! {
     /// Confirm or decline an invitation.
     AnswerInvitation: ITS_PATIENT;
     /// Take an invitation back, or end what came of it.
-    EndInvitation: ITS_DOCTOR;
+    EndInvitation: Who::These { roles: ADMINISTRATOR, sides: &[Party::Doctor] };
     /// Make the visit of an appointment.
     MakeVisit: THE_TWO_AND_ADMINISTRATORS;
     /// List one's own visits, coming and past.

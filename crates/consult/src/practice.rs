@@ -32,6 +32,8 @@ pub const CLOSES_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// One schedule, its queue and its last invitation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Practice {
+    /// Patients come into the doctor's room by their number: there is no call to confirm, and none to wait for.
+    pub in_person: bool,
     /// Where it stands.
     pub status: ScheduleStatus,
     /// When it was opened.
@@ -108,8 +110,6 @@ pub enum Input {
         id: InvitationId,
         /// Who.
         patient: UserId,
-        /// There is no call to confirm: they are asked into the room by their number.
-        in_person: bool,
     },
     /// The patient comes.
     Confirm(InvitationId),
@@ -150,8 +150,9 @@ pub enum Refused {
 
 impl Practice {
     /// One that is not open yet.
-    pub const fn upcoming() -> Self {
+    pub const fn upcoming(in_person: bool) -> Self {
         Self {
+            in_person,
             status: ScheduleStatus::Upcoming,
             opened_at: None,
             last_number: 0,
@@ -194,7 +195,7 @@ impl Practice {
             Input::Join(patient) => self.join(patient, now),
             Input::Leave(patient) => self.leave(patient, now),
             Input::Ready(patient, ready) => self.ready(patient, ready, now),
-            Input::Invite { id, patient, in_person } => self.invite(id, patient, in_person, now),
+            Input::Invite { id, patient } => self.invite(id, patient, now),
             Input::Confirm(id) => self.confirm(id, now),
             Input::Decline(id) => self.decline(id, now),
             Input::Activate(id) => self.activate(id),
@@ -233,6 +234,13 @@ impl Practice {
         self.status = ScheduleStatus::Completed;
         if self.invitation.is_some_and(|invitation| invitation.status == InvitationStatus::Invited) {
             self.over(InvitationStatus::Expired, now);
+        }
+        // A call goes on and ends with its visit; in a room there is nothing that would end it.
+        if self.in_person
+            && let Some(invitation) = self.invitation.filter(Invitation::is_open)
+        {
+            self.over(InvitationStatus::Ended, now);
+            self.set(invitation.patient, EntryStatus::Done);
         }
         for entry in self.entries.iter_mut().filter(|entry| waits(entry)) {
             entry.status = EntryStatus::Done;
@@ -284,13 +292,7 @@ impl Practice {
         }
     }
 
-    fn invite(
-        &mut self,
-        id: InvitationId,
-        patient: UserId,
-        in_person: bool,
-        now: Timestamp,
-    ) -> Result<(), Refused> {
+    fn invite(&mut self, id: InvitationId, patient: UserId, now: Timestamp) -> Result<(), Refused> {
         // Invited twice is invited.
         if self.is_invited(patient) {
             return Ok(());
@@ -304,11 +306,14 @@ impl Practice {
         if self.current(patient).ok_or(Refused::NotInQueue)?.status != EntryStatus::Ready {
             return Err(Refused::NotReady);
         }
-        let (status, confirmed_at) =
-            if in_person { (InvitationStatus::Active, Some(now)) } else { (InvitationStatus::Invited, None) };
+        let (status, confirmed_at) = if self.in_person {
+            (InvitationStatus::Active, Some(now))
+        } else {
+            (InvitationStatus::Invited, None)
+        };
         self.invitation =
             Some(Invitation { id, patient, status, created_at: now, confirmed_at, ended_at: None });
-        if in_person {
+        if self.in_person {
             self.set(patient, EntryStatus::InCall);
         }
         Ok(())

@@ -40,10 +40,16 @@ impl Attachments {
             if path.extension().is_none_or(|extension| extension != PARTIAL) {
                 continue;
             }
-            // A clock that was set back leaves it for the next time.
-            let age = path.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if age >= since {
-                std::fs::remove_file(path)?;
+            let swept = path.metadata().and_then(|file| file.modified()).and_then(|at| {
+                // A clock that was set back leaves it for the next time.
+                let is_old = at.elapsed().unwrap_or_default() >= since;
+                if is_old { std::fs::remove_file(&path) } else { Ok(()) }
+            });
+            // Another service may have finished it, or swept it as well.
+            if let Err(error) = swept
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                return Err(error);
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ fn invitation(number: u8) -> InvitationId {
 
 /// Open, with these who are ready.
 fn open(ready: &[u8]) -> Practice {
-    let mut practice = Practice::upcoming();
+    let mut practice = Practice::upcoming(false);
     practice.apply(Input::Open, at(0)).unwrap();
     for &number in ready {
         practice.apply(Input::Join(somebody(number)), at(0)).unwrap();
@@ -28,7 +28,7 @@ fn open(ready: &[u8]) -> Practice {
 }
 
 fn invite(id: u8, patient: u8) -> Input {
-    Input::Invite { id: invitation(id), patient: somebody(patient), in_person: false }
+    Input::Invite { id: invitation(id), patient: somebody(patient) }
 }
 
 fn status(practice: &Practice, patient: u8) -> EntryStatus {
@@ -113,13 +113,17 @@ fn a_reset_lets_somebody_wait_again_under_their_number() {
 
 #[test]
 fn in_the_clinics_rooms_nobody_confirms() {
-    let mut practice = open(&[1]);
-    let input = Input::Invite { id: invitation(1), patient: somebody(1), in_person: true };
-    practice.apply(input, at(0)).unwrap();
+    let mut practice = open(&[1, 2]);
+    practice.in_person = true;
+    practice.apply(invite(1, 1), at(0)).unwrap();
     practice.apply(Input::Tick, at(3_000)).unwrap();
     assert_eq!(status(&practice, 1), EntryStatus::InCall);
     practice.apply(Input::End(invitation(1)), at(3_001)).unwrap();
     assert_eq!(status(&practice, 1), EntryStatus::Done);
+    // Whoever is in the room when the practice closes stays in no queue.
+    practice.apply(invite(2, 2), at(3_002)).unwrap();
+    practice.apply(Input::Close, at(3_003)).unwrap();
+    assert_eq!(status(&practice, 2), EntryStatus::Done);
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -133,11 +137,7 @@ fn input() -> impl Strategy<Value = Input> {
         patient.clone().prop_map(|n| Input::Leave(somebody(n))),
         (patient.clone(), any::<bool>()).prop_map(|(n, ready)| Input::Ready(somebody(n), ready)),
         patient.clone().prop_map(|n| Input::Reset(somebody(n))),
-        (id.clone(), patient, any::<bool>()).prop_map(|(id, n, in_person)| Input::Invite {
-            id: invitation(id),
-            patient: somebody(n),
-            in_person
-        }),
+        (id.clone(), patient).prop_map(|(id, n)| Input::Invite { id: invitation(id), patient: somebody(n) }),
         id.clone().prop_map(|n| Input::Confirm(invitation(n))),
         id.clone().prop_map(|n| Input::Decline(invitation(n))),
         id.clone().prop_map(|n| Input::Activate(invitation(n))),
@@ -181,8 +181,8 @@ fn check(practice: &Practice, now: Timestamp) {
 
 proptest! {
     #[test]
-    fn nothing_is_ever_stuck_or_doubled(steps in prop::collection::vec((input(), 0..90_i64), 0..60)) {
-        let mut practice = Practice::upcoming();
+    fn nothing_is_ever_stuck_or_doubled(in_person: bool, steps in prop::collection::vec((input(), 0..90_i64), 0..60)) {
+        let mut practice = Practice::upcoming(in_person);
         let mut now = 0;
         for (input, later) in steps {
             now += later;

@@ -66,6 +66,8 @@ pub(crate) struct Bus {
     waiting: Mutex<mpsc::Receiver<Queued>>,
     /// Something was told here and not to the others.
     has_missed: AtomicBool,
+    /// Others were there when it was last looked.
+    had_others: AtomicBool,
     /// The last notice's number.
     number: AtomicU64,
 }
@@ -83,6 +85,7 @@ impl Bus {
             queue: is_shared.then_some(queue),
             waiting: Mutex::new(waiting),
             has_missed: AtomicBool::new(false),
+            had_others: AtomicBool::new(false),
             number: AtomicU64::new(0),
         }
     }
@@ -97,6 +100,11 @@ impl Bus {
                 Queued::Flush(_) => Notice::Missed,
             }
         })
+    }
+
+    /// Whether there are others now.
+    pub(crate) fn remember_others(&self, others: bool) {
+        self.had_others.store(others, Ordering::Relaxed);
     }
 
     /// Waits until everything before has been said; false where it could not be.
@@ -258,9 +266,9 @@ pub(crate) async fn hear(app: Arc<App>, mut notices: Notices, stop: Cancellation
                     notices = listen_again(&app) => notices,
                 };
                 // Only now, when nothing more is missed.
-                match app.store.has_other_instances(jiff::Timestamp::now()).await {
-                    Ok(false) => {}
-                    Ok(true) | Err(_) => app.deliver(Notice::Missed),
+                let has_others = app.store.has_other_instances(jiff::Timestamp::now()).await;
+                if app.bus.had_others.load(Ordering::Relaxed) || has_others.unwrap_or(true) {
+                    app.deliver(Notice::Missed);
                 }
             }
         }

@@ -46,11 +46,11 @@ pub(crate) async fn keep(app: Arc<App>, stop: CancellationToken) {
         }
         app.say(Notice::Beat);
         match renew(&app).await {
-            Ok(true) => {}
+            Ok(true) => remember_others(&app).await,
             Ok(false) => {
                 tracing::warn!("the other services had given this one up: it tells them again who is here");
                 for listener in app.hub.present() {
-                    app.presence.set(listener, true);
+                    app.presence.note(listener);
                 }
             }
             Err(error) => {
@@ -60,6 +60,14 @@ pub(crate) async fn keep(app: Arc<App>, stop: CancellationToken) {
     }
     if let Err(error) = end(&app).await {
         tracing::warn!(%error, "the other services will only see in some seconds that this one has ended");
+    }
+}
+
+/// Whether there are others is remembered: after a while without the database nobody has a lease.
+async fn remember_others(app: &App) {
+    match app.store.has_other_instances(Timestamp::now()).await {
+        Ok(others) => app.bus.remember_others(others),
+        Err(error) => tracing::error!(%error, "it can't be seen which other services run"),
     }
 }
 

@@ -2,7 +2,7 @@
 //! written is only ever the last of each person: there are as many as there are sockets.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Presence {
 struct State {
     /// How often something was to be written.
     asked: u64,
-    wanted: BTreeMap<Listener, bool>,
+    wanted: BTreeSet<Listener>,
 }
 
 impl Default for Presence {
@@ -48,10 +48,11 @@ impl Presence {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody listens through this service now, or nobody does for them any more. Gives what to wait for.
-    pub(crate) fn set(&self, listener: Listener, is_here: bool) -> u64 {
+    /// Somebody listens through this service now, or nobody does for them any more: which of the two is looked at when
+    /// it is written, as two of their sockets may come and go at once. Gives what to wait for.
+    pub(crate) fn note(&self, listener: Listener) -> u64 {
         let mut state = self.lock();
-        state.wanted.insert(listener, is_here);
+        state.wanted.insert(listener);
         state.asked += 1;
         self.news.notify_one();
         state.asked
@@ -65,17 +66,14 @@ impl Presence {
     }
 
     /// What is to be written now, and what those who wait for it wait for.
-    fn take(&self) -> (u64, Vec<(Listener, bool)>) {
+    fn take(&self) -> (u64, Vec<Listener>) {
         let mut state = self.lock();
         (state.asked, std::mem::take(&mut state.wanted).into_iter().collect())
     }
 
-    /// These could not be written: they are to be, unless something later is.
-    fn put_back(&self, listeners: &[(Listener, bool)]) {
-        let mut state = self.lock();
-        for &(listener, is_here) in listeners {
-            state.wanted.entry(listener).or_insert(is_here);
-        }
+    /// These could not be written: they are to be.
+    fn put_back(&self, listeners: &[Listener]) {
+        self.lock().wanted.extend(listeners);
     }
 }
 
@@ -108,7 +106,7 @@ pub(crate) async fn write(app: Arc<App>, stop: CancellationToken) {
 }
 
 /// Writes these. What could not be is put back where it can be later.
-async fn write_all(app: &App, wanted: &[(Listener, bool)]) -> Result<(), StoreError> {
+async fn write_all(app: &App, wanted: &[Listener]) -> Result<(), StoreError> {
     let mut failed = Ok(());
     for some in wanted.chunks(TOGETHER) {
         match write_some(app, some).await {
@@ -121,7 +119,7 @@ async fn write_all(app: &App, wanted: &[(Listener, bool)]) -> Result<(), StoreEr
             Err(_) => {
                 for one in some {
                     if let Err(error) = write_some(app, std::slice::from_ref(one)).await {
-                        tracing::error!(session = %one.0.session, %error, "who is present was not written");
+                        tracing::error!(session = %one.session, %error, "who is present was not written");
                     }
                 }
             }
@@ -130,11 +128,11 @@ async fn write_all(app: &App, wanted: &[(Listener, bool)]) -> Result<(), StoreEr
     failed
 }
 
-async fn write_some(app: &App, some: &[(Listener, bool)]) -> Result<(), StoreError> {
+async fn write_some(app: &App, some: &[Listener]) -> Result<(), StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let mut changed = vec![];
-    for &(listener, is_here) in some {
-        if unit.set_listening(listener, is_here).await? {
+    for &listener in some {
+        if unit.set_listening(listener, app.hub.is_present(listener)).await? {
             changed.push(listener);
         }
     }
@@ -152,18 +150,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_later_is_not_put_back_over() {
+    fn who_came_and_went_is_written_once_and_not_forgotten() {
         let presence = Presence::default();
         let one = Listener { session: SessionId::generate(), user: UserId::generate() };
         let other = Listener { session: SessionId::generate(), user: UserId::generate() };
-        presence.set(one, true);
-        presence.set(other, true);
+        presence.note(one);
+        presence.note(other);
+        presence.note(one);
         let (asked, failed) = presence.take();
-        assert_eq!((asked, failed.len()), (2, 2));
-        presence.set(one, false);
+        assert_eq!((asked, failed.len()), (3, 2));
         presence.put_back(&failed);
-        let (asked, again) = presence.take();
-        assert_eq!(asked, 3);
-        assert!(again.contains(&(one, false)) && again.contains(&(other, true)));
+        assert_eq!(presence.take(), (3, failed));
+        assert_eq!(presence.take().1, []);
     }
 }

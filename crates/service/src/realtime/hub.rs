@@ -137,6 +137,11 @@ impl Hub {
         self.lock().present.keys().copied().collect()
     }
 
+    /// Whether somebody is present in a visit through this service.
+    pub(crate) fn is_present(&self, listener: Listener) -> bool {
+        self.lock().present.contains_key(&listener)
+    }
+
     /// Ends every socket: something was missed, and whoever comes back fetches it.
     pub(crate) fn cut_all(&self) {
         for socket in self.lock().sockets.values_mut() {

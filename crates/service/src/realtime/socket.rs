@@ -102,7 +102,7 @@ async fn serve(
             tracing::info!("a client connected");
             Session { app: &app, socket: &mut socket, id, ctx, theirs, ours }.run(outbox).await;
             for listener in app.hub.disconnect(id) {
-                app.presence.set(listener, false);
+                app.presence.note(listener);
             }
             tracing::info!("a client disconnected");
             if app.stop.is_cancelled() {
@@ -303,7 +303,7 @@ impl Session<'_> {
             "UNSUBSCRIBE" => {
                 let id = frame.get("id").ok_or(ApiError::new(Code::BadFrame, "id is missing"))?;
                 if let Some(listener) = self.app.hub.unsubscribe(self.id, id) {
-                    self.app.presence.set(listener, false);
+                    self.app.presence.note(listener);
                 }
             }
             "DISCONNECT" => {
@@ -355,7 +355,7 @@ impl Session<'_> {
             None => return Err(Code::UnknownDestination.into()),
         };
         if let Some(listener) = self.app.hub.subscribe(self.id, id, &topic, visit) {
-            let asked = self.app.presence.set(listener, true);
+            let asked = self.app.presence.note(listener);
             self.app.presence.is_written(asked).await;
         }
         Ok(())

@@ -178,7 +178,7 @@ impl Unit {
 
     /// Whether an account is open and has this password still (its PHC string), and will until this is committed.
     pub async fn has_password(&mut self, user: UserId, password_hash: &str) -> Result<bool, StoreError> {
-        self.tx.lock("SELECT id FROM users WHERE id = $1 FOR UPDATE", user).await?;
+        self.tx.lock("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user).await?;
         let found =
             sql!("SELECT id FROM users WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL",)
                 .bind(user)

@@ -270,7 +270,7 @@ impl Unit {
 
     /// An appointment, as it is and stays until this is committed.
     pub async fn appointment(&mut self, id: AppointmentId) -> Result<Option<AppointmentRow>, StoreError> {
-        self.tx.lock("SELECT id FROM appointments WHERE id = $1 FOR UPDATE", id).await?;
+        self.tx.lock("SELECT id FROM appointments WHERE id = $1 FOR NO KEY UPDATE", id).await?;
         one(&mut self.tx, id).await
     }
 
@@ -301,7 +301,7 @@ impl Unit {
         within: Slot,
         besides: Option<AppointmentId>,
     ) -> Result<(Option<Availability>, Vec<Slot>), StoreError> {
-        self.tx.lock("SELECT id FROM users WHERE id = $1 FOR UPDATE", doctor).await?;
+        self.tx.lock("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", doctor).await?;
         let taken = taken(&mut self.tx, doctor, within).await?;
         let others = taken.into_iter().filter(|(id, _)| Some(*id) != besides).map(|(_, slot)| slot);
         Ok((availability(&mut self.tx, doctor).await?, others.collect()))

@@ -32,7 +32,7 @@ pub struct StoredAttachment {
 }
 
 /// Keeps a visit as it is, and other messages and files out of it.
-const SESSION: &str = "SELECT id FROM consultation_sessions WHERE id = $1 FOR UPDATE";
+const SESSION: &str = "SELECT id FROM consultation_sessions WHERE id = $1 FOR NO KEY UPDATE";
 
 /// Messages, as [`message`] reads them; what follows says which.
 macro_rules! select {

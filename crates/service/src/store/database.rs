@@ -67,8 +67,8 @@ enum Pools {
     Postgres {
         writer: PgPool,
         reader: PgPool,
-        /// Of one connection, to hear what other services say.
-        listener: PgPool,
+        /// How to connect to hear what other services say.
+        listener: Box<PgConnectOptions>,
     },
 }
 
@@ -87,11 +87,15 @@ impl Store {
         self.instance
     }
 
-    /// Connections to listen with, of a database that is shared.
-    pub(super) const fn listeners(&self) -> Option<&PgPool> {
+    /// A connection to listen with, of a database that is shared: a new one each time, as one that is half open lets
+    /// go of nothing for a quarter of an hour.
+    pub(super) fn listeners(&self) -> Option<PgPool> {
         match &self.pools {
             Pools::Sqlite { .. } => None,
-            Pools::Postgres { listener, .. } => Some(listener),
+            Pools::Postgres { listener, .. } => {
+                let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(WAITS_FOR);
+                Some(pool.connect_lazy_with(listener.as_ref().clone()))
+            }
         }
     }
 
@@ -113,8 +117,7 @@ impl Store {
                 reader.close().await;
                 writer.close().await;
             }
-            Pools::Postgres { writer, reader, listener } => {
-                listener.close().await;
+            Pools::Postgres { writer, reader, .. } => {
                 reader.close().await;
                 writer.close().await;
             }
@@ -186,6 +189,5 @@ async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools,
     // Under a lock: several services may start at once.
     sqlx::migrate!("./migrations/postgres").run(&writer).await.map_err(newer)?;
     let reader = pool(POSTGRES_READERS).connect_with(options.clone()).await?;
-    let listener = pool(1).connect_lazy_with(options);
-    Ok(Pools::Postgres { writer, reader, listener })
+    Ok(Pools::Postgres { writer, reader, listener: Box::new(options) })
 }

@@ -38,7 +38,7 @@ impl Store {
     /// Begins to listen; none where nobody else can be there.
     pub async fn listen(&self) -> Result<Option<Notices>, StoreError> {
         let Some(pool) = self.listeners() else { return Ok(None) };
-        let mut listener = PgListener::connect_with(pool).await?;
+        let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(CHANNEL).await?;
         Ok(Some(Notices(listener)))
     }

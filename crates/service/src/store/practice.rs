@@ -72,6 +72,8 @@ pub struct InvitationRow {
     pub invitation: Invitation,
     /// Of which practice hours.
     pub schedule: ScheduleId,
+    /// Of which clinic those are.
+    pub clinic: Option<ClinicId>,
     /// Who asks.
     pub doctor: User,
     /// Who is asked.
@@ -147,7 +149,7 @@ macro_rules! select {
 macro_rules! select_invitations {
     ($($which:literal),+ $(,)?) => {
         sql!(
-            "SELECT i.*, s.doctor_id, s.version, d.name AS doctor_name, d.specialization AS doctor_specialization,
+            "SELECT i.*, s.doctor_id, s.version, s.clinic_id, d.name AS doctor_name, d.specialization AS doctor_specialization,
              p.name AS patient_name FROM invitations i JOIN schedules s ON s.id = i.schedule_id
              JOIN users d ON d.id = s.doctor_id JOIN users p ON p.id = i.patient_id ",
             $($which),+
@@ -167,6 +169,7 @@ fn invitation_row(row: &Row) -> Result<InvitationRow, StoreError> {
             ended_at: row.get("ended_at")?,
         },
         schedule: row.get("schedule_id")?,
+        clinic: row.get("clinic_id")?,
         doctor: doctor(row)?,
         patient,
         session: row.get("session_id")?,
@@ -178,7 +181,9 @@ async fn load(database: &mut Connection, id: ScheduleId) -> Result<Option<Schedu
     let Some(row) = select!("WHERE s.id = $1").bind(id).fetch_optional(database).await? else {
         return Ok(None);
     };
+    let appointment_type: AppointmentType = from_word(&row.get::<String>("appointment_type")?)?;
     let mut practice = Practice {
+        in_person: appointment_type == AppointmentType::InPerson,
         status: from_word(&row.get::<String>("status")?)?,
         opened_at: row.get("opened_at")?,
         last_number: small(row.get("last_number")?)?,
@@ -345,7 +350,7 @@ impl Unit {
 
     /// Practice hours, as they are and stay until this is committed.
     pub async fn schedule(&mut self, id: ScheduleId) -> Result<Option<ScheduleRow>, StoreError> {
-        self.tx.lock("SELECT id FROM schedules WHERE id = $1 FOR UPDATE", id).await?;
+        self.tx.lock("SELECT id FROM schedules WHERE id = $1 FOR NO KEY UPDATE", id).await?;
         load(&mut self.tx, id).await
     }
 
@@ -424,6 +429,16 @@ impl Unit {
         if row.stored.invitation == row.practice.invitation && row.stored_session == row.session {
             return Ok(());
         }
+        // One that had run out when another took its place.
+        sql!(
+            "UPDATE invitations SET status = 'EXPIRED', ended_at = $1, changed_at = $1
+             WHERE schedule_id = $2 AND id <> $3 AND status IN ('INVITED', 'CONFIRMED', 'ACTIVE')",
+        )
+        .bind(self.now)
+        .bind(row.head.id)
+        .bind(invitation.id)
+        .execute(&mut self.tx)
+        .await?;
         sql!(
             "INSERT INTO invitations (id, schedule_id, patient_id, status, created_at, confirmed_at, ended_at,
              changed_at, session_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)

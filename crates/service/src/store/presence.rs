@@ -89,7 +89,7 @@ impl Unit {
     /// present.
     pub async fn set_listening(&mut self, of: Listener, is_here: bool) -> Result<bool, StoreError> {
         // Two services whose sockets come and go at once must each see what the other did.
-        let lock = "SELECT id FROM consultation_sessions WHERE id = $1 FOR UPDATE";
+        let lock = "SELECT id FROM consultation_sessions WHERE id = $1 FOR NO KEY UPDATE";
         self.tx.lock(lock, of.session).await?;
         let before = self.presence(of).await?;
         sql!(

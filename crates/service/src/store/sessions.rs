@@ -356,7 +356,7 @@ impl Unit {
 
     /// One session, as it is and stays until this is committed.
     pub async fn session(&mut self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
-        self.tx.lock("SELECT id FROM consultation_sessions WHERE id = $1 FOR UPDATE", session).await?;
+        self.tx.lock("SELECT id FROM consultation_sessions WHERE id = $1 FOR NO KEY UPDATE", session).await?;
         one_session(&mut self.tx, session).await
     }
 

@@ -71,7 +71,7 @@ impl Connection {
 
     /// Keeps others from what a query finds until this is committed. SQLite has one writer: there is nobody to keep.
     ///
-    /// `text` selects by one id and ends with `FOR UPDATE`.
+    /// `text` selects by one id and ends with `FOR NO KEY UPDATE`.
     pub(super) async fn lock(&mut self, text: &'static str, id: impl Bind) -> Result<(), StoreError> {
         if let Raw::Postgres(connection) = self.raw() {
             Query::new(text).bind(id).postgres().fetch_all(connection).await?;

@@ -208,7 +208,7 @@ impl Unit {
     ) -> Result<Refreshed, StoreError> {
         let (token, at) = (hash(refresh), millis(self.now));
         let of_token = "SELECT id FROM token_families
-            WHERE id = (SELECT family_id FROM tokens WHERE hash = $1) FOR UPDATE";
+            WHERE id = (SELECT family_id FROM tokens WHERE hash = $1) FOR NO KEY UPDATE";
         self.tx.lock(of_token, token.clone()).await?;
         let row = sql!(
             "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at, t.attempt

@@ -7,9 +7,9 @@ use bedside_consult::{
     availability,
 };
 use bedside_protocol::{
-    Appointment, AppointmentId, AppointmentType, Availability, ChangeAppointmentRequest, ClinicId, Code,
-    CreateAppointmentRequest, CreateSessionRequest, DoctorAvailability, DoctorListing, InstantSessionRequest,
-    Party, Role, Session, Slot, User, UserId, VerifyPaymentRequest,
+    Appointment, AppointmentId, AppointmentStatus, AppointmentType, Availability, ChangeAppointmentRequest,
+    ClinicId, Code, CreateAppointmentRequest, CreateSessionRequest, DoctorAvailability, DoctorListing,
+    InstantSessionRequest, Party, PaymentStatus, Role, Session, Slot, User, UserId, VerifyPaymentRequest,
 };
 use jiff::{SignedDuration, Timestamp, civil::Date};
 
@@ -28,6 +28,8 @@ const LATEST_START: SignedDuration = SignedDuration::from_hours(24 * 731);
 const MOST_COMPLAINT: usize = 1_000;
 /// Characters of a payment's name elsewhere.
 const MOST_PAYMENT_ID: usize = 100;
+/// Visits to come that a patient books without the practice: more than anybody needs, and no doctor's week.
+const MOST_OPEN: u32 = 10;
 /// Days of free slots that are shown at once.
 const MOST_DAYS: i32 = 31;
 /// Days that are shown when it is not said which.
@@ -102,6 +104,18 @@ pub(crate) async fn create(
     ctx.reaches(sees.clinic)?;
     if user.role != Role::Patient {
         meets(sees.clinic, &person(app, request.patient_id, Role::Patient).await?)?;
+    }
+    if user.role == Role::Patient {
+        let open = AppointmentFilter {
+            patient: Some(user.id),
+            status: Some(AppointmentStatus::Booked),
+            from: Some(Timestamp::now()),
+            ..AppointmentFilter::default()
+        };
+        if app.store.appointments(open, MOST_OPEN).await?.len() >= MOST_OPEN as usize {
+            let why = "so many visits are booked already: please speak with the practice";
+            return Err(ApiError::new(Code::TooManyAttempts, why));
+        }
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     if user.role == Role::Patient {
@@ -250,11 +264,24 @@ enum Under<'a> {
 }
 
 impl<'a> Under<'a> {
-    async fn begin(app: &'a App, ctx: &'a Ctx, row: &AppointmentRow) -> Result<Self, ApiError> {
-        Ok(match &row.visit {
-            Some((session, _)) => Self::Visit(Box::new(Change::begin(app, *session, Some(ctx)).await?)),
-            None => Self::Alone(app.store.begin(Timestamp::now()).await?),
-        })
+    /// Begins one; gives the appointment as it is and stays until this is committed.
+    async fn begin(
+        app: &'a App,
+        ctx: &'a Ctx,
+        mut known: AppointmentRow,
+    ) -> Result<(Self, AppointmentRow), ApiError> {
+        loop {
+            let mut under = match &known.visit {
+                Some((session, _)) => Self::Visit(Box::new(Change::begin(app, *session, Some(ctx)).await?)),
+                None => Self::Alone(app.store.begin(Timestamp::now()).await?),
+            };
+            let row = under.unit().appointment(known.id).await?.ok_or(Code::NotFound)?;
+            if row.visit.is_some() == known.visit.is_some() {
+                return Ok((under, row));
+            }
+            // Its visit was made meanwhile; none goes away again.
+            known = row;
+        }
     }
 
     const fn unit(&mut self) -> &mut Unit {
@@ -301,8 +328,10 @@ pub(crate) async fn change(
 ) -> Result<Appointment, ApiError> {
     let known = allowed(app, ctx, id, Action::ChangeAppointment).await?;
     check_complaint(request.chief_complaint.as_ref())?;
-    let mut under = Under::begin(app, ctx, &known).await?;
-    let mut row = under.unit().appointment(id).await?.ok_or(Code::NotFound)?;
+    let (mut under, mut row) = Under::begin(app, ctx, known).await?;
+    if row.appointment.status != AppointmentStatus::Booked {
+        return Err(Refused::WrongState(row.appointment.status).into());
+    }
     let start = request.scheduled_start_time.unwrap_or(row.appointment.start);
     let duration = match request.scheduled_duration_minutes {
         Some(minutes) => SignedDuration::from_mins(i64::from(minutes)),
@@ -323,11 +352,17 @@ pub(crate) async fn change(
 /// Calls an appointment off, and its visit with it: one that runs is over.
 pub(crate) async fn cancel(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<Appointment, ApiError> {
     let known = allowed(app, ctx, id, Action::CancelAppointment).await?;
-    let mut under = Under::begin(app, ctx, &known).await?;
+    let (mut under, before) = Under::begin(app, ctx, known).await?;
+    // To end what runs for both is the doctor's; the patient leaves.
+    if before.appointment.status == AppointmentStatus::InProgress
+        && side(&before, ctx.user.id) == Some(Party::Patient)
+    {
+        return Err(Refused::WrongState(before.appointment.status).into());
+    }
     under.visit(VisitInput::CallOff).await?;
+    // The visit's end has changed it.
     let mut row = under.unit().appointment(id).await?.ok_or(Code::NotFound)?;
-    // Where it had a visit that ran, that has ended it.
-    if row.appointment.status != bedside_protocol::AppointmentStatus::Completed || known.visit.is_none() {
+    if before.appointment.status != AppointmentStatus::InProgress {
         row.appointment.apply(Input::Cancel)?;
     }
     under.commit(app, ctx, &row, "appointment.cancelled").await
@@ -347,7 +382,11 @@ pub(crate) async fn verify_payment(
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let mut row = unit.appointment(id).await?.ok_or(Code::NotFound)?;
+    let before = row.appointment.clone();
     row.appointment.apply(Input::VerifyPayment(payment))?;
+    if row.appointment == before {
+        return Ok(view(row));
+    }
     if row.appointment.wants_visit() {
         make_visit(&mut unit, ctx, id).await?;
     }
@@ -360,20 +399,30 @@ pub(crate) async fn retry_visit(app: &App, ctx: &Ctx, id: AppointmentId) -> Resu
     if known.visit.is_some() {
         return Ok(view(known));
     }
+    visit_of(app, ctx, id).await?;
+    show(app, id).await
+}
+
+/// The visit of an appointment, made where there is none and there should be one.
+async fn visit_of(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<SessionRow, ApiError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let row = unit.appointment(id).await?.ok_or(Code::NotFound)?;
+    if let Some((session, _)) = row.visit {
+        // Read without its lock, which comes before the appointment's.
+        return app.store.session(session).await?.ok_or(Code::NotFound.into());
+    }
     wants_visit(&row)?;
-    make_visit(&mut unit, ctx, id).await?;
+    let visit = make_visit(&mut unit, ctx, id).await?;
     unit.commit().await?;
     app.news.notify_one();
-    show(app, id).await
+    Ok(visit)
 }
 
 fn wants_visit(row: &AppointmentRow) -> Result<(), ApiError> {
     if row.appointment.wants_visit() {
         return Ok(());
     }
-    if row.appointment.payment == bedside_protocol::PaymentStatus::Pending {
+    if row.appointment.payment == PaymentStatus::Pending {
         return Err(Code::PaymentRequired.into());
     }
     Err(ApiError::new(Code::WrongState, "this appointment is over, or it is in the clinic's rooms"))
@@ -391,16 +440,7 @@ pub(crate) async fn create_session(
     if request.consultation_mode != row.mode {
         return Err(ApiError::new(Code::WrongState, "the appointment is of another consultationMode"));
     }
-    if row.visit.is_none() {
-        wants_visit(&row)?;
-    }
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    let visit = match row.visit {
-        Some((session, _)) => unit.session(session).await?.ok_or(Code::NotFound)?,
-        None => make_visit(&mut unit, ctx, id).await?,
-    };
-    unit.commit().await?;
-    app.news.notify_one();
+    let visit = visit_of(app, ctx, id).await?;
     app.view(&visit).await
 }
 
@@ -493,7 +533,10 @@ pub(crate) async fn free_slots(
                 return Err(invalid("there are no such days"));
             };
             let day = SignedDuration::from_hours(48);
-            let within = Slot { start_time: start - day, end_time: end + day };
+            let (Ok(start), Ok(end)) = (start.checked_sub(day), end.checked_add(day)) else {
+                return Err(invalid("there are no such days"));
+            };
+            let within = Slot { start_time: start, end_time: end };
             let taken = app.store.taken(id, within).await?;
             let days = from.series(jiff::ToSpan::day(1)).take_while(|date| *date <= to);
             availability::slots(offered, days, &taken, now).map_err(|bad| invalid(&bad.to_string()))?

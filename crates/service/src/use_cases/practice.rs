@@ -44,13 +44,15 @@ struct PracticeChange<'a> {
     unit: Unit,
     row: ScheduleRow,
     by: Option<&'a Ctx>,
+    /// Whose invitation has run out meanwhile.
+    ran_out: Option<UserId>,
 }
 
 impl<'a> PracticeChange<'a> {
     async fn begin(app: &'a App, id: ScheduleId, by: Option<&'a Ctx>) -> Result<Self, ApiError> {
         let mut unit = app.store.begin(Timestamp::now()).await?;
         let row = unit.schedule(id).await?.ok_or(Code::NotFound)?;
-        Ok(Self { app, unit, row, by })
+        Ok(Self { app, unit, row, by, ran_out: None })
     }
 
     /// Begins one that somebody makes who may.
@@ -60,7 +62,10 @@ impl<'a> PracticeChange<'a> {
     }
 
     fn apply(&mut self, input: Input) -> Result<(), ApiError> {
-        Ok(self.row.practice.apply(input, self.unit.now)?)
+        let rang = self.row.practice.invitation.filter(|open| open.status == InvitationStatus::Invited);
+        let applied = self.row.practice.apply(input, self.unit.now);
+        self.ran_out = rang.filter(|rang| self.unit.now >= rang.expires_at()).map(|rang| rang.patient);
+        Ok(applied?)
     }
 
     /// Adds a line to the audit log about these hours, and somebody in them.
@@ -73,6 +78,11 @@ impl<'a> PracticeChange<'a> {
 
     /// Stores it; whoever listens is told afterwards. `taken` is what it means that there can be only one.
     async fn commit(mut self, taken: fn() -> ApiError) -> Result<ScheduleRow, ApiError> {
+        if let Some(patient) = self.ran_out {
+            // Time did it, whoever came next.
+            let line = AuditLine::new("invitation.expired").of(patient);
+            self.unit.audit(&line.on(format!("schedule:{}", self.row.head.id))).await?;
+        }
         match self.unit.keep_schedule(&mut self.row).await {
             Ok(_) => {}
             Err(error) if error.is_taken() => return Err(taken()),
@@ -272,11 +282,7 @@ pub(crate) async fn invite(
     let mut change = PracticeChange::by(app, ctx, id, Action::RunSchedule).await?;
     let patient = request.patient_id;
     let before = change.row.practice.invitation;
-    change.apply(Input::Invite {
-        id: InvitationId::generate(),
-        patient,
-        in_person: change.row.head.appointment_type == AppointmentType::InPerson,
-    })?;
+    change.apply(Input::Invite { id: InvitationId::generate(), patient })?;
     let invitation = change.row.practice.invitation.ok_or(Code::Internal)?;
     if before.is_none_or(|before| before.id != invitation.id) {
         change.row.session = None;
@@ -288,15 +294,28 @@ pub(crate) async fn invite(
 
 /// Lets somebody wait again under their number; a visit that came of their invitation ends.
 pub(crate) async fn reset(app: &App, ctx: &Ctx, id: ScheduleId, patient: UserId) -> Result<Queue, ApiError> {
-    let row = allowed(app, ctx, id, Action::RunSchedule).await?;
-    // The visit before the queue, as all who change both have it.
-    let is_theirs = |row: &ScheduleRow| {
-        row.practice.invitation.is_some_and(|open| open.is_open() && open.patient == patient)
+    let mut row = allowed(app, ctx, id, Action::RunSchedule).await?;
+    let theirs = |row: &ScheduleRow| {
+        let open = row.practice.invitation.filter(|open| open.is_open() && open.patient == patient);
+        row.session.filter(|_| open.is_some())
     };
-    if let Some(session) = row.session.filter(|_| is_theirs(&row)) {
-        end_visit(app, ctx, session).await?;
-    }
-    let mut change = PracticeChange::begin(app, id, Some(ctx)).await?;
+    let mut change = loop {
+        // Refused, it ends no visit.
+        if row.practice.status != ScheduleStatus::Online {
+            return Err(Refused::NotOpen.into());
+        }
+        // The visit before the queue, as all who change both have it.
+        let visit = theirs(&row);
+        if let Some(session) = visit {
+            end_visit(app, ctx, session).await?;
+        }
+        let change = PracticeChange::begin(app, id, Some(ctx)).await?;
+        match theirs(&change.row) {
+            // They confirmed meanwhile.
+            Some(session) if visit != Some(session) => row = change.row,
+            _ => break change,
+        }
+    };
     change.apply(Input::Reset(patient))?;
     change.audit("queue.reset", Some(patient)).await?;
     let row = change.commit(in_another_queue).await?;
@@ -331,6 +350,9 @@ async fn invitation(
     action: Action,
 ) -> Result<InvitationRow, ApiError> {
     let row = app.store.invitation(id).await?.ok_or(Code::NotFound)?;
+    if ctx.user.role == Role::ClinicAdmin {
+        ctx.reaches(row.clinic)?;
+    }
     let side = match ctx.user.id {
         user if user == row.patient.id => Some(Party::Patient),
         user if user == row.doctor.id => Some(Party::Doctor),
@@ -401,10 +423,19 @@ pub(crate) async fn decline(app: &App, ctx: &Ctx, id: InvitationId) -> Result<In
 /// The doctor takes an invitation back, or ends what came of it.
 pub(crate) async fn end_invitation(app: &App, ctx: &Ctx, id: InvitationId) -> Result<Invitation, ApiError> {
     let known = invitation(app, ctx, id, Action::EndInvitation).await?;
-    if let Some(session) = known.session {
-        end_visit(app, ctx, session).await?;
-    }
-    let mut change = PracticeChange::begin(app, known.schedule, Some(ctx)).await?;
+    let mut visit = known.session;
+    let mut change = loop {
+        if let Some(session) = visit {
+            end_visit(app, ctx, session).await?;
+        }
+        let change = PracticeChange::begin(app, known.schedule, Some(ctx)).await?;
+        let is_it = change.row.practice.invitation.is_some_and(|open| open.id == id && open.is_open());
+        match change.row.session.filter(|_| is_it) {
+            // The patient confirmed meanwhile.
+            Some(session) if visit != Some(session) => visit = Some(session),
+            _ => break change,
+        }
+    };
     change.apply(Input::End(id))?;
     change.audit("invitation.ended", Some(known.patient.id)).await?;
     change.commit(in_another_queue).await?;
@@ -434,9 +465,6 @@ pub(crate) async fn by_time(app: &App, id: ScheduleId) -> Result<(), ApiError> {
     change.apply(Input::Tick)?;
     if change.row.practice.status != before.status {
         change.audit("schedule.closed", None).await?;
-    }
-    if let Some(invitation) = change.row.practice.invitation.filter(|now| Some(*now) != before.invitation) {
-        change.audit("invitation.expired", Some(invitation.patient)).await?;
     }
     change.commit(in_another_queue).await.map(|_| ())
 }

@@ -73,6 +73,14 @@ async fn a_patient_books_a_free_slot_and_moves_it() {
     let clinic = clinic().await;
     assert!(free(&clinic).await.is_empty(), "nobody said when");
     opens(&clinic).await;
+    for days in [
+        "?from=9999-12-29&to=9999-12-29",
+        "?from=-009999-01-03&to=-009999-01-03",
+        "?from=2026-01-01&to=2027-01-01",
+    ] {
+        let path = format!("/api/v1/doctors/{}/availability{days}", clinic.doctor.id);
+        assert_eq!(code(&clinic, &clinic.patient, Method::GET, &path, Value::Null).await, "invalid");
+    }
     let before = free(&clinic).await;
     assert!(
         (54..=63).contains(&before.len()),
@@ -187,7 +195,9 @@ async fn an_appointment_goes_with_its_visit() {
     let later = json!({ "scheduledDurationMinutes": 40 });
     assert_eq!(code(&clinic, &clinic.doctor, Method::PATCH, &path(&made, ""), later).await, "wrong-state");
 
-    // Called off while it runs, it is over.
+    // Called off while it runs, it is over; for the patient, who can leave, it is not.
+    let by_patient = code(&clinic, &clinic.patient, Method::POST, &path(&made, "/cancel"), json!({})).await;
+    assert_eq!(by_patient, "wrong-state");
     let cancelled = post(&clinic, &clinic.admin, &path(&made, "/cancel"), json!({})).await;
     assert_eq!(cancelled["status"], "COMPLETED", "{cancelled}");
     let session = get(&clinic, &clinic.doctor, &visit(&made, "")).await;

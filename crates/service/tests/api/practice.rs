@@ -212,8 +212,26 @@ async fn in_the_clinics_rooms_there_is_no_call() {
     ready(&clinic, &clinic.patient, &path).await;
     let called = invite(&clinic, &path, &clinic.patient).await;
     assert_eq!((&called["status"], &called["sessionId"]), (&json!("ACTIVE"), &Value::Null));
-    let ended = post(&clinic, &clinic.doctor, &answer(&called, "end"), json!({})).await;
+    let ended = post(&clinic, &clinic.admin, &answer(&called, "end"), json!({})).await;
     assert_eq!(ended["status"], "ENDED");
+}
+
+#[tokio::test]
+async fn one_that_ran_out_keeps_nobody_from_the_next() {
+    let clinic = clinic().await;
+    let path = open(&clinic, &clinic.doctor).await;
+    ready(&clinic, &clinic.patient, &path).await;
+    ready(&clinic, &clinic.other_patient, &path).await;
+    let first = invite(&clinic, &path, &clinic.patient).await;
+    // A minute later, before any timer has looked.
+    Outside::of(&clinic).await.run("UPDATE invitations SET created_at = created_at - 60000").await;
+    let second = invite(&clinic, &path, &clinic.other_patient).await;
+    let first = get(&clinic, &clinic.patient, answer(&first, "").trim_end_matches('/')).await;
+    assert_eq!(first["status"], "EXPIRED");
+    assert_eq!(get(&clinic, &clinic.patient, "/api/v1/invitations/pending").await, json!([]));
+    post(&clinic, &clinic.other_patient, &answer(&second, "decline"), json!({})).await;
+    post(&clinic, &clinic.patient, &format!("{path}/queue/me/ready"), json!({ "ready": true })).await;
+    assert_eq!(invite(&clinic, &path, &clinic.patient).await["status"], "INVITED");
 }
 
 #[tokio::test]
@@ -244,7 +262,7 @@ async fn each_does_only_what_is_theirs() {
         (&own, &ready, vec![doctor, other_doctor, other_patient, admin]),
         (&confirm, &json!({}), vec![doctor, other_doctor, other_patient, admin]),
         (&decline, &json!({}), vec![doctor, other_doctor, other_patient, admin]),
-        (&end, &json!({}), vec![patient, other_patient, other_doctor, admin]),
+        (&end, &json!({}), vec![patient, other_patient, other_doctor]),
     ] {
         for who in refused_to {
             let code = refused(&clinic, who, path, body.clone()).await;

@@ -139,6 +139,7 @@ fn announce_invitation(app: &App, row: &ScheduleRow, now: Timestamp) {
     let shown = Box::new(invitation(&InvitationRow {
         invitation: rules,
         schedule: row.head.id,
+        clinic: row.head.clinic,
         doctor: row.head.doctor.clone(),
         patient: patient.clone(),
         session: row.session,
