@@ -16,7 +16,13 @@ use super::{
     extract::{Json, Path, Query},
     next_page, page_limit, wire_name,
 };
-use crate::{app::Shared, ctx::Ctx, error::ApiError, store::AppointmentFilter, use_cases::appointments};
+use crate::{
+    app::Shared,
+    ctx::Ctx,
+    error::ApiError,
+    store::AppointmentFilter,
+    use_cases::{appointments, doctors},
+};
 
 /// Appointments and doctors on a page when it is not said how many, and the most that may be asked for.
 const PAGE: (u32, u32) = (100, 500);
@@ -186,7 +192,7 @@ pub(super) async fn list_doctors(
 ) -> Result<(HeaderMap, Json<Vec<DoctorListing>>), ApiError> {
     let limit = page_limit(query.limit, PAGE)?;
     let words = query.query.as_deref();
-    let (doctors, next) = appointments::doctors(&app, &ctx, words, query.after, limit).await?;
+    let (doctors, next) = doctors::list(&app, &ctx, words, query.after, limit).await?;
     let encoded = words.map(|words| url::form_urlencoded::byte_serialize(words.as_bytes()).collect());
     let headers = next_page("/api/v1/doctors", next.map(|id| id.to_string()), limit, [("query", encoded)])?;
     Ok((headers, Json(doctors)))
@@ -212,7 +218,7 @@ pub(super) async fn get_availability(
     Path(id): Path<UserId>,
     Query(query): Query<DaysQuery>,
 ) -> Result<Json<DoctorAvailability>, ApiError> {
-    appointments::free_slots(&app, &ctx, id, query.from, query.to).await.map(Json)
+    doctors::free_slots(&app, &ctx, id, query.from, query.to).await.map(Json)
 }
 
 /// Says when and how a doctor can be booked: a doctor for themselves, an administrator for anybody.
@@ -225,5 +231,5 @@ pub(super) async fn put_availability(
     Path(id): Path<UserId>,
     Json(offered): Json<Availability>,
 ) -> Result<Json<Availability>, ApiError> {
-    appointments::set_availability(&app, &ctx, id, offered).await.map(Json)
+    doctors::set_availability(&app, &ctx, id, offered).await.map(Json)
 }

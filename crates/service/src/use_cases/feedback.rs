@@ -5,7 +5,7 @@ use bedside_consult::feedback;
 use bedside_protocol::{Code, DoctorFeedback, Feedback, FeedbackRequest, SessionId, Text, UserId};
 use jiff::Timestamp;
 
-use super::appointments::doctor;
+use super::doctors::doctor;
 use crate::{App, ctx::Ctx, error::ApiError};
 
 /// The patient says how it was, once, after the visit has ended.

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod change;
 pub(crate) mod chat;
 pub(crate) mod device_checks;
+pub(crate) mod doctors;
 pub(crate) mod feedback;
 pub(crate) mod files;
 pub(crate) mod notes;

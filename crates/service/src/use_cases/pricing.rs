@@ -5,7 +5,7 @@ use bedside_consult::billing::{Currency, Pricing, Tier};
 use bedside_protocol::{Code, ConsultationMode, DoctorPricing, PriceTier, PricingType, Role, UserId};
 use jiff::Timestamp;
 
-use super::appointments::doctor;
+use super::doctors::doctor;
 use crate::{App, ctx::Ctx, error::ApiError, store::Price};
 
 /// Fewest minutes that are charged where it is not said (requirements, package 2).
