@@ -34,6 +34,26 @@ fn read(row: &Row) -> Result<User, StoreError> {
     })
 }
 
+/// The patient of what was joined with theirs as `patient_name`.
+pub(super) fn patient(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.get("patient_id")?,
+        role: Role::Patient,
+        name: row.get("patient_name")?,
+        specialization: None,
+    })
+}
+
+/// The doctor of what was joined with theirs as `doctor_name` and `doctor_specialization`.
+pub(super) fn doctor(row: &Row) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.get("doctor_id")?,
+        role: Role::Doctor,
+        name: row.get("doctor_name")?,
+        specialization: row.get("doctor_specialization")?,
+    })
+}
+
 fn account(row: &Row) -> Result<Account, StoreError> {
     Ok(Account {
         password_hash: row.get("password_hash")?,

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Store, StoreError, Unit,
+    accounts::{doctor, patient},
     clinics::ReachParameters,
     contains, from_word,
     sql::{Connection, Row, sql},
@@ -77,18 +78,8 @@ fn read(row: &Row) -> Result<AppointmentRow, StoreError> {
     let session: Option<SessionId> = row.get("session_id")?;
     Ok(AppointmentRow {
         id: row.get("id")?,
-        patient: User {
-            id: row.get("patient_id")?,
-            role: Role::Patient,
-            name: row.get("patient_name")?,
-            specialization: None,
-        },
-        doctor: User {
-            id: row.get("doctor_id")?,
-            role: Role::Doctor,
-            name: row.get("doctor_name")?,
-            specialization: row.get("doctor_specialization")?,
-        },
+        patient: patient(row)?,
+        doctor: doctor(row)?,
         clinic: row.get("clinic_id")?,
         mode: from_word(&row.get::<String>("consultation_mode")?)?,
         appointment: Appointment {

@@ -12,6 +12,7 @@ use jiff::{Timestamp, civil::Date};
 
 use super::{
     Store, StoreError, Unit, Untold,
+    accounts::{doctor, patient},
     clinics::ReachParameters,
     from_word,
     sql::{Connection, Row, sql},
@@ -102,19 +103,6 @@ fn small(number: u64) -> Result<u32, StoreError> {
     number.try_into().map_err(|_| StoreError::Unreadable("count"))
 }
 
-fn patient(row: &Row, id: &str, name: &str) -> Result<User, StoreError> {
-    Ok(User { id: row.get(id)?, role: Role::Patient, name: row.get(name)?, specialization: None })
-}
-
-fn doctor(row: &Row) -> Result<User, StoreError> {
-    Ok(User {
-        id: row.get("doctor_id")?,
-        role: Role::Doctor,
-        name: row.get("doctor_name")?,
-        specialization: row.get("doctor_specialization")?,
-    })
-}
-
 fn head(row: &Row) -> Result<ScheduleHead, StoreError> {
     let date: String = row.get("date")?;
     Ok(ScheduleHead {
@@ -158,7 +146,7 @@ macro_rules! select_invitations {
 }
 
 fn invitation_row(row: &Row) -> Result<InvitationRow, StoreError> {
-    let patient = patient(row, "patient_id", "patient_name")?;
+    let patient = patient(row)?;
     Ok(InvitationRow {
         invitation: Invitation {
             id: row.get("id")?,
@@ -199,7 +187,7 @@ async fn load(database: &mut Connection, id: ScheduleId) -> Result<Option<Schedu
     .fetch_all(database)
     .await?;
     for entry in &entries {
-        let user = patient(entry, "patient_id", "patient_name")?;
+        let user = patient(entry)?;
         let number = small(entry.get("queue_number")?)?;
         changed.insert(number, entry.get("changed_at")?);
         practice.entries.push(Entry {

@@ -8,7 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use super::{
-    Attendance, Store, StoreError, Unit, contains, from_word,
+    Attendance, Store, StoreError, Unit,
+    accounts::{doctor, patient},
+    contains, from_word,
     presence::{read_attendance, status_of},
     sql::{Connection, Row, sql},
     word,
@@ -97,18 +99,8 @@ fn read(row: &Row) -> Result<SessionRow, StoreError> {
     Ok(SessionRow {
         id: row.get("id")?,
         appointment: row.get("appointment_id")?,
-        patient: User {
-            id: row.get("patient_id")?,
-            role: Role::Patient,
-            name: row.get("patient_name")?,
-            specialization: None,
-        },
-        doctor: User {
-            id: row.get("doctor_id")?,
-            role: Role::Doctor,
-            name: row.get("doctor_name")?,
-            specialization: row.get("doctor_specialization")?,
-        },
+        patient: patient(row)?,
+        doctor: doctor(row)?,
         mode: from_word(&row.get::<String>("consultation_mode")?)?,
         room_name: row.get("room_name")?,
         charged: amount
