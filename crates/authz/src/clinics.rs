@@ -16,14 +16,16 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// What somebody reaches with this role and of this clinic. An administrator of none runs the service; a patient
-    /// of none has not chosen yet.
+    /// What somebody reaches with this role and of this clinic. An administrator of none runs the service, and a
+    /// service of none serves all of it; a patient of none has not chosen yet.
     pub const fn of(role: Role, clinic: Option<ClinicId>) -> Self {
         match (role, clinic) {
-            (Role::ClinicAdmin | Role::Patient, None) => Self::All,
-            (Role::ClinicAdmin | Role::Doctor, Some(clinic)) => Self::Of(clinic),
-            (Role::Patient, Some(clinic)) => Self::OfAndNone(clinic),
-            (Role::Doctor, None) => Self::None,
+            (Role::ClinicAdmin | Role::Service | Role::Patient, None) => Self::All,
+            (Role::ClinicAdmin | Role::Service | Role::Doctor | Role::Kiosk, Some(clinic)) => {
+                Self::Of(clinic)
+            }
+            (Role::Patient | Role::Guest, Some(clinic)) => Self::OfAndNone(clinic),
+            (Role::Doctor | Role::Kiosk | Role::Guest, None) => Self::None,
         }
     }
 

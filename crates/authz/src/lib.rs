@@ -26,22 +26,32 @@ pub enum Who {
     },
 }
 
-const EVERY_ROLE: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin];
+const PEOPLE: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin];
+const PEOPLE_AND_SERVICES: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin, Role::Service];
+const PEOPLE_AND_GUESTS: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin, Role::Guest];
+const PEOPLE_GUESTS_AND_KIOSKS: &[Role] =
+    &[Role::Patient, Role::Doctor, Role::ClinicAdmin, Role::Guest, Role::Kiosk];
+const EVERY_ROLE: &[Role] =
+    &[Role::Patient, Role::Doctor, Role::ClinicAdmin, Role::Kiosk, Role::Guest, Role::Service];
 const STAFF: &[Role] = &[Role::Doctor, Role::ClinicAdmin];
+const STAFF_AND_SERVICES: &[Role] = &[Role::Doctor, Role::ClinicAdmin, Role::Service];
 const ADMINISTRATOR: &[Role] = &[Role::ClinicAdmin];
+const ADMINISTRATOR_AND_SERVICES: &[Role] = &[Role::ClinicAdmin, Role::Service];
 
 const DOCTOR: &[Role] = &[Role::Doctor];
 const PATIENT: &[Role] = &[Role::Patient];
 const PATIENTS_AND_ADMINISTRATORS: &[Role] = &[Role::Patient, Role::ClinicAdmin];
 
 const ANYBODY: Who = Who::Anybody;
-const SIGNED_IN: Who = Who::These { roles: EVERY_ROLE, sides: &[] };
+const SIGNED_IN: Who = Who::These { roles: PEOPLE, sides: &[] };
+const SIGNED_IN_OR_SERVICE: Who = Who::These { roles: PEOPLE_AND_SERVICES, sides: &[] };
 const THE_PRACTICE: Who = Who::These { roles: STAFF, sides: &[] };
+const THE_PRACTICE_OR_SERVICE: Who = Who::These { roles: STAFF_AND_SERVICES, sides: &[] };
 const THE_TWO: Who = Who::These { roles: &[], sides: &[Party::Patient, Party::Doctor] };
 const ITS_DOCTOR: Who = Who::These { roles: &[], sides: &[Party::Doctor] };
 const ITS_PATIENT: Who = Who::These { roles: &[], sides: &[Party::Patient] };
-const THE_TWO_AND_ADMINISTRATORS: Who =
-    Who::These { roles: ADMINISTRATOR, sides: &[Party::Patient, Party::Doctor] };
+const THE_TWO_AND_THE_DESK: Who =
+    Who::These { roles: ADMINISTRATOR_AND_SERVICES, sides: &[Party::Patient, Party::Doctor] };
 
 macro_rules! actions {
     ($($(#[doc = $doc:literal])+ $name:ident: $who:expr;)+) => {
@@ -82,34 +92,42 @@ actions! {
     Register: ANYBODY;
     /// Sign in, renew a sign-in, sign out.
     SignIn: ANYBODY;
-    /// See who one is, and where one is signed in; end one's own sign-ins; change one's own password and name.
+    /// See who one is.
+    SeeOneself: Who::These { roles: EVERY_ROLE, sides: &[] };
+    /// See where one is signed in; end one's own sign-ins; change one's own password and name.
     KeepOwnAccount: SIGNED_IN;
     /// Find people of one's clinic and of none by their names.
-    FindPeople: THE_PRACTICE;
+    FindPeople: THE_PRACTICE_OR_SERVICE;
+    /// Make an account for a patient, or for somebody who has only the one visit.
+    AddPatient: Who::These { roles: ADMINISTRATOR_AND_SERVICES, sides: &[] };
     /// Try the relay.
-    TryRelay: SIGNED_IN;
+    TryRelay: Who::These { roles: PEOPLE_GUESTS_AND_KIOSKS, sides: &[] };
     /// Keep a check of one's devices and network.
-    KeepDeviceCheck: SIGNED_IN;
+    KeepDeviceCheck: Who::These { roles: PEOPLE_GUESTS_AND_KIOSKS, sides: &[] };
     /// Read the check that somebody reads out the code of.
     ReadDeviceCheck: THE_PRACTICE;
     /// Read who did or looked at what: an administrator of everybody, a patient of their own data.
     ReadAudit: Who::These { roles: PATIENTS_AND_ADMINISTRATORS, sides: &[] };
     /// Make an appointment: a patient for themselves in a free slot, a doctor for themselves, an administrator for anybody.
-    MakeAppointment: SIGNED_IN;
+    MakeAppointment: SIGNED_IN_OR_SERVICE;
     /// List appointments: one's own, an administrator all.
-    ListAppointments: SIGNED_IN;
+    ListAppointments: SIGNED_IN_OR_SERVICE;
     /// See an appointment.
-    ReadAppointment: THE_TWO_AND_ADMINISTRATORS;
+    ReadAppointment: THE_TWO_AND_THE_DESK;
     /// Move an appointment, a patient to a free slot; say why the patient comes.
-    ChangeAppointment: THE_TWO_AND_ADMINISTRATORS;
+    ChangeAppointment: THE_TWO_AND_THE_DESK;
     /// Call an appointment off.
-    CancelAppointment: THE_TWO_AND_ADMINISTRATORS;
+    CancelAppointment: THE_TWO_AND_THE_DESK;
     /// Say that an appointment was paid for.
-    VerifyPayment: Who::These { roles: ADMINISTRATOR, sides: &[] };
+    VerifyPayment: Who::These { roles: ADMINISTRATOR_AND_SERVICES, sides: &[] };
+    /// Check a patient in who is seen to have come.
+    CheckInAtDesk: Who::These { roles: ADMINISTRATOR_AND_SERVICES, sides: &[Party::Doctor] };
+    /// Check a patient in who reads out or shows the code of their appointment.
+    CheckIn: Who::These { roles: &[Role::Kiosk], sides: &[] };
     /// Make a visit now.
     MakeInstantVisit: Who::These { roles: DOCTOR, sides: &[] };
     /// See who can be booked, and when.
-    SeeDoctors: SIGNED_IN;
+    SeeDoctors: SIGNED_IN_OR_SERVICE;
     /// Say when a doctor can be booked: a doctor for themselves, an administrator for anybody.
     KeepAvailability: THE_PRACTICE;
     /// Make practice hours: a doctor for themselves, an administrator for any doctor.
@@ -131,9 +149,13 @@ actions! {
     /// Take an invitation back, or end what came of it.
     EndInvitation: Who::These { roles: ADMINISTRATOR, sides: &[Party::Doctor] };
     /// Make the visit of an appointment.
-    MakeVisit: THE_TWO_AND_ADMINISTRATORS;
-    /// List one's own visits, coming and past.
-    ListOwnVisits: SIGNED_IN;
+    MakeVisit: THE_TWO_AND_THE_DESK;
+    /// Let somebody into a visit in its patient's place who has no account or can't sign in, by a link.
+    MakeLink: Who::These { roles: ADMINISTRATOR_AND_SERVICES, sides: &[Party::Doctor] };
+    /// List one's own coming visits; a guest, the one that their link is for.
+    ListOwnVisits: Who::These { roles: PEOPLE_AND_GUESTS, sides: &[] };
+    /// List one's own past visits.
+    ListOwnHistory: SIGNED_IN;
     /// See a visit.
     ReadVisit: THE_TWO;
     /// Hear of what happens in a visit.
@@ -177,7 +199,7 @@ actions! {
     /// Read what patients said of a doctor, all together.
     ReadDoctorsFeedback: SIGNED_IN;
     /// See what a visit costs.
-    SeePricing: SIGNED_IN;
+    SeePricing: SIGNED_IN_OR_SERVICE;
     /// Set what a visit costs: a doctor for themselves, an administrator for anybody.
     SetPricing: THE_PRACTICE;
 }

@@ -5,12 +5,15 @@ use bedside_protocol::{Party, Role};
 use crate::{Action, Who, decide};
 
 /// Its columns: who asks, with their role and their side of the visit.
-const COLUMNS: [(&str, Role, Option<Party>); 5] = [
+const COLUMNS: [(&str, Role, Option<Party>); 8] = [
     ("a visit’s patient", Role::Patient, Some(Party::Patient)),
     ("its doctor", Role::Doctor, Some(Party::Doctor)),
     ("another patient", Role::Patient, None),
     ("another doctor", Role::Doctor, None),
     ("an administrator", Role::ClinicAdmin, None),
+    ("a guest in it", Role::Guest, Some(Party::Patient)),
+    ("a kiosk", Role::Kiosk, None),
+    ("another system", Role::Service, None),
 ];
 
 const INTRODUCTION: &str = "# Who may do what

@@ -17,6 +17,12 @@ pub enum Role {
     Doctor,
     /// Runs the clinic's service.
     ClinicAdmin,
+    /// A machine in a waiting room, at which patients check in.
+    Kiosk,
+    /// Somebody whom a link lets into one visit, and into nothing else.
+    Guest,
+    /// Another system of the clinic's, such as its calendar.
+    Service,
 }
 
 impl Role {
@@ -26,6 +32,9 @@ impl Role {
             Self::Patient => "PATIENT",
             Self::Doctor => "DOCTOR",
             Self::ClinicAdmin => "CLINIC_ADMIN",
+            Self::Kiosk => "KIOSK",
+            Self::Guest => "GUEST",
+            Self::Service => "SERVICE",
         }
     }
 }

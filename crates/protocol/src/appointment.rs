@@ -168,6 +168,13 @@ pub struct Appointment {
     /// The room of its visit; absent until there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meeting_id: Option<String>,
+    /// What its patient says or shows at a kiosk, to check in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_in_code: Option<String>,
+    /// When they checked in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub checked_in_at: Option<Timestamp>,
     /// When its visit began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]

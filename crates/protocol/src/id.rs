@@ -88,6 +88,10 @@ id!(
     SignInId
 );
 id!(
+    /// A link into one visit.
+    LinkId
+);
+id!(
     /// One device of a person's, for one run of its app: of several, one has the call.
     DeviceId
 );

@@ -5,6 +5,7 @@
 //! service contract, instants are RFC 3339 in UTC. Personal fields are wrapped in [`Text`],
 //! secrets in [`Token`]: both go over the wire as plain strings and print as nothing.
 
+pub mod access;
 pub mod account;
 pub mod after;
 pub mod appointment;
@@ -21,6 +22,7 @@ pub mod realtime;
 pub mod stomp;
 mod text;
 
+pub use access::*;
 pub use account::*;
 pub use after::*;
 pub use appointment::*;

@@ -40,6 +40,8 @@ codes! {
     NotSignedIn = "not-signed-in", 401, "Please sign in again";
     /// A refresh token was used twice, so its family has ended.
     TokenReused = "token-reused", 401, "This sign-in has ended because it was used from two places";
+    /// A link was opened before, has run out or was taken back.
+    LinkEnded = "link-ended", 401, "This link does not open any more; please ask the practice for a new one";
     /// It is to be paid for first.
     PaymentRequired = "payment-required", 402, "This visit is to be paid for before it can be joined";
     /// Signed in, but not for this.

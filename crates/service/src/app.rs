@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Config, ServiceError,
     access_log::AccessLog,
+    access_tokens::AccessTokens,
     attachments::Attachments,
     descriptors,
     error::ApiError,
@@ -26,6 +27,7 @@ use crate::{
     sign_ins::SignIns,
     store::{Listener, SessionRow, Store},
     uploads::Uploads,
+    use_cases::outside::Issuer,
 };
 
 /// The running service.
@@ -50,6 +52,10 @@ pub struct App {
     pub(crate) uploads: Uploads,
     /// Who may try to sign in, and when.
     pub(crate) sign_ins: SignIns,
+    /// Signs access tokens.
+    pub(crate) access_tokens: AccessTokens,
+    /// Another issuer whose tokens are taken.
+    pub(crate) issuer: Option<Issuer>,
     /// Hashes passwords.
     pub(crate) passwords: Passwords,
     /// Changes under way: a caller who hangs up does not end one.
@@ -79,6 +85,8 @@ impl App {
             access_log: AccessLog::default(),
             uploads: Uploads::default(),
             sign_ins: SignIns::default(),
+            access_tokens: AccessTokens::new(&config.token_secret()?)?,
+            issuer: config.issuer.as_ref().map(Issuer::open).transpose()?,
             passwords: Passwords::new().map_err(|error| ServiceError::Config(error.to_string()))?,
             changes: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -119,7 +127,9 @@ impl App {
     /// Does here what some service has said.
     pub(crate) fn deliver(&self, notice: Notice) {
         match notice {
-            Notice::Message { destination, user, body } => self.hub.deliver(&destination, user, &body),
+            Notice::Message { destination, user, visit, body } => {
+                self.hub.deliver(&destination, user, visit, &body);
+            }
             Notice::EndRelaying(ending) => {
                 if let Some(relay) = &self.relay {
                     relay.end(&ending);
@@ -135,17 +145,29 @@ impl App {
 
     /// Sends to everybody who listens to a topic.
     pub(crate) fn publish(&self, destination: &str, message: &ServerMessage) {
-        self.say(notice(destination, None, message));
+        self.say(notice(destination, None, None, message));
     }
 
-    /// Sends to one person's own destination.
-    pub(crate) fn publish_to(&self, user: UserId, destination: &str, message: &ServerMessage) {
-        self.say(notice(destination, Some(user), message));
+    /// Sends to one person's own destination, about a visit or none.
+    pub(crate) fn publish_to(
+        &self,
+        user: UserId,
+        destination: &str,
+        visit: Option<SessionId>,
+        message: &ServerMessage,
+    ) {
+        self.say(notice(destination, Some(user), visit, message));
     }
 
     /// The same, where it is only for those of their sockets that this service has.
-    pub(crate) fn publish_here(&self, user: UserId, destination: &str, message: &ServerMessage) {
-        self.deliver(notice(destination, Some(user), message));
+    pub(crate) fn publish_here(
+        &self,
+        user: UserId,
+        destination: &str,
+        visit: Option<SessionId>,
+        message: &ServerMessage,
+    ) {
+        self.deliver(notice(destination, Some(user), visit, message));
     }
 
     /// Sends the session as it is now to its topic and to both people's notifications.
@@ -159,7 +181,7 @@ impl App {
         let message = ServerMessage::SessionStatus(Box::new(self.view_at(row, place)));
         self.publish(&topic::session(row.id), &message);
         for user in [row.patient.id, row.doctor.id] {
-            self.publish_to(user, topic::NOTIFICATIONS, &message);
+            self.publish_to(user, topic::NOTIFICATIONS, Some(row.id), &message);
         }
     }
 
@@ -270,10 +292,15 @@ fn presence(row: &SessionRow, party: Party) -> PresenceOf {
     PresenceOf { user_id: row.user(party), party, status }
 }
 
-fn notice(destination: &str, user: Option<UserId>, message: &ServerMessage) -> Notice {
+fn notice(
+    destination: &str,
+    user: Option<UserId>,
+    visit: Option<SessionId>,
+    message: &ServerMessage,
+) -> Notice {
     // A message of ours always has a JSON form.
     let body = serde_json::to_string(message).unwrap_or_default();
-    Notice::Message { destination: destination.to_owned(), user, body }
+    Notice::Message { destination: destination.to_owned(), user, visit, body }
 }
 
 /// How handlers take the service.

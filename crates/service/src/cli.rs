@@ -1,13 +1,11 @@
 //! The command line: commands, settings and their words.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use bedside_consult::billing::{Pricing, Tier};
-use bedside_protocol::ClinicId;
+use bedside_protocol::{ClinicId, UserId};
+use bedside_service::config::Settings;
 use clap::{Args, Parser, Subcommand};
 use rust_decimal::Decimal;
 
@@ -18,105 +16,13 @@ use rust_decimal::Decimal;
 #[derive(Parser)]
 #[command(name = "bedside-service", version)]
 pub(crate) struct Cli {
+    /// A TOML file with any of the settings below, by the names of their flags.
+    #[arg(long, env = "BEDSIDE_CONFIG", global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Settings. What is given here wins over the environment, that over the file.
-#[derive(Args)]
-pub(crate) struct Settings {
-    /// A TOML file with any of the settings below, by the names of their flags.
-    #[arg(long, env = "BEDSIDE_CONFIG", global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Address to listen on [default: 127.0.0.1:8480].
-    #[arg(long, env = "BEDSIDE_LISTEN", global = true, value_name = "ADDRESS:PORT")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Folder for the database, files and keys; made when missing [default: bedside-data].
-    #[arg(long, env = "BEDSIDE_DATA", global = true, value_name = "FOLDER")]
-    pub(crate) data: Option<PathBuf>,
-    /// Folder for what people send one another, where it is not in --data: several services on one PostgreSQL share it.
-    #[arg(long, env = "BEDSIDE_ATTACHMENTS", global = true, value_name = "FOLDER")]
-    pub(crate) attachments: Option<PathBuf>,
-    /// PostgreSQL in place of a file in --data, such as postgres://bedside@db.example/bedside. Without a
-    /// password, which others could see: that is in the file of --database-password-file, or PGPASSFILE names one.
-    #[arg(long, env = "BEDSIDE_DATABASE", global = true, value_name = "ADDRESS")]
-    pub(crate) database: Option<url::Url>,
-    /// File with the password for it.
-    #[arg(
-        long,
-        env = "BEDSIDE_DATABASE_PASSWORD_FILE",
-        global = true,
-        value_name = "FILE",
-        requires = "database"
-    )]
-    pub(crate) database_password_file: Option<PathBuf>,
-    /// Address of the relay, over UDP and TCP [default: port 3478 at the address of --listen].
-    #[arg(long, env = "BEDSIDE_RELAY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
-    pub(crate) relay_listen: Option<SocketAddr>,
-    /// Address that clients reach the relay at [default: that of --listen]. Without it there is no
-    /// relay when --listen is every address (0.0.0.0).
-    #[arg(long, env = "BEDSIDE_RELAY_PUBLIC_IP", global = true, value_name = "ADDRESS")]
-    pub(crate) relay_public_ip: Option<IpAddr>,
-    /// Let the relay reach private networks: where all of the clinic's people are in one.
-    #[arg(long, env = "BEDSIDE_RELAY_ALLOW_PRIVATE", global = true)]
-    pub(crate) relay_allow_private: bool,
-    /// Address of the relay over TLS, for networks that let only the Web through: port 443 if you can.
-    #[arg(
-        long,
-        env = "BEDSIDE_RELAY_TLS_LISTEN",
-        global = true,
-        value_name = "ADDRESS:PORT",
-        requires_all = ["relay_tls_name", "relay_tls_certificate", "relay_tls_key"]
-    )]
-    pub(crate) relay_tls_listen: Option<SocketAddr>,
-    /// The name that clients reach it by, which the certificate is for.
-    #[arg(long, env = "BEDSIDE_RELAY_TLS_NAME", global = true, value_name = "NAME")]
-    pub(crate) relay_tls_name: Option<String>,
-    /// The certificate and those that signed it (PEM).
-    #[arg(long, env = "BEDSIDE_RELAY_TLS_CERTIFICATE", global = true, value_name = "FILE")]
-    pub(crate) relay_tls_certificate: Option<PathBuf>,
-    /// Its key (PEM).
-    #[arg(long, env = "BEDSIDE_RELAY_TLS_KEY", global = true, value_name = "FILE")]
-    pub(crate) relay_tls_key: Option<PathBuf>,
-    /// Addresses of a relay of the clinic's own, such as coturn, in place of the embedded one, with
-    /// commas between them: stun:NAME:PORT, then turn:, then turns:.
-    #[arg(long, env = "BEDSIDE_RELAY_URLS", global = true, value_name = "URL", value_delimiter = ',')]
-    pub(crate) relay_urls: Option<Vec<String>>,
-    /// File with the secret that it makes passwords with (coturn: static-auth-secret).
-    #[arg(long, env = "BEDSIDE_RELAY_SECRET_FILE", global = true, value_name = "FILE")]
-    pub(crate) relay_secret_file: Option<PathBuf>,
-    /// Leave the relay off.
-    #[arg(long, env = "BEDSIDE_NO_RELAY", global = true)]
-    pub(crate) no_relay: bool,
-    /// Minutes after the scheduled start at which nobody having come is a no-show [default: 15].
-    #[arg(long, env = "BEDSIDE_NO_SHOW_MINUTES", global = true, value_name = "MINUTES")]
-    pub(crate) no_show_minutes: Option<u32>,
-    /// Minutes that a visit may run over [default: 30].
-    #[arg(long, env = "BEDSIDE_GRACE_MINUTES", global = true, value_name = "MINUTES")]
-    pub(crate) grace_minutes: Option<u32>,
-    /// Minutes after which a visit ends in which neither side is any more [default: 10].
-    #[arg(long, env = "BEDSIDE_ABSENT_MINUTES", global = true, value_name = "MINUTES")]
-    pub(crate) absent_minutes: Option<u32>,
-    /// Minutes after a visit's end in which the doctor may re-call the patient [default: 60].
-    #[arg(long, env = "BEDSIDE_RECALL_MINUTES", global = true, value_name = "MINUTES")]
-    pub(crate) recall_minutes: Option<u32>,
-    /// The clinic's name, as people see it before they sign in.
-    #[arg(long, env = "BEDSIDE_CLINIC_NAME", global = true, value_name = "NAME")]
-    pub(crate) clinic_name: Option<String>,
-    /// What prices are in where it is not said, as a code such as EUR [default: INR].
-    #[arg(long = "default-currency", env = "BEDSIDE_CURRENCY", global = true, value_name = "CODE")]
-    pub(crate) default_currency: Option<String>,
-    /// Networks of the clinic's own proxies, whose word on where a request comes from counts. Several with commas.
-    #[arg(
-        long,
-        env = "BEDSIDE_TRUSTED_PROXIES",
-        global = true,
-        value_name = "NETWORK",
-        value_delimiter = ','
-    )]
-    pub(crate) trusted_proxies: Option<Vec<ipnet::IpNet>>,
 }
 
 #[derive(Subcommand)]
@@ -282,6 +188,40 @@ pub(crate) enum Account {
         /// Of which clinic, as `clinic list` has its id.
         #[arg(long)]
         clinic: Option<ClinicId>,
+    },
+    /// Make the account of a machine in a waiting room, at which patients check in; prints its id, when its token ends,
+    /// and the token, which is told this once.
+    AddKiosk {
+        /// Where it stands.
+        #[arg(long)]
+        name: String,
+        /// Of which clinic, as `clinic list` has its id.
+        #[arg(long)]
+        clinic: Option<ClinicId>,
+        /// Days that its token lasts.
+        #[arg(long, default_value_t = 365)]
+        days: u16,
+    },
+    /// Make the account of another system of the clinic's, such as its calendar; prints the same.
+    AddService {
+        /// What it is.
+        #[arg(long)]
+        name: String,
+        /// Of which clinic, as `clinic list` has its id; of all without it.
+        #[arg(long)]
+        clinic: Option<ClinicId>,
+        /// Days that its token lasts.
+        #[arg(long, default_value_t = 365)]
+        days: u16,
+    },
+    /// Give a kiosk or another system another token; the one before has ended.
+    RenewToken {
+        /// Its id, as it was printed when it was made.
+        #[arg(long)]
+        id: UserId,
+        /// Days that its token lasts.
+        #[arg(long, default_value_t = 365)]
+        days: u16,
     },
 }
 

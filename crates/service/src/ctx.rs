@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use bedside_authz::{Action, Reach};
-use bedside_protocol::{ClinicId, Code, DeviceId, Party, SessionId, SignInId, User};
+use bedside_protocol::{ClinicId, Code, DeviceId, Party, SessionId, SignInId, User, UserId};
 
 use crate::{
     App,
     error::ApiError,
-    store::{AuditLine, SessionRow},
+    store::{AuditLine, Grant, SessionRow},
 };
 
 /// Whatever way they ask.
@@ -22,12 +22,29 @@ pub(crate) struct Ctx {
     pub(crate) origin: IpAddr,
     /// Which clinic they belong to.
     pub(crate) clinic: Option<ClinicId>,
+    /// The one visit that they may have to do with, of a guest.
+    pub(crate) visit: Option<SessionId>,
 }
 
 impl Ctx {
     /// A line of the audit log of what they do.
     pub(crate) fn line(&self, action: &'static str) -> AuditLine {
         AuditLine::new(action).by(self.user.id).from(self.origin)
+    }
+
+    /// By a grant, from somewhere.
+    pub(crate) fn new(grant: Grant, origin: IpAddr) -> Self {
+        Self { user: grant.user, sign_in: grant.family, origin, clinic: grant.clinic, visit: grant.visit }
+    }
+
+    /// Whose own they reach beside that one visit: nobody's, of a guest.
+    pub(crate) fn person(&self) -> Option<UserId> {
+        self.visit.is_none().then_some(self.user.id)
+    }
+
+    /// The side of a visit that they are on.
+    fn side(&self, row: &SessionRow) -> Option<Party> {
+        if self.visit.is_some_and(|visit| visit != row.id) { None } else { row.party(self.user.id) }
     }
 
     /// Of which clinics they reach what there is.
@@ -62,7 +79,7 @@ impl App {
         action: Action,
     ) -> Result<(SessionRow, Party), ApiError> {
         let row = self.store.session(id).await?.ok_or(bedside_protocol::Code::NotFound)?;
-        let side = row.party(ctx.user.id);
+        let side = ctx.side(&row);
         let allowed = bedside_authz::decide(action, ctx.user.role, side).map_err(ApiError::from);
         let side = allowed.and_then(|_| side.ok_or(bedside_protocol::Code::NotAParticipant.into()));
         let side = self.write_refusal(ctx, action, Some(&row), side).await?;

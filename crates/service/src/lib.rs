@@ -5,6 +5,7 @@
 //! those whose network lets nothing else through. The rules of a visit are in `bedside-consult`.
 
 mod access_log;
+mod access_tokens;
 mod app;
 mod attachments;
 pub mod config;
@@ -38,7 +39,10 @@ pub use app::App;
 pub use config::Config;
 pub use error::ServiceError;
 pub use routes::{ROUTES, Route, openapi};
-pub use use_cases::accounts;
+pub use use_cases::{
+    accounts, machines,
+    sign_ins::{ACCESS_LASTS, IDLE_FOR},
+};
 
 /// A log filter for crates that log addresses, headers or messages. Whoever writes a log puts it
 /// last, where it wins over whatever level is asked for.

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_consult::billing::Currency;
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role};
-use bedside_service::{App, accounts, config::FileConfig, store::Chain};
+use bedside_service::{App, accounts, config::Settings, machines, store::Chain};
 use clap::Parser;
 use cli::{Account, Audit, Cli, Clinic, Command};
 use jiff::{SignedDuration, Timestamp};
@@ -38,33 +38,8 @@ async fn run() -> anyhow::Result<()> {
         .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{asked},{}", bedside_service::SILENCED)))
         .with_writer(std::io::stderr)
         .init();
-    let settings = &cli.settings;
-    let flags = FileConfig {
-        listen: settings.listen,
-        data: settings.data.clone(),
-        attachments: settings.attachments.clone(),
-        database: settings.database.clone(),
-        database_password_file: settings.database_password_file.clone(),
-        relay_listen: settings.relay_listen,
-        relay_public_ip: settings.relay_public_ip,
-        relay_allow_private: settings.relay_allow_private.then_some(true),
-        relay_tls_listen: settings.relay_tls_listen,
-        relay_tls_name: settings.relay_tls_name.clone(),
-        relay_tls_certificate: settings.relay_tls_certificate.clone(),
-        relay_tls_key: settings.relay_tls_key.clone(),
-        relay_urls: settings.relay_urls.clone(),
-        relay_secret_file: settings.relay_secret_file.clone(),
-        no_relay: settings.no_relay.then_some(true),
-        no_show_minutes: settings.no_show_minutes,
-        grace_minutes: settings.grace_minutes,
-        absent_minutes: settings.absent_minutes,
-        recall_minutes: settings.recall_minutes,
-        clinic_name: settings.clinic_name.clone(),
-        currency: settings.default_currency.clone(),
-        trusted_proxies: settings.trusted_proxies.clone(),
-    };
-    let file = settings.config.as_deref().map(FileConfig::read).transpose()?.unwrap_or_default();
-    let config = flags.or(file).complete();
+    let file = cli.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
+    let config = cli.settings.or(file)?.complete();
     match cli.command {
         Command::Serve => {
             let listener = tokio::net::TcpListener::bind(config.listen)
@@ -107,6 +82,18 @@ async fn run() -> anyhow::Result<()> {
                 }
                 Account::SetClinic { email, clinic } => {
                     return Ok(accounts::set_clinic(&app, anybody(&app, &email).await?, clinic).await?);
+                }
+                Account::AddKiosk { name, clinic, days } => {
+                    let days = SignedDuration::from_hours(24 * i64::from(days));
+                    return say_machine(machines::add(&app, Role::Kiosk, &name, clinic, days).await);
+                }
+                Account::AddService { name, clinic, days } => {
+                    let days = SignedDuration::from_hours(24 * i64::from(days));
+                    return say_machine(machines::add(&app, Role::Service, &name, clinic, days).await);
+                }
+                Account::RenewToken { id, days } => {
+                    let days = SignedDuration::from_hours(24 * i64::from(days));
+                    return say_machine(machines::renew(&app, id, days).await);
                 }
                 Account::AddDoctor { email, name, specialization, clinic } => {
                     (Role::Doctor, email, name, specialization, clinic)
@@ -162,6 +149,13 @@ async fn run() -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the output of a command")]
 fn print(line: &str) {
     println!("{line}");
+}
+
+/// Prints a machine's id, until when its token lasts, and the token itself, each in a line.
+fn say_machine(made: Result<machines::Machine, bedside_protocol::Problem>) -> anyhow::Result<()> {
+    let made = made.map_err(|problem| anyhow::anyhow!(problem.detail.unwrap_or(problem.title)))?;
+    print(&format!("{}\n{}\n{}", made.id, made.until, made.token.expose()));
+    Ok(())
 }
 
 async fn account(app: &App, email: &str, role: Role) -> anyhow::Result<bedside_protocol::UserId> {

@@ -59,6 +59,8 @@ impl Passwords {
     /// Whether this is the password that was kept; none was for an address without an account.
     pub(crate) async fn is_right(&self, password: &Token, kept: Option<String>) -> Result<bool, ApiError> {
         let _place = self.sign_ins.try_acquire().map_err(|_| ApiError::from(Code::Unavailable))?;
+        // Nor has an account in which nobody has chosen one yet.
+        let kept = kept.filter(|kept| !kept.is_empty());
         let has_account = kept.is_some();
         let kept = kept.unwrap_or_else(|| self.nobody.clone());
         // As it was typed as well, where that is another: it may have been kept before spellings were made one.

@@ -591,7 +591,7 @@ sending: SentPicture | null, };
 
 export type Reach = "unknown" | "good" | "slow" | "lost";
 
-export type Role = "PATIENT" | "DOCTOR" | "CLINIC_ADMIN";
+export type Role = "PATIENT" | "DOCTOR" | "CLINIC_ADMIN" | "KIOSK" | "GUEST" | "SERVICE";
 
 export type Screen = "starting" | "signIn" | "home" | "check" | "waiting" | "calledIn" | "call" | "elsewhere" | "after" | "history" | "past";
 

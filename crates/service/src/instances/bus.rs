@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bedside_protocol::UserId;
+use bedside_protocol::{SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -48,6 +48,9 @@ pub(crate) enum Notice {
         destination: String,
         /// Whose.
         user: Option<UserId>,
+        /// What it is about: guests hear only of their visit.
+        #[serde(default)]
+        visit: Option<SessionId>,
         /// The message, as JSON.
         body: String,
     },
@@ -295,7 +298,12 @@ mod tests {
     use super::*;
 
     fn message(body: &str) -> Notice {
-        Notice::Message { destination: "/topic/session.1".to_owned(), user: None, body: body.to_owned() }
+        Notice::Message {
+            destination: "/topic/session.1".to_owned(),
+            user: None,
+            visit: None,
+            body: body.to_owned(),
+        }
     }
 
     fn instance(number: u128) -> InstanceId {

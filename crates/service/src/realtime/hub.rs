@@ -45,6 +45,8 @@ struct State {
 
 struct Socket {
     user: UserId,
+    /// Of a guest: the one visit that they may hear of.
+    only: Option<SessionId>,
     outbox: mpsc::Sender<Outgoing>,
     /// Subscription id to (key in `listeners`, the visit whose topic it is).
     subscriptions: HashMap<String, (String, Option<SessionId>)>,
@@ -61,7 +63,11 @@ impl Hub {
 
     /// Adds a socket; what it is to send comes out of the receiver, which ends when it is cut off.
     /// None where the person has as many as one may have.
-    pub(crate) fn connect(&self, user: UserId) -> Option<(SocketId, mpsc::Receiver<Outgoing>)> {
+    pub(crate) fn connect(
+        &self,
+        user: UserId,
+        only: Option<SessionId>,
+    ) -> Option<(SocketId, mpsc::Receiver<Outgoing>)> {
         let (outbox, receiver) = mpsc::channel(OUTBOX);
         let mut state = self.lock();
         if state.sockets.values().filter(|socket| socket.user == user).count() >= MAX_SOCKETS {
@@ -69,7 +75,7 @@ impl Hub {
         }
         state.next += 1;
         let id = SocketId(state.next);
-        state.sockets.insert(id, Socket { user, outbox, subscriptions: HashMap::new() });
+        state.sockets.insert(id, Socket { user, only, outbox, subscriptions: HashMap::new() });
         Some((id, receiver))
     }
 
@@ -124,11 +130,20 @@ impl Hub {
         visit.and_then(|visit| state.went(visit, user))
     }
 
-    /// Sends a message, as JSON, to the sockets that listen to a topic, or to a person's own destination.
-    pub(crate) fn deliver(&self, destination: &str, user: Option<UserId>, body: &str) {
+    /// Sends a message, as JSON, to the sockets that listen to a topic, or to a person's own destination; guests hear
+    /// there only of their visit.
+    pub(crate) fn deliver(
+        &self,
+        destination: &str,
+        user: Option<UserId>,
+        visit: Option<SessionId>,
+        body: &str,
+    ) {
         match user {
-            None => self.lock().send(destination, destination, body),
-            Some(user) => self.lock().send(&own(user, destination), destination, body),
+            None => self.lock().send(destination, destination, body, |_| true),
+            Some(user) => self.lock().send(&own(user, destination), destination, body, |socket| {
+                socket.only.is_none() || socket.only == visit
+            }),
         }
     }
 
@@ -160,11 +175,11 @@ impl Socket {
 }
 
 impl State {
-    fn send(&mut self, key: &str, destination: &str, body: &str) {
+    fn send(&mut self, key: &str, destination: &str, body: &str, may_hear: impl Fn(&Socket) -> bool) {
         let Some(listeners) = self.listeners.get(key) else { return };
         let mut too_slow = vec![];
         for (id, subscription) in listeners {
-            let Some(socket) = self.sockets.get(id) else { continue };
+            let Some(socket) = self.sockets.get(id).filter(|socket| may_hear(socket)) else { continue };
             self.next += 1;
             let frame = Frame::new("MESSAGE")
                 .header("destination", destination)
@@ -224,11 +239,11 @@ mod tests {
     fn a_message_reaches_those_who_listen_and_nobody_else() {
         let hub = Hub::default();
         let (visit, other) = (SessionId::generate(), SessionId::generate());
-        let (a, mut a_out) = hub.connect(UserId::generate()).unwrap();
-        let (b, mut b_out) = hub.connect(UserId::generate()).unwrap();
+        let (a, mut a_out) = hub.connect(UserId::generate(), None).unwrap();
+        let (b, mut b_out) = hub.connect(UserId::generate(), None).unwrap();
         hub.subscribe(a, "1", &topic::session(visit), Some(visit));
         hub.subscribe(b, "1", &topic::session(other), Some(other));
-        hub.deliver(&topic::session(visit), None, "{}");
+        hub.deliver(&topic::session(visit), None, None, "{}");
         assert!(matches!(a_out.try_recv(), Ok(Outgoing::Frame(f)) if f.get("subscription") == Some("1")));
         assert!(b_out.try_recv().is_err());
     }
@@ -237,22 +252,38 @@ mod tests {
     fn one_persons_queue_is_theirs_alone() {
         let hub = Hub::default();
         let (me, you) = (UserId::generate(), UserId::generate());
-        let (a, mut a_out) = hub.connect(me).unwrap();
-        let (b, mut b_out) = hub.connect(you).unwrap();
+        let (a, mut a_out) = hub.connect(me, None).unwrap();
+        let (b, mut b_out) = hub.connect(you, None).unwrap();
         hub.subscribe(a, "q", topic::SIGNALS, None);
         hub.subscribe(b, "q", topic::SIGNALS, None);
-        hub.deliver(topic::SIGNALS, Some(me), "{}");
+        hub.deliver(topic::SIGNALS, Some(me), None, "{}");
         assert!(a_out.try_recv().is_ok() && b_out.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_guest_hears_only_of_their_visit() {
+        let hub = Hub::default();
+        let (patient, visit) = (UserId::generate(), SessionId::generate());
+        let (theirs, mut out) = hub.connect(patient, None).unwrap();
+        let (guests, mut guest_out) = hub.connect(patient, Some(visit)).unwrap();
+        hub.subscribe(theirs, "q", topic::NOTIFICATIONS, None);
+        hub.subscribe(guests, "q", topic::NOTIFICATIONS, None);
+        for about in [None, Some(SessionId::generate())] {
+            hub.deliver(topic::NOTIFICATIONS, Some(patient), about, "{}");
+            assert!(out.try_recv().is_ok() && guest_out.try_recv().is_err());
+        }
+        hub.deliver(topic::NOTIFICATIONS, Some(patient), Some(visit), "{}");
+        assert!(out.try_recv().is_ok() && guest_out.try_recv().is_ok());
     }
 
     #[test]
     fn one_person_has_only_so_many_sockets() {
         let hub = Hub::default();
         let user = UserId::generate();
-        let held: Vec<_> = (0..MAX_SOCKETS).map(|_| hub.connect(user).unwrap()).collect();
-        assert!(hub.connect(user).is_none() && hub.connect(UserId::generate()).is_some());
+        let held: Vec<_> = (0..MAX_SOCKETS).map(|_| hub.connect(user, None).unwrap()).collect();
+        assert!(hub.connect(user, None).is_none() && hub.connect(UserId::generate(), None).is_some());
         hub.disconnect(held[0].0);
-        assert!(hub.connect(user).is_some());
+        assert!(hub.connect(user, None).is_some());
     }
 
     #[test]
@@ -260,8 +291,8 @@ mod tests {
         let hub = Hub::default();
         let (visit, user) = (SessionId::generate(), UserId::generate());
         let listener = Listener { session: visit, user };
-        let (a, _a_out) = hub.connect(user).unwrap();
-        let (b, _b_out) = hub.connect(user).unwrap();
+        let (a, _a_out) = hub.connect(user, None).unwrap();
+        let (b, _b_out) = hub.connect(user, None).unwrap();
         assert_eq!(hub.subscribe(a, "1", &topic::session(visit), Some(visit)), Some(listener));
         assert_eq!(hub.subscribe(b, "1", &topic::session(visit), Some(visit)), None, "they are already");
         assert_eq!(hub.disconnect(a), []);
@@ -273,7 +304,7 @@ mod tests {
     #[test]
     fn who_has_missed_something_is_cut_off() {
         let hub = Hub::default();
-        let (_socket, mut out) = hub.connect(UserId::generate()).unwrap();
+        let (_socket, mut out) = hub.connect(UserId::generate(), None).unwrap();
         hub.cut_all();
         assert!(matches!(out.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
     }
@@ -282,10 +313,10 @@ mod tests {
     fn a_client_that_does_not_keep_up_is_cut_off() {
         let hub = Hub::default();
         let visit = SessionId::generate();
-        let (a, mut out) = hub.connect(UserId::generate()).unwrap();
+        let (a, mut out) = hub.connect(UserId::generate(), None).unwrap();
         hub.subscribe(a, "1", &topic::session(visit), Some(visit));
         for _ in 0..=OUTBOX {
-            hub.deliver(&topic::session(visit), None, "{}");
+            hub.deliver(&topic::session(visit), None, None, "{}");
         }
         let mut received = 0;
         while out.try_recv().is_ok() {

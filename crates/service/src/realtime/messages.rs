@@ -1,8 +1,8 @@
 //! What clients may say, and what it does.
 
 use bedside_protocol::{
-    ClientMessage, ClientMessageId, Code, MEDIA_TOKEN_HEADER, Refusal, ServerMessage, User, app,
-    stomp::Frame, topic,
+    ClientMessage, ClientMessageId, Code, MEDIA_TOKEN_HEADER, Refusal, ServerMessage, app, stomp::Frame,
+    topic,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ pub(super) async fn handle(app: &App, ctx: &Ctx, frame: &Frame) -> Result<(), Ap
     let message: ClientMessage = match read_json(frame.body.as_bytes()) {
         Ok(message) => message,
         Err(error) => {
-            refuse(app, &ctx.user, error, None);
+            refuse(app, ctx, error, None);
             return Ok(());
         }
     };
@@ -40,13 +40,13 @@ pub(super) async fn handle(app: &App, ctx: &Ctx, frame: &Frame) -> Result<(), Ap
         _ => Err(ApiError::new(Code::Invalid, "this type of message belongs to another destination")),
     };
     if let Err(error) = outcome {
-        refuse(app, &ctx.user, error, about);
+        refuse(app, ctx, error, about);
     }
     Ok(())
 }
 
-fn refuse(app: &App, user: &User, error: ApiError, client_message_id: Option<ClientMessageId>) {
+fn refuse(app: &App, ctx: &Ctx, error: ApiError, client_message_id: Option<ClientMessageId>) {
     tracing::info!(code = error.code.as_str(), "a message was refused");
     let refusal = Refusal { problem: error.problem(), client_message_id };
-    app.publish_here(user.id, topic::ERRORS, &ServerMessage::Error(refusal));
+    app.publish_here(ctx.user.id, topic::ERRORS, ctx.visit, &ServerMessage::Error(refusal));
 }

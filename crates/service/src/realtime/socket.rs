@@ -34,7 +34,7 @@ use crate::{
     origin::Origin,
     places::Place,
     routes::bearer,
-    use_cases::{accounts, practice, visits},
+    use_cases::{outside, practice, sign_ins, visits},
 };
 
 /// A whole frame: a body and generous headers.
@@ -96,7 +96,7 @@ async fn serve(
     match connected {
         Ok(Ok(Some((ctx, (theirs, ours))))) => {
             drop(place);
-            let Some((id, outbox)) = app.hub.connect(ctx.user.id) else {
+            let Some((id, outbox)) = app.hub.connect(ctx.user.id, ctx.visit) else {
                 return fail(&mut socket, &Code::TooManyAttempts.into()).await;
             };
             tracing::info!("a client connected");
@@ -166,7 +166,7 @@ async fn connect(
         return Err(ApiError::new(Code::BadFrame, "this service speaks STOMP 1.2"));
     }
     let token = frame.get("Authorization").and_then(bearer).ok_or(Code::NotSignedIn)?;
-    let grant = app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?;
+    let grant = outside::grant(app, from, &Token::new(token)).await?.ok_or(Code::NotSignedIn)?;
     let (sends, wants) = stomp::heart_beat(frame.get("heart-beat"));
     let period = |one: u32, other: u32| {
         (one > 0 && other > 0).then(|| Duration::from_millis(u64::from(one.max(other))))
@@ -178,8 +178,7 @@ async fn connect(
     if socket.send(Message::Text(answer.to_text().into())).await.is_err() {
         return Ok(None);
     }
-    let ctx = Ctx { user: grant.user, sign_in: grant.family, origin: from, clinic: grant.clinic };
-    Ok(Some((ctx, (period(sends, HEART_BEAT), period(HEART_BEAT, wants)))))
+    Ok(Some((Ctx::new(grant, from), (period(sends, HEART_BEAT), period(HEART_BEAT, wants)))))
 }
 
 fn parse(text: &str) -> Result<Option<Frame>, ApiError> {
@@ -258,7 +257,7 @@ impl Session<'_> {
     }
 
     async fn check_grant(&mut self) -> ControlFlow<()> {
-        match self.app.store.family_is_live(self.ctx.sign_in, accounts::IDLE_FOR, Timestamp::now()).await {
+        match self.app.store.family_is_live(self.ctx.sign_in, sign_ins::IDLE_FOR, Timestamp::now()).await {
             Ok(true) => ControlFlow::Continue(()),
             Ok(false) => self.refuse(&Code::NotSignedIn.into()).await,
             Err(error) => {

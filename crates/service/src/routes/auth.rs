@@ -3,11 +3,18 @@
 use axum::{extract::State, http::StatusCode};
 use bedside_authz::Action;
 use bedside_protocol::{
-    LoginRequest, PasswordChange, Problem, RefreshRequest, RegisterRequest, SignIn, SignInId, TokenPair, User,
+    LoginRequest, OpenLinkRequest, PasswordChange, Problem, RefreshRequest, RegisterRequest, SignIn,
+    SignInId, TokenPair, User,
 };
 
 use super::extract::{Json, Path};
-use crate::{app::Shared, ctx::Ctx, error::ApiError, origin::Origin, use_cases::accounts};
+use crate::{
+    app::Shared,
+    ctx::Ctx,
+    error::ApiError,
+    origin::Origin,
+    use_cases::{accounts, links, sign_ins},
+};
 
 /// A patient makes their own account. Doctors are made by an administrator, on the command line.
 #[utoipa::path(post, path = "/api/v1/auth/register", request_body = RegisterRequest, responses(
@@ -32,7 +39,18 @@ pub(super) async fn login(
     Origin(from): Origin,
     Json(request): Json<LoginRequest>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    accounts::sign_in(&app, from, &request.email, &request.password).await.map(Json)
+    sign_ins::sign_in(&app, from, &request.email, &request.password).await.map(Json)
+}
+
+/// Opens a link into one visit: signs in for that and for nothing else, in the patient's place. It opens once.
+#[utoipa::path(post, path = "/api/v1/auth/link", request_body = OpenLinkRequest, responses(
+    (status = 200, body = TokenPair), (status = 401, body = Problem, description = "link-ended")))]
+pub(super) async fn open_link(
+    State(app): State<Shared>,
+    Origin(from): Origin,
+    Json(request): Json<OpenLinkRequest>,
+) -> Result<Json<TokenPair>, ApiError> {
+    links::open(&app, from, &request).await.map(Json)
 }
 
 /// Trades a refresh token for a new pair. Using one twice ends its whole family.
@@ -43,7 +61,7 @@ pub(super) async fn refresh(
     Origin(from): Origin,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    accounts::refresh(&app, from, &request.refresh_token, request.attempt.as_ref()).await.map(Json)
+    sign_ins::refresh(&app, from, &request.refresh_token, request.attempt.as_ref()).await.map(Json)
 }
 
 /// Signs out: ends the token's family.
@@ -53,7 +71,7 @@ pub(super) async fn logout(
     Origin(from): Origin,
     Json(request): Json<RefreshRequest>,
 ) -> Result<StatusCode, ApiError> {
-    accounts::sign_out(&app, from, &request.refresh_token).await?;
+    sign_ins::sign_out(&app, from, &request.refresh_token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -61,7 +79,7 @@ pub(super) async fn logout(
 #[utoipa::path(get, path = "/api/v1/auth/me", security(("bearer" = [])), responses((status = 200, body = User),
     (status = 401, body = Problem, description = "not-signed-in")))]
 pub(super) async fn me(State(app): State<Shared>, ctx: Ctx) -> Result<Json<User>, ApiError> {
-    app.allow(&ctx, Action::KeepOwnAccount).await?;
+    app.allow(&ctx, Action::SeeOneself).await?;
     Ok(Json(ctx.user))
 }
 
@@ -81,7 +99,7 @@ pub(super) async fn change_password(
 /// Where one is signed in.
 #[utoipa::path(get, path = "/api/v1/auth/sessions", security(("bearer" = [])), responses((status = 200, body = Vec<SignIn>)))]
 pub(super) async fn sign_ins(State(app): State<Shared>, ctx: Ctx) -> Result<Json<Vec<SignIn>>, ApiError> {
-    accounts::sign_ins(&app, &ctx).await.map(Json)
+    sign_ins::sign_ins(&app, &ctx).await.map(Json)
 }
 
 /// Ends one of one's sign-ins: a device that was lost, or lent.
@@ -92,6 +110,6 @@ pub(super) async fn end_sign_in(
     ctx: Ctx,
     Path(id): Path<SignInId>,
 ) -> Result<StatusCode, ApiError> {
-    accounts::end_sign_in(&app, &ctx, id).await?;
+    sign_ins::end_sign_in(&app, &ctx, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

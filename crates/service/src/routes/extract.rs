@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+use crate::{
+    app::Shared,
+    ctx::Ctx,
+    error::{ApiError, read_json},
+    origin::Origin,
+    use_cases::outside,
+};
 use axum::{
     body::Bytes,
     extract::{
@@ -12,14 +19,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bedside_protocol::{Code, Token};
-use jiff::Timestamp;
-
-use crate::{
-    app::Shared,
-    ctx::Ctx,
-    error::{ApiError, read_json},
-    origin::Origin,
-};
 
 /// Time for a JSON body: the largest over the slowest line that a visit is held on.
 const BODY_WITHIN: Duration = Duration::from_secs(20);
@@ -60,8 +59,8 @@ impl FromRequestParts<Shared> for Ctx {
         let Origin(origin) = Origin::from_request_parts(parts, app).await?;
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = header.and_then(bearer).ok_or(Code::NotSignedIn)?;
-        let grant = app.store.grant(&Token::new(token), Timestamp::now()).await?.ok_or(Code::NotSignedIn)?;
-        Ok(Self { user: grant.user, sign_in: grant.family, origin, clinic: grant.clinic })
+        let grant = outside::grant(app, origin, &Token::new(token)).await?.ok_or(Code::NotSignedIn)?;
+        Ok(Self::new(grant, origin))
     }
 }
 

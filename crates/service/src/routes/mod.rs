@@ -1,5 +1,6 @@
 //! REST: one file for each topic, every handler checked by role and by relation.
 
+mod access;
 mod actions;
 mod appointments;
 mod audit;
@@ -61,18 +62,23 @@ fn api() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
+        .routes(routes!(auth::open_link))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::me))
         .routes(routes!(auth::change_password))
         .routes(routes!(auth::sign_ins))
         .routes(routes!(auth::end_sign_in))
-        .routes(routes!(users::list_users))
+        .routes(routes!(users::list_users, users::create_user))
         .routes(routes!(users::change_me))
         .routes(routes!(appointments::create_appointment, appointments::list_appointments))
         .routes(routes!(appointments::get_appointment, appointments::change_appointment))
         .routes(routes!(appointments::cancel_appointment))
         .routes(routes!(appointments::verify_payment))
+        .routes(routes!(access::check_in_at_desk))
+        .routes(routes!(access::create_link, access::list_links))
+        .routes(routes!(access::end_link))
+        .routes(routes!(access::check_in))
         .routes(routes!(appointments::retry_session))
         .routes(routes!(appointments::instant_session))
         .routes(routes!(appointments::list_doctors))

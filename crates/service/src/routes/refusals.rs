@@ -17,7 +17,7 @@ use super::ROUTES;
 const MAY_BE_LEFT_OUT: [&str; 2] = ["/join", "/leave"];
 
 /// How many roles there are: what is open to all of them is closed to none.
-const ROLES: usize = 3;
+const ROLES: usize = 6;
 /// The media type of a problem (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
 

@@ -1,14 +1,17 @@
 //! `/api/v1/users`.
 
-use axum::{extract::State, http::HeaderMap};
-use bedside_protocol::{ChangeUserRequest, Role, User, UserId, UserListing};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use bedside_protocol::{ChangeUserRequest, CreateUserRequest, Problem, Role, User, UserId, UserListing};
 use serde::Deserialize;
 
 use super::{
     extract::{Json, Query},
     next_page, page_limit, wire_name,
 };
-use crate::{app::Shared, ctx::Ctx, error::ApiError, use_cases::accounts};
+use crate::{app::Shared, ctx::Ctx, error::ApiError, use_cases::people};
 
 /// People on a page when it is not said how many, and the most that may be asked for.
 const PAGE: (u32, u32) = (50, 200);
@@ -38,7 +41,7 @@ pub(super) async fn list_users(
 ) -> Result<(HeaderMap, Json<Vec<UserListing>>), ApiError> {
     let limit = page_limit(query.limit, PAGE)?;
     let words = query.query.as_deref();
-    let (people, next) = accounts::people(&app, &ctx, query.role, words, query.after, limit).await?;
+    let (people, next) = people::people(&app, &ctx, query.role, words, query.after, limit).await?;
     let encoded = words.map(|words| url::form_urlencoded::byte_serialize(words.as_bytes()).collect());
     let headers = next_page(
         "/api/v1/users",
@@ -49,6 +52,18 @@ pub(super) async fn list_users(
     Ok((headers, Json(people)))
 }
 
+/// Makes an account for a patient of one's own clinic, who chooses a password by what is sent to the address; without
+/// one they come by a link, or a code at a kiosk.
+#[utoipa::path(post, path = "/api/v1/users", security(("bearer" = [])), request_body = CreateUserRequest,
+    responses((status = 201, body = UserListing), (status = 409, body = Problem, description = "email-taken")))]
+pub(super) async fn create_user(
+    State(app): State<Shared>,
+    ctx: Ctx,
+    Json(request): Json<CreateUserRequest>,
+) -> Result<(StatusCode, Json<UserListing>), ApiError> {
+    Ok((StatusCode::CREATED, Json(people::add_patient(&app, &ctx, &request).await?)))
+}
+
 /// Changes what others see of oneself.
 #[utoipa::path(patch, path = "/api/v1/users/me", security(("bearer" = [])), request_body = ChangeUserRequest,
     responses((status = 200, body = User)))]
@@ -57,5 +72,5 @@ pub(super) async fn change_me(
     ctx: Ctx,
     Json(change): Json<ChangeUserRequest>,
 ) -> Result<Json<User>, ApiError> {
-    accounts::change_own(&app, &ctx, change).await.map(Json)
+    people::change_own(&app, &ctx, change).await.map(Json)
 }

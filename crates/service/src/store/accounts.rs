@@ -25,7 +25,7 @@ pub struct Account {
     pub clinic: Option<ClinicId>,
 }
 
-fn read(row: &Row) -> Result<User, StoreError> {
+pub(super) fn read(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: row.get("id")?,
         role: from_word(&row.get::<String>("role")?)?,
@@ -171,6 +171,36 @@ impl Unit {
         .execute(&mut self.tx)
         .await?;
         Ok((added == 1).then_some(user.id))
+    }
+
+    /// Whose account somebody's is whom another issuer calls this.
+    pub async fn outside_account(
+        &mut self,
+        issuer: &str,
+        subject: &str,
+    ) -> Result<Option<UserId>, StoreError> {
+        let row = sql!("SELECT user_id FROM outside_accounts WHERE issuer = $1 AND subject = $2")
+            .bind(issuer)
+            .bind(subject)
+            .fetch_optional(&mut self.tx)
+            .await?;
+        row.map(|row| row.get("user_id")).transpose()
+    }
+
+    /// Another issuer calls somebody this.
+    pub async fn add_outside_account(
+        &mut self,
+        issuer: &str,
+        subject: &str,
+        user: UserId,
+    ) -> Result<(), StoreError> {
+        sql!("INSERT INTO outside_accounts (issuer, subject, user_id) VALUES ($1, $2, $3)")
+            .bind(issuer)
+            .bind(subject)
+            .bind(user)
+            .execute(&mut self.tx)
+            .await?;
+        Ok(())
     }
 
     /// The practice has made sure whose account this is.

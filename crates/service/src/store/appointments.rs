@@ -12,7 +12,7 @@ use super::{
     Store, StoreError, Unit,
     accounts::{doctor, patient},
     clinics::ReachParameters,
-    contains, from_word,
+    codes, contains, from_word,
     sql::{Connection, Row, sql},
     word,
 };
@@ -40,6 +40,10 @@ pub struct AppointmentRow {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// What its patient says or shows at a kiosk. Those from before there were kiosks have none.
+    pub check_in_code: Option<String>,
+    /// When they came.
+    pub checked_in_at: Option<Timestamp>,
 }
 
 /// Which appointments are asked for.
@@ -91,6 +95,8 @@ fn read(row: &Row) -> Result<AppointmentRow, StoreError> {
             duration: SignedDuration::from_mins(row.get("scheduled_duration_minutes")?),
         },
         chief_complaint: row.get("chief_complaint")?,
+        check_in_code: row.get("check_in_code")?,
+        checked_in_at: row.get("checked_in_at")?,
         visit: session.zip(row.get("room_name")?),
         started_at: row.get("started_at")?,
         ended_at: row.get("ended_at")?,
@@ -239,30 +245,59 @@ impl Unit {
         let appointment = AppointmentId::generate();
         let payment =
             if request.payment_required { PaymentStatus::Pending } else { PaymentStatus::NotRequired };
-        sql!(
-            "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
-             scheduled_duration_minutes, created_at, appointment_type, chief_complaint, payment_status, clinic_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (SELECT clinic_id FROM users WHERE id = $3))",
-        )
-        .bind(appointment)
-        .bind(request.patient_id)
-        .bind(doctor)
-        .bind(word(&request.consultation_mode)?)
-        .bind(request.scheduled_start_time)
-        .bind(i64::from(request.scheduled_duration_minutes))
-        .bind(self.now)
-        .bind(word(&request.appointment_type)?)
-        .bind(request.chief_complaint.as_ref().map(|text| text.reveal().to_owned()))
-        .bind(word(&payment)?)
-        .execute(&mut self.tx)
-        .await?;
-        Ok(appointment)
+        loop {
+            let added = sql!(
+                "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
+                 scheduled_duration_minutes, created_at, appointment_type, chief_complaint, payment_status, clinic_id,
+                 check_in_code)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (SELECT clinic_id FROM users WHERE id = $3), $11)
+                 ON CONFLICT (check_in_code) DO NOTHING",
+            )
+            .bind(appointment)
+            .bind(request.patient_id)
+            .bind(doctor)
+            .bind(word(&request.consultation_mode)?)
+            .bind(request.scheduled_start_time)
+            .bind(i64::from(request.scheduled_duration_minutes))
+            .bind(self.now)
+            .bind(word(&request.appointment_type)?)
+            .bind(request.chief_complaint.as_ref().map(|text| text.reveal().to_owned()))
+            .bind(word(&payment)?)
+            .bind(codes::new())
+            .execute(&mut self.tx)
+            .await?;
+            if added == 1 {
+                return Ok(appointment);
+            }
+        }
     }
 
     /// An appointment, as it is and stays until this is committed.
     pub async fn appointment(&mut self, id: AppointmentId) -> Result<Option<AppointmentRow>, StoreError> {
         self.tx.lock("SELECT id FROM appointments WHERE id = $1 FOR NO KEY UPDATE", id).await?;
         one(&mut self.tx, id).await
+    }
+
+    /// The appointment that a patient says this code of, however it was typed, as it is and stays until this is
+    /// committed.
+    pub async fn appointment_of_code(&mut self, typed: &str) -> Result<Option<AppointmentRow>, StoreError> {
+        let row = sql!("SELECT id FROM appointments WHERE check_in_code = $1")
+            .bind(codes::as_kept(typed))
+            .fetch_optional(&mut self.tx)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        self.appointment(row.get("id")?).await
+    }
+
+    /// The patient of an appointment has come.
+    pub async fn check_in(&mut self, row: &mut AppointmentRow) -> Result<(), StoreError> {
+        row.checked_in_at = Some(*row.checked_in_at.get_or_insert(self.now));
+        sql!("UPDATE appointments SET checked_in_at = $1 WHERE id = $2")
+            .bind(row.checked_in_at)
+            .bind(row.id)
+            .execute(&mut self.tx)
+            .await?;
+        Ok(())
     }
 
     /// Writes an appointment back.

@@ -49,6 +49,18 @@ impl AuditLine {
         Self { session: Some(row.id), patient: Some(row.patient.id), ..self }
     }
 
+    /// The same, where no more is known of the visit.
+    #[must_use]
+    pub fn in_visit(self, session: SessionId, patient: UserId) -> Self {
+        Self { session: Some(session), patient: Some(patient), ..self }
+    }
+
+    /// Another action of the same.
+    #[must_use]
+    pub fn named(self, action: &'static str) -> Self {
+        Self { action, ..self }
+    }
+
     /// To which patient's data.
     #[must_use]
     pub fn of(self, patient: UserId) -> Self {

@@ -48,6 +48,13 @@ impl Unit {
         Ok((added == 1).then_some(clinic))
     }
 
+    /// Whether there is this clinic.
+    pub async fn has_clinic(&mut self, clinic: ClinicId) -> Result<bool, StoreError> {
+        let found =
+            sql!("SELECT id FROM clinics WHERE id = $1").bind(clinic).fetch_optional(&mut self.tx).await?;
+        Ok(found.is_some())
+    }
+
     /// Somebody belongs to this clinic from now on, or to none.
     pub async fn set_clinic(&mut self, user: UserId, clinic: Option<ClinicId>) -> Result<(), StoreError> {
         sql!("UPDATE users SET clinic_id = $1 WHERE id = $2")

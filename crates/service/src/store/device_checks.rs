@@ -2,28 +2,13 @@
 
 use bedside_protocol::{DeviceCheckReport, KeptDeviceCheck, UserId};
 use jiff::{SignedDuration, Timestamp};
-use rand::seq::IndexedRandom;
 
-use super::{Store, StoreError, Unit, sql::sql};
+use super::{Store, StoreError, Unit, codes, sql::sql};
 
-/// What a code is made of: nothing that is taken for something else when it is read out.
-const LETTERS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
-/// Some 900 million: few enough to say, too many to find somebody's by trying.
-const CODE_LENGTH: usize = 6;
 /// Checks kept of one person: an older one than this is nobody's question.
 const MOST_OF_ONE: i64 = 10;
 /// A code is asked for while it is on the screen, or on the telephone the next day.
 pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
-
-fn new_code() -> String {
-    let mut rng = rand::rng();
-    (0..CODE_LENGTH).filter_map(|_| LETTERS.choose(&mut rng)).map(|&letter| char::from(letter)).collect()
-}
-
-/// A code as it is kept, however it was typed.
-fn as_kept(typed: &str) -> String {
-    typed.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
-}
 
 impl Store {
     /// The check of a code, however it was typed, and whose it is.
@@ -32,7 +17,7 @@ impl Store {
             "SELECT code, user_id, name, checked_at, report FROM device_checks JOIN users ON users.id = user_id
              WHERE code = $1",
         )
-        .bind(as_kept(typed))
+        .bind(codes::as_kept(typed))
         .fetch_optional(&mut self.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -57,7 +42,7 @@ impl Unit {
     ) -> Result<String, StoreError> {
         let json = serde_json::to_string(report).map_err(|_| StoreError::Unreadable("device check"))?;
         let code = loop {
-            let code = new_code();
+            let code = codes::new();
             let added = sql!(
                 "INSERT INTO device_checks (code, user_id, checked_at, report) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (code) DO NOTHING",
@@ -90,19 +75,5 @@ impl Unit {
     pub async fn forget_device_checks(&mut self, before: Timestamp) -> Result<(), StoreError> {
         sql!("DELETE FROM device_checks WHERE checked_at < $1").bind(before).execute(&mut self.tx).await?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_can_be_read_out_and_typed() {
-        let code = new_code();
-        assert_eq!(code.len(), CODE_LENGTH);
-        assert!(!code.contains(['0', 'O', '1', 'I', 'L']), "{code}");
-        assert_eq!(as_kept(" k7m-2qx "), "K7M2QX");
-        assert_ne!(new_code(), code);
     }
 }

@@ -312,6 +312,7 @@ ids!(
     DeviceId,
     InvitationId,
     IssueId,
+    LinkId,
     MessageId,
     ScheduleId,
     SessionId,

@@ -32,6 +32,39 @@ async fn every_statement_is_understood_by_both() {
 }
 
 #[tokio::test]
+async fn people_stay_when_their_table_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.sqlite");
+    let address = format!("sqlite://{}?mode=rwc", path.display());
+    let mut old = SqliteConnection::connect(&address).await.unwrap();
+    // As it was before 0019, with a person and what hangs on them.
+    let mut migrator = sqlx::migrate!("./migrations/sqlite");
+    migrator.migrations.to_mut().retain(|migration| migration.version < 19);
+    migrator.run(&mut old).await.unwrap();
+    for statement in [
+        "INSERT INTO users (id, role, email, password_hash, name, created_at, confirmed_at)
+         VALUES ('1', 'DOCTOR', 'a@example.org', 'x', 'A', 1, 2)",
+        "INSERT INTO token_families (id, user_id, created_at, last_used_at) VALUES ('2', '1', 1, 1)",
+    ] {
+        old.execute(statement).await.unwrap();
+    }
+    old.close().await.unwrap();
+    Store::open(&Database::Sqlite(path)).await.unwrap().close().await;
+    let mut new = SqliteConnection::connect(&address).await.unwrap();
+    let row =
+        new.fetch_one("SELECT u.confirmed_at FROM users u JOIN token_families f ON f.user_id = u.id").await;
+    assert_eq!(row.unwrap().get::<i64, _>(0), 2);
+    assert!(new.fetch_all("PRAGMA foreign_key_check").await.unwrap().is_empty());
+    let enforced = new.execute(
+        "INSERT INTO token_families (id, user_id, created_at, last_used_at) VALUES ('3', '9', 1, 1)",
+    );
+    assert!(enforced.await.is_err(), "what refers to people still does");
+    new.execute("INSERT INTO users (id, role, email, password_hash, name, created_at) VALUES ('4', 'KIOSK', 'k', '', 'K', 1)")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn both_have_the_same_columns() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Postgres::start().unwrap());
     let (mut sqlite, mut postgres) = both(folder.path(), &server).await;

@@ -1,12 +1,12 @@
 //! Login and media tokens. Only their SHA-256 is stored.
 
-use bedside_protocol::{ClinicId, DeviceId, SessionId, SignIn, SignInId, Token, User, UserId};
+use bedside_protocol::{ClinicId, DeviceId, Role, SessionId, SignIn, SignInId, Token, User, UserId};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::{
     Store, StoreError, Unit,
-    accounts::one_user,
+    accounts::read as read_user,
     millis,
     sql::{Row, sql},
 };
@@ -20,6 +20,8 @@ pub struct Grant {
     pub family: SignInId,
     /// Which clinic they belong to.
     pub clinic: Option<ClinicId>,
+    /// The one visit that it is for, of somebody whom a link let in.
+    pub visit: Option<SessionId>,
 }
 
 /// A media token that counts.
@@ -33,7 +35,7 @@ pub struct MediaToken {
 #[derive(Debug)]
 pub enum Refreshed {
     /// It was the newest one; the family goes on.
-    Rotated(User),
+    Rotated,
     /// It had been used before: somebody else has it. This family has ended.
     Reused(EndedFamily),
     /// Unknown, expired, or its family has ended.
@@ -66,36 +68,57 @@ pub struct NewTokens<'a> {
 
 /// How long after its use a refresh token may be shown again by somebody who had no answer: a
 /// break of the network is at most that long before a client gives up.
-const REPEAT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const REPEAT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long a sign-in is kept after the last of its tokens could have ended.
 const KEPT_FAMILIES: SignedDuration = SignedDuration::from_hours(48);
 
-fn hash(token: &Token) -> Vec<u8> {
+pub(super) fn hash(token: &Token) -> Vec<u8> {
     Sha256::digest(token.expose().as_bytes()).to_vec()
+}
+
+fn read_grant(row: &Row) -> Result<Grant, StoreError> {
+    let mut user = read_user(row)?;
+    let visit: Option<SessionId> = row.get("session_id")?;
+    if visit.is_some() {
+        user.role = Role::Guest;
+    }
+    Ok(Grant { user, family: row.get("family_id")?, clinic: row.get("clinic_id")?, visit })
 }
 
 impl Store {
     /// Who an access token belongs to, while it and its family last.
     pub async fn grant(&self, access: &Token, now: Timestamp) -> Result<Option<Grant>, StoreError> {
         let row = sql!(
-            "SELECT f.user_id, f.id, u.clinic_id FROM tokens t JOIN token_families f ON f.id = t.family_id
-             JOIN users u ON u.id = f.user_id WHERE t.hash = $1 AND t.kind = 'access' AND t.expires_at > $2
-             AND f.ended_at IS NULL AND u.disabled_at IS NULL",
+            "SELECT u.id, u.role, u.name, u.specialization, u.clinic_id, f.id AS family_id, f.session_id FROM tokens t
+             JOIN token_families f ON f.id = t.family_id JOIN users u ON u.id = f.user_id
+             WHERE t.hash = $1 AND t.kind = 'access' AND t.expires_at > $2 AND f.ended_at IS NULL
+             AND u.disabled_at IS NULL",
         )
         .bind(hash(access))
         .bind(now)
         .fetch_optional(&mut self.reader().await?)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        let (user, family, clinic) = (row.get("user_id")?, row.get("id")?, row.get("clinic_id")?);
-        Ok(self.user(user).await?.map(|user| Grant { user, family, clinic }))
+        row.as_ref().map(read_grant).transpose()
     }
 
-    /// Whether a refresh token was ever given and is remembered.
-    pub async fn knows_refresh_token(&self, refresh: &Token) -> Result<bool, StoreError> {
-        let found = sql!("SELECT family_id FROM tokens WHERE hash = $1 AND kind = 'refresh'")
-            .bind(hash(refresh))
+    /// Whose a refresh token is that was ever given and is remembered, whether or not it is good still.
+    pub async fn holder(&self, refresh: &Token) -> Result<Option<Grant>, StoreError> {
+        let row = sql!(
+            "SELECT u.id, u.role, u.name, u.specialization, u.clinic_id, f.id AS family_id, f.session_id FROM tokens t
+             JOIN token_families f ON f.id = t.family_id JOIN users u ON u.id = f.user_id
+             WHERE t.hash = $1 AND t.kind = 'refresh'",
+        )
+        .bind(hash(refresh))
+        .fetch_optional(&mut self.reader().await?)
+        .await?;
+        row.as_ref().map(read_grant).transpose()
+    }
+
+    /// Whether an access token was ever given or taken, and is remembered.
+    pub async fn knows_access_token(&self, access: &Token) -> Result<bool, StoreError> {
+        let found = sql!("SELECT family_id FROM tokens WHERE hash = $1")
+            .bind(hash(access))
             .fetch_optional(&mut self.reader().await?)
             .await?;
         Ok(found.is_some())
@@ -110,11 +133,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<SignIn>, StoreError> {
         let rows = sql!(
-            "SELECT id, created_at, last_used_at FROM token_families
-             WHERE user_id = $1 AND ended_at IS NULL AND last_used_at > $2 ORDER BY last_used_at DESC, id DESC",
+            "SELECT id, created_at, last_used_at FROM token_families WHERE user_id = $1 AND ended_at IS NULL
+             AND CASE WHEN lasts_until IS NULL THEN last_used_at > $2 ELSE lasts_until > $3 END
+             ORDER BY last_used_at DESC, id DESC",
         )
         .bind(user)
         .bind(now - idle)
+        .bind(now)
         .fetch_all(&mut self.reader().await?)
         .await?;
         let read = |row: &Row| {
@@ -125,19 +150,22 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Whether a sign-in goes on: it was not ended, and was used within `idle`.
+    /// Whether a sign-in goes on: it was not ended, and was used within `idle`, or has an end of its own to come.
     pub async fn family_is_live(
         &self,
         family: SignInId,
         idle: SignedDuration,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let found =
-            sql!("SELECT id FROM token_families WHERE id = $1 AND ended_at IS NULL AND last_used_at > $2",)
-                .bind(family)
-                .bind(now - idle)
-                .fetch_optional(&mut self.reader().await?)
-                .await?;
+        let found = sql!(
+            "SELECT id FROM token_families WHERE id = $1 AND ended_at IS NULL
+             AND CASE WHEN lasts_until IS NULL THEN last_used_at > $2 ELSE lasts_until > $3 END",
+        )
+        .bind(family)
+        .bind(now - idle)
+        .bind(now)
+        .fetch_optional(&mut self.reader().await?)
+        .await?;
         Ok(found.is_some())
     }
 
@@ -165,16 +193,30 @@ impl Store {
 }
 
 impl Unit {
-    /// Starts a family for a new sign-in.
+    /// Starts a family for a new sign-in, which goes on while it is used.
     pub async fn start_family(&mut self, user: UserId) -> Result<SignInId, StoreError> {
+        self.start_family_for(user, None, None).await
+    }
+
+    /// The same, for one visit only where there is one, and until a time of its own where there is one.
+    pub async fn start_family_for(
+        &mut self,
+        user: UserId,
+        visit: Option<SessionId>,
+        until: Option<Timestamp>,
+    ) -> Result<SignInId, StoreError> {
         let family = SignInId::generate();
-        sql!("INSERT INTO token_families (id, user_id, created_at, last_used_at) VALUES ($1, $2, $3, $4)")
-            .bind(family)
-            .bind(user)
-            .bind(self.now)
-            .bind(self.now)
-            .execute(&mut self.tx)
-            .await?;
+        sql!(
+            "INSERT INTO token_families (id, user_id, created_at, last_used_at, session_id, lasts_until)
+             VALUES ($1, $2, $3, $3, $4, $5)"
+        )
+        .bind(family)
+        .bind(user)
+        .bind(self.now)
+        .bind(visit)
+        .bind(until)
+        .execute(&mut self.tx)
+        .await?;
         Ok(family)
     }
 
@@ -196,6 +238,25 @@ impl Unit {
         Ok(())
     }
 
+    /// Stores an access token that somebody else has made; false where it is stored already.
+    pub async fn add_token_once(
+        &mut self,
+        family: SignInId,
+        token: &Token,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let added = sql!(
+            "INSERT INTO tokens (hash, family_id, kind, expires_at) VALUES ($1, $2, 'access', $3)
+             ON CONFLICT (hash) DO NOTHING"
+        )
+        .bind(hash(token))
+        .bind(family)
+        .bind(expires_at)
+        .execute(&mut self.tx)
+        .await?;
+        Ok(added == 1)
+    }
+
     /// Uses a refresh token, and stores what follows it, in one.
     ///
     /// An answer that was lost on its way is asked for again with the same token and the same attempt, which nobody
@@ -211,7 +272,7 @@ impl Unit {
             WHERE id = (SELECT family_id FROM tokens WHERE hash = $1) FOR NO KEY UPDATE";
         self.tx.lock(of_token, token.clone()).await?;
         let row = sql!(
-            "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at, t.attempt
+            "SELECT f.id, f.user_id, t.expires_at, t.used_at, f.ended_at, f.last_used_at, f.lasts_until, t.attempt
              FROM tokens t JOIN token_families f ON f.id = t.family_id
              WHERE t.hash = $1 AND t.kind = 'refresh'",
         )
@@ -226,7 +287,10 @@ impl Unit {
         let idle = next.idle.as_millis() as i64;
         let has_ended = row.get::<Option<i64>>("ended_at")?.is_some()
             || row.get::<i64>("expires_at")? <= at
-            || row.get::<i64>("last_used_at")? + idle <= at;
+            || match row.get::<Option<i64>>("lasts_until")? {
+                Some(until) => until <= at,
+                None => row.get::<i64>("last_used_at")? + idle <= at,
+            };
         if let Some(used) = used_at {
             let went_on = sql!("SELECT hash FROM tokens WHERE follows = $1 AND used_at IS NOT NULL LIMIT 1")
                 .bind(token.clone())
@@ -280,8 +344,7 @@ impl Unit {
             .bind(family)
             .execute(&mut self.tx)
             .await?;
-        let user = one_user(&mut self.tx, user).await?;
-        Ok(user.map_or(Refreshed::Refused, Refreshed::Rotated))
+        Ok(Refreshed::Rotated)
     }
 
     /// Ends the family that a refresh token belongs to, and says which; one that is unknown, or has ended
@@ -296,6 +359,16 @@ impl Unit {
         .fetch_optional(&mut self.tx)
         .await?;
         ended.map(|row| Ok(EndedFamily { family: row.get("id")?, user: row.get("user_id")? })).transpose()
+    }
+
+    /// Ends a sign-in, if it goes on.
+    pub async fn end_family(&mut self, family: SignInId) -> Result<(), StoreError> {
+        sql!("UPDATE token_families SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL")
+            .bind(self.now)
+            .bind(family)
+            .execute(&mut self.tx)
+            .await?;
+        Ok(())
     }
 
     /// Ends a sign-in of this person's; false where they have no such one that goes on.
@@ -333,6 +406,7 @@ impl Unit {
     pub async fn forget_tokens(&mut self, before: Timestamp) -> Result<(), StoreError> {
         sql!("DELETE FROM tokens WHERE expires_at < $1").bind(before).execute(&mut self.tx).await?;
         sql!("DELETE FROM media_tokens WHERE expires_at < $1").bind(before).execute(&mut self.tx).await?;
+        sql!("DELETE FROM visit_links WHERE expires_at < $1").bind(before).execute(&mut self.tx).await?;
         // Its tokens have ended with it.
         sql!(
             "DELETE FROM token_families WHERE last_used_at < $1
@@ -401,10 +475,10 @@ mod tests {
             unit.commit().await.unwrap();
             refreshed
         };
-        assert!(matches!(turn("first", "second").await, Refreshed::Rotated(_)));
-        assert!(matches!(turn("first", "second again").await, Refreshed::Rotated(_)), "an answer was lost");
+        assert!(matches!(turn("first", "second").await, Refreshed::Rotated));
+        assert!(matches!(turn("first", "second again").await, Refreshed::Rotated), "an answer was lost");
         assert!(store.grant(&"access to second".into(), now).await.unwrap().is_none());
-        assert!(matches!(turn("second again", "third").await, Refreshed::Rotated(_)));
+        assert!(matches!(turn("second again", "third").await, Refreshed::Rotated));
         assert!(matches!(turn("first", "fourth").await, Refreshed::Reused(_)), "it was answered");
         assert!(matches!(turn("third", "fifth").await, Refreshed::Refused), "the family has ended");
     }

@@ -1,41 +1,29 @@
-//! Sign-in: passwords, tokens and their families.
+//! Accounts and their passwords.
 
 use std::net::IpAddr;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_authz::Action;
-use bedside_protocol::{
-    ChangeUserRequest, ClinicId, Code, PasswordChange, Role, SignIn, SignInId, Text, Token, TokenPair, User,
-    UserId, UserListing,
-};
-use jiff::{SignedDuration, Timestamp};
+use bedside_protocol::{ClinicId, Code, PasswordChange, Role, Text, Token, User, UserId};
+use jiff::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::{
-    App,
-    ctx::Ctx,
-    error::ApiError,
-    files::is_invisible,
-    store::{AuditLine, NewTokens, Refreshed},
-};
+use crate::{App, ctx::Ctx, error::ApiError, files::is_invisible, store::AuditLine};
 
-/// How long an access token lasts: short, because it is sent with everything.
-pub const ACCESS_LASTS: SignedDuration = SignedDuration::from_mins(15);
-/// How long a sign-in may go unused, and so how long a refresh token lasts.
-pub const IDLE_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Shortest password: NIST SP 800-63B asks for 8; 10 costs a person little.
 pub const MIN_PASSWORD_CHARS: usize = 10;
 /// Longest password, in bytes: beyond any person, and no work for an attacker to order.
-const MAX_PASSWORD_BYTES: usize = 256;
+pub(super) const MAX_PASSWORD_BYTES: usize = 256;
 /// Longest e-mail address (RFC 5321 §4.5.3.1.3).
-const MAX_EMAIL_BYTES: usize = 254;
-/// 256 random bits, as text.
-pub(crate) fn random_token() -> Token {
-    Token::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
-}
+pub(super) const MAX_EMAIL_BYTES: usize = 254;
 
 /// Checks what a new account is made of. Says what is wrong without repeating it.
 fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
+    check_address(email)?;
+    check_name(name)?;
+    check_password(password)
+}
+
+pub(super) fn check_address(email: &str) -> Result<(), ApiError> {
     let (local, domain) =
         email.split_once('@').ok_or_else(|| ApiError::new(Code::Invalid, "the e-mail address has no @"))?;
     if local.is_empty()
@@ -45,12 +33,10 @@ fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
     {
         return Err(ApiError::new(Code::Invalid, "the e-mail address is not one"));
     }
-    check_seen(email)?;
-    check_name(name)?;
-    check_password(password)
+    check_seen(email)
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
+pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
     if !(1..=100).contains(&name.trim().chars().count()) {
         return Err(ApiError::new(Code::Invalid, "the name has 1 to 100 characters"));
     }
@@ -67,11 +53,11 @@ fn check_seen(text: &str) -> Result<(), ApiError> {
 }
 
 /// An address in one of its spellings, by which it is found.
-fn address(email: &Text) -> String {
+pub(super) fn address(email: &Text) -> String {
     email.reveal().nfc().collect()
 }
 
-fn check_password(password: &Token) -> Result<(), ApiError> {
+pub(super) fn check_password(password: &Token) -> Result<(), ApiError> {
     let password = password.expose();
     if password.chars().count() < MIN_PASSWORD_CHARS || password.len() > MAX_PASSWORD_BYTES {
         return Err(ApiError::new(
@@ -94,24 +80,8 @@ pub(crate) async fn register(
     create(app, Role::Patient, email, password, name, None, By::Themselves(from)).await
 }
 
-/// Makes an account from the command line: how doctors and administrators come to be. An address that somebody has
-/// only typed, and nobody confirmed, is taken from them: the practice knows whose it is.
-pub async fn create_by_administrator(
-    app: &App,
-    role: Role,
-    email: &str,
-    password: &str,
-    name: &str,
-    specialization: Option<String>,
-    clinic: Option<ClinicId>,
-) -> Result<User, bedside_protocol::Problem> {
-    create(app, role, &email.into(), &password.into(), &name.into(), specialization, By::Practice(clinic))
-        .await
-        .map_err(|e| e.problem())
-}
-
 /// An account, as the audit log has it.
-fn account(user: UserId) -> String {
+pub(super) fn account(user: UserId) -> String {
     format!("account:{user}")
 }
 
@@ -156,89 +126,28 @@ async fn create(
     Ok(user)
 }
 
+/// Makes an account from the command line: how doctors and administrators come to be. An address that somebody has
+/// only typed, and nobody confirmed, is taken from them: the practice knows whose it is.
+pub async fn create_by_administrator(
+    app: &App,
+    role: Role,
+    email: &str,
+    password: &str,
+    name: &str,
+    specialization: Option<String>,
+    clinic: Option<ClinicId>,
+) -> Result<User, bedside_protocol::Problem> {
+    create(app, role, &email.into(), &password.into(), &name.into(), specialization, By::Practice(clinic))
+        .await
+        .map_err(|e| e.problem())
+}
+
 /// The practice has made sure whose account this is.
 pub async fn confirm(app: &App, user: UserId) -> Result<(), crate::store::StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.confirm(user).await?;
     unit.audit(&AuditLine::new("account.confirmed").on(account(user))).await?;
     unit.commit().await
-}
-
-/// Signs in with a password.
-pub(crate) async fn sign_in(
-    app: &App,
-    from: IpAddr,
-    email: &Text,
-    password: &Token,
-) -> Result<TokenPair, ApiError> {
-    // Nobody's, and no work for those who try.
-    if email.reveal().len() > MAX_EMAIL_BYTES || password.expose().len() > MAX_PASSWORD_BYTES {
-        return Err(Code::WrongCredentials.into());
-    }
-    let email = address(email);
-    app.sign_ins.admit(from, &email).await?;
-    let account = app.store.account_by_email(&email).await?;
-    let kept = account.as_ref().map(|account| account.password_hash.clone());
-    if !app.passwords.is_right(password, kept).await? {
-        // Whose it would have been, and nobody's where there is no such account: what was typed is not kept.
-        let line = AuditLine::new("sign-in.failed").from(from).refused(Code::WrongCredentials);
-        let whose = account.map(|found| self::account(found.user.id));
-        app.access_log.note(whose.map_or(line.clone(), |whose| line.on(whose))).await?;
-        return Err(Code::WrongCredentials.into());
-    }
-    // Somebody who has left is told no more than somebody who was never there.
-    let account = account.filter(|account| !account.is_disabled).ok_or(Code::WrongCredentials)?;
-    app.sign_ins.was_right(from, &email);
-    let (access, refresh) = (random_token(), random_token());
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    // It may have been changed, or closed, while it was looked at.
-    if !unit.has_password(account.user.id, &account.password_hash).await? {
-        return Err(Code::WrongCredentials.into());
-    }
-    let family = unit.start_family(account.user.id).await?;
-    unit.add_token(family, "access", &access, unit.now + ACCESS_LASTS).await?;
-    unit.add_token(family, "refresh", &refresh, unit.now + IDLE_FOR).await?;
-    let line = AuditLine::new("signed-in").by(account.user.id).from(from);
-    unit.audit(&line.on(format!("sign-in:{family}"))).await?;
-    unit.commit().await?;
-    Ok(pair(account.user, access, refresh))
-}
-
-/// Trades a refresh token for a new pair.
-pub(crate) async fn refresh(
-    app: &App,
-    from: IpAddr,
-    token: &Token,
-    attempt: Option<&Token>,
-) -> Result<TokenPair, ApiError> {
-    // Made-up ones have no turn among those who write.
-    if !app.store.knows_refresh_token(token).await? {
-        return Err(Code::NotSignedIn.into());
-    }
-    let (access, refresh) = (random_token(), random_token());
-    let next =
-        NewTokens { attempt, access: &access, refresh: &refresh, access_lasts: ACCESS_LASTS, idle: IDLE_FOR };
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    let refreshed = unit.use_refresh_token(token, &next).await?;
-    if let Refreshed::Reused(ended) = &refreshed {
-        // Of the two who have shown it, one is not whose it is; which, nobody knows.
-        let line = AuditLine::new("sign-in.reused").from(from).refused(Code::TokenReused);
-        unit.audit(&line.on(format!("sign-in:{}", ended.family)).of(ended.user)).await?;
-    }
-    unit.commit().await?;
-    match refreshed {
-        Refreshed::Rotated(user) => Ok(pair(user, access, refresh)),
-        Refreshed::Reused(ended) => {
-            app.end_relaying(&ended.family.to_string());
-            Err(Code::TokenReused.into())
-        }
-        Refreshed::Refused => Err(Code::NotSignedIn.into()),
-    }
-}
-
-fn pair(user: User, access_token: Token, refresh_token: Token) -> TokenPair {
-    let expires_in = u32::try_from(ACCESS_LASTS.as_secs()).unwrap_or(0);
-    TokenPair { access_token, expires_in, refresh_token, user }
 }
 
 /// Changes somebody's own password; their other sign-ins end.
@@ -261,73 +170,6 @@ pub(crate) async fn change_password(app: &App, ctx: &Ctx, change: &PasswordChang
     unit.commit().await?;
     for family in ended {
         app.end_relaying(&family.to_string());
-    }
-    Ok(())
-}
-
-/// A page of people by their names, and the last of them where there are more: of one's own clinic, and patients of
-/// none.
-pub(crate) async fn people(
-    app: &App,
-    ctx: &Ctx,
-    role: Option<Role>,
-    words: Option<&str>,
-    after: Option<UserId>,
-    limit: u32,
-) -> Result<(Vec<UserListing>, Option<UserId>), ApiError> {
-    app.allow(ctx, Action::FindPeople).await?;
-    app.note_look(ctx, "people.listed", None).await?;
-    let words = words.map(str::trim).filter(|words| !words.is_empty());
-    let mut people = app.store.people(ctx.reach(), role, words, after, limit + 1).await?;
-    let more = people.len() > limit as usize;
-    people.truncate(limit as usize);
-    let next = people.last().filter(|_| more).map(|last| last.user.id);
-    Ok((people, next))
-}
-
-/// Changes what others see of oneself.
-pub(crate) async fn change_own(app: &App, ctx: &Ctx, change: ChangeUserRequest) -> Result<User, ApiError> {
-    app.allow(ctx, Action::KeepOwnAccount).await?;
-    let Some(name) = change.name else { return Ok(ctx.user.clone()) };
-    check_name(name.reveal())?;
-    let name = Text::new(name.reveal().trim());
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    unit.set_name(ctx.user.id, name.reveal()).await?;
-    unit.audit(&ctx.line("account.renamed").on(account(ctx.user.id))).await?;
-    unit.commit().await?;
-    Ok(User { name, ..ctx.user.clone() })
-}
-
-/// Where somebody is signed in.
-pub(crate) async fn sign_ins(app: &App, ctx: &Ctx) -> Result<Vec<SignIn>, ApiError> {
-    app.allow(ctx, Action::KeepOwnAccount).await?;
-    Ok(app.store.sign_ins_of(ctx.user.id, ctx.sign_in, IDLE_FOR, Timestamp::now()).await?)
-}
-
-/// Ends one of somebody's own sign-ins.
-pub(crate) async fn end_sign_in(app: &App, ctx: &Ctx, id: SignInId) -> Result<(), ApiError> {
-    app.allow(ctx, Action::KeepOwnAccount).await?;
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    if !unit.end_sign_in(ctx.user.id, id).await? {
-        return Err(Code::NotFound.into());
-    }
-    unit.audit(&ctx.line("sign-in.ended").on(format!("sign-in:{id}"))).await?;
-    unit.commit().await?;
-    app.end_relaying(&id.to_string());
-    Ok(())
-}
-
-/// Signs out: ends the sign-in of a refresh token. One that is unknown has ended already.
-pub(crate) async fn sign_out(app: &App, from: IpAddr, token: &Token) -> Result<(), ApiError> {
-    if !app.store.knows_refresh_token(token).await? {
-        return Ok(());
-    }
-    let mut unit = app.store.begin(Timestamp::now()).await?;
-    if let Some(ended) = unit.end_family_of(token).await? {
-        let line = AuditLine::new("signed-out").by(ended.user).from(from);
-        unit.audit(&line.on(format!("sign-in:{}", ended.family))).await?;
-        unit.commit().await?;
-        app.end_relaying(&ended.family.to_string());
     }
     Ok(())
 }

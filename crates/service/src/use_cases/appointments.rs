@@ -87,9 +87,11 @@ pub(crate) async fn create(
     let doctor = match (user.role, request.doctor_id) {
         (Role::Doctor, None) => user.id,
         (Role::Doctor, Some(id)) if id == user.id => id,
-        (Role::ClinicAdmin, Some(id)) => id,
+        (Role::ClinicAdmin | Role::Service, Some(id)) => id,
         (Role::Patient, Some(id)) if request.patient_id == user.id => id,
-        (Role::ClinicAdmin | Role::Patient, None) => return Err(invalid("doctorId is missing")),
+        (Role::ClinicAdmin | Role::Service | Role::Patient, None) => {
+            return Err(invalid("doctorId is missing"));
+        }
         _ => {
             return app.write_refusal(ctx, Action::MakeAppointment, None, Err(Code::Forbidden.into())).await;
         }
@@ -166,7 +168,7 @@ async fn show(app: &App, id: AppointmentId) -> Result<Appointment, ApiError> {
     Ok(view(row))
 }
 
-fn view(row: AppointmentRow) -> Appointment {
+pub(super) fn view(row: AppointmentRow) -> Appointment {
     let rules = row.appointment;
     let (session, room) = row.visit.unzip();
     Appointment {
@@ -184,22 +186,25 @@ fn view(row: AppointmentRow) -> Appointment {
         session_id: session,
         meeting_link: session.map(|id| format!("bedside://visit/{id}")),
         meeting_id: room,
+        check_in_code: row.check_in_code,
+        checked_in_at: row.checked_in_at,
         actual_start_time: row.started_at,
         actual_end_time: row.ended_at,
     }
 }
 
 /// An appointment that somebody may do this to.
-async fn allowed(
+pub(super) async fn allowed(
     app: &App,
     ctx: &Ctx,
     id: AppointmentId,
     action: Action,
 ) -> Result<AppointmentRow, ApiError> {
     let found = app.store.appointment(id).await?;
-    let side = found.as_ref().and_then(|row| side(row, ctx.user.id));
-    // An administrator's are their clinic's; everybody else's are those that they are in.
-    let found = found.filter(|row| ctx.user.role != Role::ClinicAdmin || ctx.reach().has(row.clinic));
+    let side = found.as_ref().and_then(|row| side(row, ctx.person()?));
+    // The desk's are their clinic's; everybody else's are those that they are in.
+    let is_desk = matches!(ctx.user.role, Role::ClinicAdmin | Role::Service);
+    let found = found.filter(|row| !is_desk || ctx.reach().has(row.clinic));
     let decided = bedside_authz::decide(action, ctx.user.role, side).map_err(ApiError::from);
     // A role that may not is told so whether or not there is such a thing.
     match found {
@@ -235,7 +240,10 @@ pub(crate) async fn list(
     let filter = match ctx.user.role {
         Role::Patient => AppointmentFilter { patient: Some(ctx.user.id), ..asked },
         Role::Doctor => AppointmentFilter { doctor: Some(ctx.user.id), ..asked },
-        Role::ClinicAdmin => AppointmentFilter { clinic: ctx.clinic, ..asked },
+        // The others may not, and have been refused.
+        Role::ClinicAdmin | Role::Service | Role::Kiosk | Role::Guest => {
+            AppointmentFilter { clinic: ctx.clinic, ..asked }
+        }
     };
     app.note_look(ctx, "appointments.listed", None).await?;
     let mut rows = app.store.appointments(filter, limit + 1).await?;
@@ -351,7 +359,7 @@ pub(crate) async fn cancel(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<Ap
     let (mut under, before) = Under::begin(app, ctx, known).await?;
     // To end what runs for both is the doctor's; the patient leaves.
     if before.appointment.status == AppointmentStatus::InProgress
-        && side(&before, ctx.user.id) == Some(Party::Patient)
+        && ctx.person().and_then(|user| side(&before, user)) == Some(Party::Patient)
     {
         return Err(Refused::WrongState(before.appointment.status).into());
     }

@@ -66,7 +66,7 @@ pub(crate) async fn send(app: &App, ctx: &Ctx, outgoing: &OutgoingMessage) -> Re
     app.publish(&topic::session(row.id), &message);
     if new.is_new {
         // The other side may not be in the visit's topic yet: a doctor in the room hears of it too.
-        app.publish_to(row.user(party.other()), topic::NOTIFICATIONS, &message);
+        app.publish_to(row.user(party.other()), topic::NOTIFICATIONS, Some(row.id), &message);
     }
     Ok(())
 }

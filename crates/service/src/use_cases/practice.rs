@@ -121,7 +121,7 @@ async fn allowed(app: &App, ctx: &Ctx, id: ScheduleId, action: Action) -> Result
         app.write_refusal(ctx, action, None, by_role.map(|_| ())).await?;
         return Err(Code::NotFound.into());
     };
-    let side = side(&row, ctx.user.id);
+    let side = ctx.person().and_then(|user| side(&row, user));
     if side.is_none() {
         ctx.reaches(row.head.clinic)?;
     }
@@ -353,9 +353,9 @@ async fn invitation(
     if ctx.user.role == Role::ClinicAdmin {
         ctx.reaches(row.clinic)?;
     }
-    let side = match ctx.user.id {
-        user if user == row.patient.id => Some(Party::Patient),
-        user if user == row.doctor.id => Some(Party::Doctor),
+    let side = match ctx.person() {
+        Some(user) if user == row.patient.id => Some(Party::Patient),
+        Some(user) if user == row.doctor.id => Some(Party::Doctor),
         _ => None,
     };
     let decided = bedside_authz::decide(action, ctx.user.role, side).map_err(ApiError::from);

@@ -25,6 +25,6 @@ pub(crate) async fn pass(app: &App, ctx: &Ctx, signal: Signal, token: Option<&st
     }
     tracing::debug!(session = %row.id, kind = signal.body.name(), "signal");
     // Nobody there to hear it: the other end says hello when it comes, and all starts over.
-    app.publish_to(row.user(party.other()), topic::SIGNALS, &ServerMessage::Signal(signal));
+    app.publish_to(row.user(party.other()), topic::SIGNALS, Some(row.id), &ServerMessage::Signal(signal));
     Ok(())
 }

@@ -8,7 +8,7 @@ use bedside_protocol::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::{accounts, change::Change};
+use super::{change::Change, sign_ins};
 use crate::{App, ctx::Ctx, error::ApiError, store::SessionRow};
 
 /// How long a media token lasts. It is asked for again before it ends, without touching the call.
@@ -25,6 +25,10 @@ pub(crate) async fn list(
 ) -> Result<(Vec<Session>, Option<SessionId>), ApiError> {
     app.allow(ctx, Action::ListOwnVisits).await?;
     app.note_look(ctx, "sessions.listed", None).await?;
+    if let Some(visit) = ctx.visit {
+        let row = app.store.session(visit).await?.ok_or(Code::NotFound)?;
+        return Ok((vec![app.view(&row).await?], None));
+    }
     let mut sessions = app.sessions_of(&ctx.user, after, limit + 1).await?;
     let more = sessions.len() > limit as usize;
     sessions.truncate(limit as usize);
@@ -79,7 +83,7 @@ pub(crate) async fn join(
             change.apply(Input::Join(party)).await?;
         }
         let until = change.unit.now + MEDIA_TOKEN_LASTS;
-        let token = accounts::random_token();
+        let token = sign_ins::random_token();
         change.unit.add_media_token(&token, id, ctx.user.id, device, until).await?;
         change.audit(if request.prepare { "session.prepared" } else { "session.joined" }).await?;
         media = Some((token, until));
@@ -211,7 +215,7 @@ pub(crate) async fn history(
     filter: &HistoryFilter,
     before: Option<SessionId>,
 ) -> Result<HistoryPage, ApiError> {
-    app.allow(ctx, Action::ListOwnVisits).await?;
+    app.allow(ctx, Action::ListOwnHistory).await?;
     let mut rows = app.store.history_of(ctx.user.id, filter, before, HISTORY_PAGE + 1).await?;
     let more = rows.len() > HISTORY_PAGE as usize;
     rows.truncate(HISTORY_PAGE as usize);

@@ -3,7 +3,7 @@
 use crate::common::{Clinic, Person, clinic, quality_report};
 use bedside_authz::{Who, decide};
 use bedside_protocol::{Party, Role};
-use bedside_service::ROUTES;
+use bedside_service::{App, ROUTES, machines};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -205,7 +205,17 @@ fn every_route_asks_for_something() {
 #[tokio::test]
 async fn a_role_is_looked_at_before_the_request() {
     let clinic = clinic().await;
-    let roles = [None, Some(Role::Patient), Some(Role::Doctor), None, None, Some(Role::ClinicAdmin)];
+    let (kiosk, system) = (machine(&clinic, Role::Kiosk).await, machine(&clinic, Role::Service).await);
+    let guest = clinic.guest().await;
+    let callers: [(Option<Role>, Option<&str>); 7] = [
+        (None, None),
+        (Some(Role::Patient), Some(&clinic.patient.token)),
+        (Some(Role::Doctor), Some(&clinic.doctor.token)),
+        (Some(Role::ClinicAdmin), Some(&clinic.admin.token)),
+        (Some(Role::Kiosk), Some(&kiosk)),
+        (Some(Role::Service), Some(&system)),
+        (Some(Role::Guest), Some(&guest)),
+    ];
     for route in ROUTES {
         let Who::These { roles: allowed, sides: [] } = route.action.who() else { continue };
         let path =
@@ -221,6 +231,10 @@ async fn a_role_is_looked_at_before_the_request() {
             "/api/v1/consultations/sessions/instant" => json!({
                 "patientId": clinic.patient.id, "consultationMode": "VIDEO", "scheduledDurationMinutes": 0
             }),
+            "/api/v1/auth/password" => json!({ "currentPassword": "", "newPassword": "" }),
+            "/api/v1/device-checks" => crate::device_checks::report(u64::MAX),
+            "/api/v1/users" => json!({ "name": "" }),
+            "/api/v1/kiosk/check-in" => json!({ "code": "0" }),
             "/api/v1/appointments/{id}/verify-payment" => json!({ "paymentId": "p-1" }),
             "/api/v1/doctors/{id}/pricing/{mode}" => json!({ "pricingType": "FLAT" }),
             "/api/v1/doctors/{id}/availability" => json!({
@@ -230,14 +244,9 @@ async fn a_role_is_looked_at_before_the_request() {
         };
         let path =
             path.replace("{patient}", "01890a5d-ac96-774b-bcce-b302099a8057").replace("{mode}", "VIDEO");
-        for (at, role) in roles.into_iter().enumerate() {
-            let caller = callers(&clinic)[at];
-            if at > 0 && role.is_none() {
-                continue;
-            }
-            let token = caller.map(|person| person.token.as_str());
+        for (role, token) in callers {
             let method: Method = route.method.to_uppercase().parse().unwrap();
-            let body = (method == Method::POST || method == Method::PUT).then(|| body.clone());
+            let body = (method != Method::GET && method != Method::DELETE).then(|| body.clone());
             let (status, _) = clinic.service.send(method, &path, token, body).await;
             let expected = match role {
                 None => 401,
@@ -246,8 +255,38 @@ async fn a_role_is_looked_at_before_the_request() {
             };
             let status = status.as_u16();
             let refused = if matches!(status, 401 | 403) { status } else { 0 };
-            assert_eq!(refused, expected, "{} {path} by {}: {status}", route.method, CALLERS[at]);
+            assert_eq!(refused, expected, "{} {path} by {role:?}: {status}", route.method);
         }
+    }
+}
+
+/// The token of a kiosk or of another system.
+async fn machine(clinic: &Clinic, role: Role) -> String {
+    let app = App::open(clinic.service.config.clone(), None).await.unwrap();
+    let lasts = jiff::SignedDuration::from_hours(1);
+    let made = machines::add(&app, role, "At the door", None, lasts).await.unwrap();
+    app.store.close().await;
+    made.token.expose().to_owned()
+}
+
+/// Somebody who came by a link into a visit may there what its patient may, but for nothing of another.
+#[tokio::test]
+async fn a_guest_has_the_one_visit() {
+    let clinic = clinic().await;
+    let guest = clinic.guest().await;
+    for rule in &rules() {
+        let path = clinic.path(rule.path);
+        let body = (rule.method != Method::GET).then(|| rule.body.clone());
+        let (status, answer) = clinic.service.send(rule.method.clone(), &path, Some(&guest), body).await;
+        assert_eq!(status, rule.expect[1], "{} {}: {answer}", rule.method, rule.path);
+    }
+    // Another of the same patient's.
+    let (_, other) = clinic.another_visit().await;
+    for rule in &rules() {
+        let path = format!("/api/v1/consultations/sessions/{other}{}", rule.path);
+        let body = (rule.method != Method::GET).then(|| rule.body.clone());
+        let (status, answer) = clinic.service.send(rule.method.clone(), &path, Some(&guest), body).await;
+        assert_eq!((status.as_u16(), &answer["code"]), (403, &json!("not-a-participant")), "{}", rule.path);
     }
 }
 

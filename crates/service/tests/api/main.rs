@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod access;
 mod accounts;
 mod after;
 mod appointments;
@@ -19,6 +20,7 @@ mod document;
 mod hang_up;
 #[cfg(target_os = "linux")]
 mod instances;
+mod issuer;
 #[cfg(target_os = "linux")]
 mod killed;
 mod line;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bedside_service::{App, accounts};
+use bedside_service::{App, IDLE_FOR};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::{
@@ -196,7 +196,7 @@ async fn a_database_that_somebody_holds_is_read_all_the_same() {
 async fn a_socket_ends_with_its_sign_in() {
     let clinic = clinic().await;
     let socket = Socket::signed_in(&clinic, &clinic.patient.token).await;
-    let idle = accounts::IDLE_FOR + jiff::SignedDuration::from_mins(1);
+    let idle = IDLE_FOR + jiff::SignedDuration::from_mins(1);
     let used = (jiff::Timestamp::now() - idle).as_millisecond();
     let ages =
         format!("UPDATE token_families SET last_used_at = {used} WHERE user_id = '{}'", clinic.patient.id);

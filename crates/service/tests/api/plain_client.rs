@@ -3,7 +3,7 @@
 
 use crate::common::{PASSWORD, clinic};
 use bedside_protocol::{MessageType, OutgoingMessage, Token};
-use bedside_service::{App, accounts::ACCESS_LASTS, store::NewTokens};
+use bedside_service::{ACCESS_LASTS, App, store::NewTokens};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};

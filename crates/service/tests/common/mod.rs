@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::LazyLock};
 
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role, SessionId, UserId};
-use bedside_service::{App, Config, accounts, config::FileConfig};
+use bedside_service::{App, Config, accounts, config::Settings};
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -72,20 +72,20 @@ pub async fn clinic_for(mode: ConsultationMode) -> Clinic {
 }
 
 /// The same, with other settings.
-pub async fn clinic_with(change: impl FnOnce(&mut FileConfig)) -> Clinic {
+pub async fn clinic_with(change: impl FnOnce(&mut Settings)) -> Clinic {
     clinic_of(ConsultationMode::Video, change).await
 }
 
-async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut FileConfig)) -> Clinic {
+async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut Settings)) -> Clinic {
     // Only the first test of a process finds none installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = FileConfig {
+    let mut settings = Settings {
         listen: Some("127.0.0.1:0".parse().unwrap()),
         // A port of its own, and the same after a restart.
         relay_listen: Some(std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()),
         data: Some(folder.path().to_owned()),
-        ..FileConfig::default()
+        ..Settings::default()
     };
     if std::env::var(DATABASE).is_ok_and(|database| database == "postgres") {
         settings.database = Some(shared_database().parse().unwrap());
@@ -211,6 +211,46 @@ impl Clinic {
 
     pub async fn post(&self, who: &Person, rest: &str, body: Value) -> (StatusCode, Value) {
         self.service.send(Method::POST, &self.path(rest), Some(&who.token), Some(body)).await
+    }
+
+    /// The appointment of the visit.
+    pub async fn appointment(&self) -> String {
+        let (_, session) =
+            self.service.send(Method::GET, &self.path(""), Some(&self.doctor.token), None).await;
+        session["appointmentId"].as_str().unwrap().to_owned()
+    }
+
+    /// What a new link into an appointment's visit says.
+    pub async fn link(&self, appointment: &str) -> Value {
+        let path = format!("/api/v1/appointments/{appointment}/links");
+        let body = Some(json!({ "minutes": 10 }));
+        let (status, link) = self.service.send(Method::POST, &path, Some(&self.doctor.token), body).await;
+        assert_eq!(status, StatusCode::CREATED, "{link}");
+        link
+    }
+
+    /// The token of somebody who has come into the visit by a link.
+    pub async fn guest(&self) -> String {
+        let link = self.link(&self.appointment().await).await;
+        let body = Some(json!({ "token": link["token"] }));
+        let (status, pair) = self.service.send(Method::POST, "/api/v1/auth/link", None, body).await;
+        assert_eq!(status, StatusCode::OK, "{pair}");
+        pair["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// Another appointment of the same two, and its visit.
+    pub async fn another_visit(&self) -> (String, String) {
+        let body = json!({
+            "patientId": self.patient.id, "scheduledDurationMinutes": 15, "consultationMode": "VIDEO",
+            "scheduledStartTime": Timestamp::now() + jiff::SignedDuration::from_mins(5),
+        });
+        let (status, made) = self
+            .service
+            .send(Method::POST, "/api/v1/appointments", Some(&self.doctor.token), Some(body))
+            .await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        (text("appointmentId"), text("sessionId"))
     }
 
     /// Both are in the call.

@@ -34,6 +34,8 @@ impl Viewer {
             Role::Doctor if row.head.doctor.id == user.id => Self::Practice,
             Role::Doctor => Self::Wall,
             Role::Patient => Self::Patient(user.id),
+            // They may not, and have been refused.
+            Role::Kiosk | Role::Guest | Role::Service => Self::Wall,
         }
     }
 
@@ -114,8 +116,8 @@ pub(crate) fn announce(app: &App, row: &ScheduleRow) {
     app.publish(&wall, &status);
     app.publish(&wall, &ServerMessage::Queue(queue(row, Viewer::Wall)));
     let doctor = row.head.doctor.id;
-    app.publish_to(doctor, topic::NOTIFICATIONS, &status);
-    app.publish_to(doctor, topic::NOTIFICATIONS, &ServerMessage::Queue(queue(row, Viewer::Practice)));
+    app.publish_to(doctor, topic::NOTIFICATIONS, None, &status);
+    app.publish_to(doctor, topic::NOTIFICATIONS, None, &ServerMessage::Queue(queue(row, Viewer::Practice)));
     let now = Timestamp::now();
     let is_news = |entry: &&Entry| {
         let changed = row.changed.get(&entry.number);
@@ -124,7 +126,7 @@ pub(crate) fn announce(app: &App, row: &ScheduleRow) {
     };
     for entry in row.practice.entries.iter().filter(is_news) {
         let message = ServerMessage::Queue(queue(row, Viewer::Patient(entry.patient)));
-        app.publish_to(entry.patient, topic::NOTIFICATIONS, &message);
+        app.publish_to(entry.patient, topic::NOTIFICATIONS, None, &message);
     }
     announce_invitation(app, row, now);
 }
@@ -151,6 +153,6 @@ fn announce_invitation(app: &App, row: &ScheduleRow, now: Timestamp) {
         ServerMessage::InvitationStatus(shown)
     };
     for user in [rules.patient, row.head.doctor.id] {
-        app.publish_to(user, topic::NOTIFICATIONS, &message);
+        app.publish_to(user, topic::NOTIFICATIONS, None, &message);
     }
 }

@@ -1,0 +1,223 @@
+//! Settings: flags over environment over file over defaults.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use bedside_consult::session::Limits;
+use clap::Args;
+use ipnet::IpNet;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{Config, IssuerConfig, OwnRelay, RelayConfig, RelayTls};
+use crate::{ServiceError, store::Database};
+
+/// What prices are in unless it is said, as in the first source document.
+const CURRENCY: &str = "INR";
+
+/// Settings, each of which may be left out: from flags, the environment or the file, by the same names.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// Address to listen on [default: 127.0.0.1:8480].
+    #[arg(long, env = "BEDSIDE_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Folder for the database, files and keys; made when missing [default: bedside-data].
+    #[arg(long, env = "BEDSIDE_DATA", global = true, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Folder for what people send one another, where it is not in --data: several services on one PostgreSQL share it.
+    #[arg(long, env = "BEDSIDE_ATTACHMENTS", global = true, value_name = "FOLDER")]
+    pub attachments: Option<PathBuf>,
+    /// PostgreSQL in place of a file in --data, such as postgres://bedside@db.example/bedside. Without a
+    /// password, which others could see: that is in the file of --database-password-file, or PGPASSFILE names one.
+    #[arg(long, env = "BEDSIDE_DATABASE", global = true, value_name = "ADDRESS")]
+    pub database: Option<Url>,
+    /// File with the password for it.
+    #[arg(
+        long,
+        env = "BEDSIDE_DATABASE_PASSWORD_FILE",
+        global = true,
+        value_name = "FILE",
+        requires = "database"
+    )]
+    pub database_password_file: Option<PathBuf>,
+    /// Address of the relay, over UDP and TCP [default: port 3478 at the address of --listen].
+    #[arg(long, env = "BEDSIDE_RELAY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    pub relay_listen: Option<SocketAddr>,
+    /// Address that clients reach the relay at [default: that of --listen]. Without it there is no
+    /// relay when --listen is every address (0.0.0.0).
+    #[arg(long, env = "BEDSIDE_RELAY_PUBLIC_IP", global = true, value_name = "ADDRESS")]
+    pub relay_public_ip: Option<IpAddr>,
+    /// Let the relay reach private networks: where all of the clinic's people are in one.
+    #[arg(long, env = "BEDSIDE_RELAY_ALLOW_PRIVATE", global = true, num_args = 0..=1, default_missing_value = "true")]
+    pub relay_allow_private: Option<bool>,
+    /// Address of the relay over TLS, for networks that let only the Web through: port 443 if you can.
+    #[arg(
+        long,
+        env = "BEDSIDE_RELAY_TLS_LISTEN",
+        global = true,
+        value_name = "ADDRESS:PORT",
+        requires_all = ["relay_tls_name", "relay_tls_certificate", "relay_tls_key"]
+    )]
+    pub relay_tls_listen: Option<SocketAddr>,
+    /// The name that clients reach it by, which the certificate is for.
+    #[arg(long, env = "BEDSIDE_RELAY_TLS_NAME", global = true, value_name = "NAME")]
+    pub relay_tls_name: Option<String>,
+    /// The certificate and those that signed it (PEM).
+    #[arg(long, env = "BEDSIDE_RELAY_TLS_CERTIFICATE", global = true, value_name = "FILE")]
+    pub relay_tls_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, env = "BEDSIDE_RELAY_TLS_KEY", global = true, value_name = "FILE")]
+    pub relay_tls_key: Option<PathBuf>,
+    /// Addresses of a relay of the clinic's own, such as coturn, in place of the embedded one, with
+    /// commas between them: stun:NAME:PORT, then turn:, then turns:.
+    #[arg(long, env = "BEDSIDE_RELAY_URLS", global = true, value_name = "URL", value_delimiter = ',')]
+    pub relay_urls: Option<Vec<String>>,
+    /// File with the secret that it makes passwords with (coturn: static-auth-secret).
+    #[arg(long, env = "BEDSIDE_RELAY_SECRET_FILE", global = true, value_name = "FILE")]
+    pub relay_secret_file: Option<PathBuf>,
+    /// Leave the relay off.
+    #[arg(long, env = "BEDSIDE_NO_RELAY", global = true, num_args = 0..=1, default_missing_value = "true")]
+    pub no_relay: Option<bool>,
+    /// Minutes after the scheduled start at which nobody having come is a no-show [default: 15].
+    #[arg(long, env = "BEDSIDE_NO_SHOW_MINUTES", global = true, value_name = "MINUTES")]
+    pub no_show_minutes: Option<u32>,
+    /// Minutes that a visit may run over [default: 30].
+    #[arg(long, env = "BEDSIDE_GRACE_MINUTES", global = true, value_name = "MINUTES")]
+    pub grace_minutes: Option<u32>,
+    /// Minutes after which a visit ends in which neither side is any more [default: 10].
+    #[arg(long, env = "BEDSIDE_ABSENT_MINUTES", global = true, value_name = "MINUTES")]
+    pub absent_minutes: Option<u32>,
+    /// Minutes after a visit's end in which the doctor may re-call the patient [default: 60].
+    #[arg(long, env = "BEDSIDE_RECALL_MINUTES", global = true, value_name = "MINUTES")]
+    pub recall_minutes: Option<u32>,
+    /// The clinic's name, as people see it before they sign in.
+    #[arg(long, env = "BEDSIDE_CLINIC_NAME", global = true, value_name = "NAME")]
+    pub clinic_name: Option<String>,
+    /// What prices are in where it is not said, as a code such as EUR [default: INR].
+    #[arg(long = "default-currency", env = "BEDSIDE_CURRENCY", global = true, value_name = "CODE")]
+    pub currency: Option<String>,
+    /// File with the key that access tokens are signed with, of at least 32 bytes, for other systems that are to read
+    /// them [default: one of its own in --data].
+    #[arg(long, env = "BEDSIDE_TOKEN_SECRET_FILE", global = true, value_name = "FILE")]
+    pub token_secret_file: Option<PathBuf>,
+    /// Another issuer whose access tokens are taken: the `iss` of its JWTs. Needs one of the two files.
+    #[arg(long, env = "BEDSIDE_ISSUER", global = true, value_name = "NAME")]
+    pub issuer: Option<String>,
+    /// Whom its tokens must be for, where that is to be looked at: their `aud`.
+    #[arg(long, env = "BEDSIDE_ISSUER_AUDIENCE", global = true, value_name = "NAME")]
+    pub issuer_audience: Option<String>,
+    /// File with the secret that it signs with (HS256).
+    #[arg(long, env = "BEDSIDE_ISSUER_SECRET_FILE", global = true, value_name = "FILE")]
+    pub issuer_secret_file: Option<PathBuf>,
+    /// File with its public keys (a JWK Set).
+    #[arg(long, env = "BEDSIDE_ISSUER_KEYS_FILE", global = true, value_name = "FILE")]
+    pub issuer_keys_file: Option<PathBuf>,
+    /// Address that people reach the service by, such as https://visits.example, for links.
+    #[arg(long, env = "BEDSIDE_PUBLIC_URL", global = true, value_name = "ADDRESS")]
+    pub public_url: Option<Url>,
+    /// Networks of the clinic's own proxies, whose word on where a request comes from counts. Several with commas.
+    #[arg(
+        long,
+        env = "BEDSIDE_TRUSTED_PROXIES",
+        global = true,
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub trusted_proxies: Option<Vec<IpNet>>,
+}
+
+impl Settings {
+    /// Reads a TOML file.
+    pub fn read(path: &Path) -> Result<Self, ServiceError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ServiceError::Config(format!("{} can't be read: {error}", path.display())))?;
+        toml::from_str(&text)
+            .map_err(|error| ServiceError::Config(format!("{}: {}", path.display(), error.message())))
+    }
+
+    /// What this leaves out, from `other`.
+    pub fn or(self, other: Self) -> Result<Self, ServiceError> {
+        let table = |settings| {
+            toml::Table::try_from(settings).map_err(|error| ServiceError::Config(error.to_string()))
+        };
+        let mut all = table(other)?;
+        all.extend(table(self)?);
+        all.try_into().map_err(|error: toml::de::Error| ServiceError::Config(error.message().to_owned()))
+    }
+
+    /// The whole, with the defaults for what is still left out.
+    pub fn complete(self) -> Config {
+        let listen = self.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8480)));
+        let public_ip = self.relay_public_ip.unwrap_or(listen.ip());
+        let tls = self.relay_tls_listen.zip(self.relay_tls_name);
+        let tls = tls.zip(self.relay_tls_certificate.zip(self.relay_tls_key));
+        let relay = RelayConfig {
+            tls: tls.map(|((listen, name), (certificate, key))| RelayTls { listen, name, certificate, key }),
+            listen: self.relay_listen.unwrap_or(SocketAddr::new(listen.ip(), 3478)),
+            public_ip,
+            allow_private: self.relay_allow_private.unwrap_or(false),
+        };
+        let has_own = !self.no_relay.unwrap_or(false)
+            && (self.relay_urls.is_some() || self.relay_secret_file.is_some());
+        let own_relay = has_own.then(|| OwnRelay {
+            urls: self.relay_urls.unwrap_or_default(),
+            secret_file: self.relay_secret_file,
+        });
+        let limits = Limits::default();
+        let minutes = |d: SignedDuration| u32::try_from(d.as_mins()).unwrap_or(0);
+        let data = self.data.unwrap_or_else(|| PathBuf::from("bedside-data"));
+        Config {
+            listen,
+            database: match self.database {
+                Some(url) => Database::Postgres { url, password_file: self.database_password_file },
+                None => Database::Sqlite(data.join("bedside.sqlite")),
+            },
+            attachments: self.attachments.unwrap_or_else(|| data.join("attachments")),
+            data,
+            // Nobody can send to "any address": without the one that clients reach there is no relay.
+            relay: (!self.no_relay.unwrap_or(false) && own_relay.is_none() && !public_ip.is_unspecified())
+                .then_some(relay),
+            own_relay,
+            no_show_minutes: self.no_show_minutes.unwrap_or(minutes(limits.no_show_after)),
+            grace_minutes: self.grace_minutes.unwrap_or(minutes(limits.grace)),
+            absent_minutes: self.absent_minutes.unwrap_or(minutes(limits.absent_after)),
+            recall_minutes: self.recall_minutes.unwrap_or(minutes(limits.recall_within)),
+            clinic_name: self.clinic_name.filter(|name| !name.trim().is_empty()),
+            currency: self.currency.unwrap_or_else(|| CURRENCY.to_owned()),
+            token_secret_file: self.token_secret_file,
+            issuer: self.issuer.map(|name| IssuerConfig {
+                name,
+                audience: self.issuer_audience,
+                secret_file: self.issuer_secret_file,
+                keys_file: self.issuer_keys_file,
+            }),
+            public_url: self.public_url,
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nearer_wins() {
+        let file: Settings = toml::from_str("listen = '0.0.0.0:80'\ngrace-minutes = 5\n").unwrap();
+        let flags = Settings { grace_minutes: Some(7), ..Settings::default() };
+        let config = flags.or(file).unwrap().complete();
+        assert_eq!(config.listen, "0.0.0.0:80".parse().unwrap());
+        assert_eq!((config.grace_minutes, config.no_show_minutes), (7, 15));
+        assert!(config.relay.is_none(), "on every address, and no word of how it is reached");
+        assert_eq!(Settings::default().complete().relay.unwrap().public_ip, Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_an_error() {
+        assert!(toml::from_str::<Settings>("lisen = '0.0.0.0:80'").is_err());
+    }
+}

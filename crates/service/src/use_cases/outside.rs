@@ -1,0 +1,184 @@
+//! Tokens of another issuer that the clinic trusts: whoever is signed in there is signed in here.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use bedside_protocol::{ClinicId, Role, Text, Token, User, UserId};
+use bedside_redact::Secret;
+use jiff::Timestamp;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Validation, decode, decode_header,
+    jwk::{JwkSet, KeyAlgorithm},
+};
+use serde::Deserialize;
+
+use super::{
+    accounts::{account, check_name},
+    people::{NO_PASSWORD, no_address},
+};
+use crate::{
+    App, ServiceError,
+    config::IssuerConfig,
+    error::ApiError,
+    store::{AuditLine, Grant},
+};
+
+/// The longest that another issuer's token is believed in, whatever it says: a day's work.
+const LONGEST: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+/// The longest token that is looked at.
+const MOST_BYTES: usize = 8 * 1024;
+/// The longest name of somebody there.
+const MOST_SUBJECT: usize = 200;
+
+/// Whose tokens are taken.
+pub(crate) struct Issuer {
+    name: String,
+    audience: Option<String>,
+    keys: Keys,
+}
+
+enum Keys {
+    Secret(DecodingKey),
+    Set(JwkSet),
+}
+
+/// What another issuer says of somebody.
+#[derive(Deserialize)]
+struct Claims {
+    sub: Option<Text>,
+    user_id: Option<Text>,
+    role: Option<String>,
+    name: Option<Text>,
+    clinic_id: Option<String>,
+    exp: i64,
+}
+
+/// Somebody as another issuer knows them.
+struct Outsider {
+    subject: String,
+    role: Role,
+    name: Text,
+    clinic: Option<ClinicId>,
+    until: Timestamp,
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, ServiceError> {
+    std::fs::read(path)
+        .map_err(|error| ServiceError::Config(format!("{} can't be read: {error}", path.display())))
+}
+
+impl Issuer {
+    /// By its configuration.
+    pub(crate) fn open(config: &IssuerConfig) -> Result<Self, ServiceError> {
+        let keys = match (&config.secret_file, &config.keys_file) {
+            (Some(path), None) => {
+                let secret = Secret::new(read(path)?);
+                let secret = secret.expose().trim_ascii();
+                let key = DecodingKey::from_secret(secret);
+                Keys::Secret(key.map_err(|error| {
+                    ServiceError::Config(format!("{} holds no secret: {error}", path.display()))
+                })?)
+            }
+            (None, Some(path)) => Keys::Set(serde_json::from_slice(&read(path)?).map_err(|error| {
+                ServiceError::Config(format!("{} holds no keys (RFC 7517): {error}", path.display()))
+            })?),
+            _ => {
+                let why = "another issuer needs issuer-secret-file or issuer-keys-file, one of the two";
+                return Err(ServiceError::Config(why.to_owned()));
+            }
+        };
+        Ok(Self { name: config.name.clone(), audience: config.audience.clone(), keys })
+    }
+
+    /// Who a token says somebody is; none where it is not this issuer's, or not good.
+    fn read(&self, token: &Token, now: Timestamp) -> Option<Outsider> {
+        let token = token.expose();
+        if token.len() > MOST_BYTES {
+            return None;
+        }
+        let header = decode_header(token.as_bytes()).ok()?;
+        let of_set;
+        // The algorithm is the key's, never what the token asks for (RFC 8725 §3.1).
+        let (key, algorithm) = match &self.keys {
+            Keys::Secret(key) => (key, Algorithm::HS256),
+            Keys::Set(set) => {
+                let jwk = match &header.kid {
+                    Some(kid) => set.find(kid)?,
+                    None => set.keys.first().filter(|_| set.keys.len() == 1)?,
+                };
+                of_set = DecodingKey::from_jwk(jwk).ok()?;
+                let algorithm = match jwk.common.key_algorithm? {
+                    KeyAlgorithm::RS256 => Algorithm::RS256,
+                    KeyAlgorithm::PS256 => Algorithm::PS256,
+                    KeyAlgorithm::ES256 => Algorithm::ES256,
+                    KeyAlgorithm::EdDSA => Algorithm::EdDSA,
+                    _ => return None,
+                };
+                (&of_set, algorithm)
+            }
+        };
+        let mut validation = Validation::new(algorithm);
+        validation.set_issuer(&[&self.name]);
+        validation.set_required_spec_claims(&["exp", "iss"]);
+        validation.validate_nbf = true;
+        match &self.audience {
+            Some(audience) => validation.set_audience(&[audience]),
+            None => validation.validate_aud = false,
+        }
+        let claims = decode::<Claims>(token, key, &validation).ok()?.claims;
+        let subject = claims.user_id.or(claims.sub)?.reveal().to_owned();
+        let role = match claims.role?.to_ascii_uppercase().as_str() {
+            "PATIENT" => Role::Patient,
+            "DOCTOR" => Role::Doctor,
+            "CLINIC_ADMIN" | "ADMIN" => Role::ClinicAdmin,
+            _ => return None,
+        };
+        let name = claims.name.filter(|name| check_name(name.reveal()).is_ok());
+        Some(Outsider {
+            name: name.unwrap_or_else(|| Text::new(if role == Role::Doctor { "Doctor" } else { "Patient" })),
+            role,
+            clinic: claims.clinic_id.and_then(|id| id.parse().ok()),
+            until: Timestamp::from_second(claims.exp).ok()?.min(now + LONGEST),
+            subject: Some(subject).filter(|subject| (1..=MOST_SUBJECT).contains(&subject.len()))?,
+        })
+    }
+}
+
+/// What an access token gives: one of this service's, or one of another issuer's that is taken for the first time.
+pub(crate) async fn grant(app: &App, from: IpAddr, token: &Token) -> Result<Option<Grant>, ApiError> {
+    let now = Timestamp::now();
+    let known = app.store.grant(token, now).await?;
+    let (None, Some(issuer)) = (&known, &app.issuer) else { return Ok(known) };
+    let Some(outsider) = issuer.read(token, now) else { return Ok(None) };
+    // One that was ended here stays so.
+    if app.store.knows_access_token(token).await? {
+        return Ok(None);
+    }
+    let mut unit = app.store.begin(now).await?;
+    let user = match unit.outside_account(&issuer.name, &outsider.subject).await? {
+        Some(user) => user,
+        None => {
+            let id = UserId::generate();
+            let user = User { id, role: outsider.role, name: outsider.name, specialization: None };
+            // A clinic that is not here is none.
+            let clinic = match outsider.clinic {
+                Some(clinic) if unit.has_clinic(clinic).await? => Some(clinic),
+                _ => None,
+            };
+            unit.add_account(&user, &no_address(id), NO_PASSWORD, true, clinic).await?;
+            unit.add_outside_account(&issuer.name, &outsider.subject, id).await?;
+            let line = AuditLine::new("account.created").on(account(id));
+            unit.audit(&if user.role == Role::Patient { line.of(id) } else { line }).await?;
+            id
+        }
+    };
+    let family = unit.start_family_for(user, None, Some(outsider.until)).await?;
+    if !unit.add_token_once(family, token, outsider.until).await? {
+        // Somebody has shown it at the same moment.
+        drop(unit);
+        return Ok(app.store.grant(token, now).await?);
+    }
+    let line = AuditLine::new("signed-in").by(user).from(from);
+    unit.audit(&line.on(format!("sign-in:{family}"))).await?;
+    unit.commit().await?;
+    Ok(app.store.grant(token, now).await?.filter(|grant| grant.user.role == outsider.role))
+}

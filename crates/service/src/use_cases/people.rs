@@ -1,0 +1,79 @@
+//! People of a clinic: found, and made known to it.
+
+use bedside_authz::Action;
+use bedside_protocol::{ChangeUserRequest, Code, CreateUserRequest, Role, Text, User, UserId, UserListing};
+use jiff::Timestamp;
+
+use super::accounts::{account, address, check_address, check_name};
+use crate::{App, ctx::Ctx, error::ApiError, store::AuditLine};
+
+/// A page of people by their names, and the last of them where there are more: of one's own clinic, and patients of
+/// none.
+pub(crate) async fn people(
+    app: &App,
+    ctx: &Ctx,
+    role: Option<Role>,
+    words: Option<&str>,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<(Vec<UserListing>, Option<UserId>), ApiError> {
+    app.allow(ctx, Action::FindPeople).await?;
+    app.note_look(ctx, "people.listed", None).await?;
+    let words = words.map(str::trim).filter(|words| !words.is_empty());
+    let mut people = app.store.people(ctx.reach(), role, words, after, limit + 1).await?;
+    let more = people.len() > limit as usize;
+    people.truncate(limit as usize);
+    let next = people.last().filter(|_| more).map(|last| last.user.id);
+    Ok((people, next))
+}
+
+/// Changes what others see of oneself.
+pub(crate) async fn change_own(app: &App, ctx: &Ctx, change: ChangeUserRequest) -> Result<User, ApiError> {
+    app.allow(ctx, Action::KeepOwnAccount).await?;
+    let Some(name) = change.name else { return Ok(ctx.user.clone()) };
+    check_name(name.reveal())?;
+    let name = Text::new(name.reveal().trim());
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.set_name(ctx.user.id, name.reveal()).await?;
+    unit.audit(&ctx.line("account.renamed").on(account(ctx.user.id))).await?;
+    unit.commit().await?;
+    Ok(User { name, ..ctx.user.clone() })
+}
+
+/// Makes an account for a patient of one's own clinic. They have no password yet: with an address, they choose one by
+/// what is sent there; without, they come by links and codes.
+pub(crate) async fn add_patient(
+    app: &App,
+    ctx: &Ctx,
+    request: &CreateUserRequest,
+) -> Result<UserListing, ApiError> {
+    app.allow(ctx, Action::AddPatient).await?;
+    check_name(request.name.reveal())?;
+    let id = UserId::generate();
+    let email = match &request.email {
+        Some(email) => {
+            check_address(email.reveal())?;
+            address(email)
+        }
+        None => no_address(id),
+    };
+    let name = Text::new(request.name.reveal().trim());
+    let user = User { id, role: Role::Patient, name, specialization: None };
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if let Some(other) = unit.free_address(&email).await? {
+        unit.end_sign_ins_of(other, None).await?;
+        unit.audit(&AuditLine::new("account.lost-address").on(account(other)).of(other)).await?;
+    }
+    unit.add_account(&user, &email, NO_PASSWORD, true, ctx.clinic).await?.ok_or(Code::EmailTaken)?;
+    unit.audit(&ctx.line("account.created").on(account(id)).of(id)).await?;
+    unit.commit().await?;
+    Ok(UserListing { user, is_confirmed: true, is_disabled: false })
+}
+
+/// What nobody can sign in with: no password has this hash.
+pub(super) const NO_PASSWORD: &str = "";
+
+/// What stands for the address of somebody who has none; nobody can type it, as it has spaces.
+pub(super) fn no_address(user: UserId) -> String {
+    format!("no address: {user}")
+}
