@@ -90,12 +90,14 @@ actions! {
     AskForService: ANYBODY;
     /// Make a patient's account for oneself.
     Register: ANYBODY;
-    /// Sign in, renew a sign-in, sign out.
+    /// Sign in by a password or a link, renew a sign-in, sign out; choose a password by a mail.
     SignIn: ANYBODY;
     /// See who one is.
     SeeOneself: Who::These { roles: EVERY_ROLE, sides: &[] };
-    /// See where one is signed in; end one's own sign-ins; change one's own password and name.
+    /// See where one is signed in; end one's own sign-ins; change one's own password, name and how one is reached.
     KeepOwnAccount: SIGNED_IN;
+    /// List what one was told.
+    ListOwnNotifications: SIGNED_IN;
     /// Find people of one's clinic and of none by their names.
     FindPeople: THE_PRACTICE_OR_SERVICE;
     /// Make an account for a patient, or for somebody who has only the one visit.

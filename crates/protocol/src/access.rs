@@ -96,6 +96,18 @@ pub struct CreateUserRequest {
     /// The address that they sign in with. Without it they come by a link, or a code at a kiosk.
     #[serde(default)]
     pub email: Option<Text>,
+    /// The telephone that text messages go to, in international form.
+    #[serde(default)]
+    pub phone: Option<Text>,
+}
+
+/// `POST /api/v1/auth/confirm`: the address is one's own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfirmAddress {
+    /// What the mail says.
+    pub token: Token,
 }
 
 /// `POST /api/v1/auth/password/reset-request`.

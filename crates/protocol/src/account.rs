@@ -130,6 +130,12 @@ pub struct ChangeUserRequest {
     /// The name shown to others, 1 to 100 characters that can be seen.
     #[serde(default)]
     pub name: Option<Text>,
+    /// The telephone that text messages go to, in international form; empty for none.
+    #[serde(default)]
+    pub phone: Option<Text>,
+    /// Whether mails and text messages about visits are wanted.
+    #[serde(default)]
+    pub wants_messages: Option<bool>,
 }
 
 /// `POST /api/v1/auth/password`.

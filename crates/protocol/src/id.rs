@@ -88,6 +88,10 @@ id!(
     SignInId
 );
 id!(
+    /// Something that somebody was told.
+    NotificationId
+);
+id!(
     /// A link into one visit.
     LinkId
 );

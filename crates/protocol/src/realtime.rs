@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChatMessage, ClientMessageId, Invitation, MessageStatus, OutgoingMessage, PeerId, Presence, Problem,
-    Queue, Schedule, Session, SessionId, UserId,
+    ChatMessage, ClientMessageId, Invitation, MessageStatus, Notification, OutgoingMessage, PeerId, Presence,
+    Problem, Queue, Schedule, Session, SessionId, UserId,
 };
 
 /// Path of the WebSocket.
@@ -79,6 +79,8 @@ pub enum ServerMessage {
     Invitation(Box<Invitation>),
     /// An invitation changed; always the whole of it.
     InvitationStatus(Box<Invitation>),
+    /// Somebody is told something; it is in their list as well.
+    Notification(Box<Notification>),
     /// What was sent can't be done.
     Error(Refusal),
 }

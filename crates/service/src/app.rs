@@ -20,6 +20,7 @@ use crate::{
     error::ApiError,
     folder,
     instances::{Bus, Notice, Presence},
+    outgoing::Outgoing,
     passwords::Passwords,
     places::Places,
     realtime::Hub,
@@ -56,6 +57,8 @@ pub struct App {
     pub(crate) access_tokens: AccessTokens,
     /// Another issuer whose tokens are taken.
     pub(crate) issuer: Option<Issuer>,
+    /// Mails and text messages.
+    pub(crate) outgoing: Outgoing,
     /// Hashes passwords.
     pub(crate) passwords: Passwords,
     /// Changes under way: a caller who hangs up does not end one.
@@ -86,6 +89,7 @@ impl App {
             uploads: Uploads::default(),
             sign_ins: SignIns::default(),
             access_tokens: AccessTokens::new(&config.token_secret()?)?,
+            outgoing: Outgoing::open(&config)?,
             issuer: config.issuer.as_ref().map(Issuer::open).transpose()?,
             passwords: Passwords::new().map_err(|error| ServiceError::Config(error.to_string()))?,
             changes: TaskTracker::new(),

@@ -49,6 +49,12 @@ pub struct Config {
     pub token_secret_file: Option<PathBuf>,
     /// Another issuer whose access tokens are taken.
     pub issuer: Option<IssuerConfig>,
+    /// How mail is sent, if it is.
+    pub mail: Option<MailConfig>,
+    /// How text messages are sent, if they are.
+    pub sms: Option<SmsConfig>,
+    /// In which time zone people are told times, by its name (IANA).
+    pub time_zone: String,
     /// By which address people reach the service, for links.
     pub public_url: Option<Url>,
     /// Networks of the clinic's own proxies: what these say about where a request comes from is believed.
@@ -66,6 +72,26 @@ pub struct RelayConfig {
     pub public_ip: IpAddr,
     /// Whether it relays into private networks: for a clinic whose people are all in one.
     pub allow_private: bool,
+}
+
+/// A mail server (RFC 5321).
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// `smtp://user@host:587`, over TLS by STARTTLS but on this machine itself; or `smtps://user@host:465`.
+    pub server: Url,
+    /// The file with the user's password.
+    pub password_file: Option<PathBuf>,
+    /// Whom mail is from: `The practice <hello@visits.example>`.
+    pub from: String,
+}
+
+/// A gateway for text messages, which takes `POST {"id","to","text"}`.
+#[derive(Clone, Debug)]
+pub struct SmsConfig {
+    /// Where it is.
+    pub url: Url,
+    /// The file with the secret that requests are signed with.
+    pub secret_file: Option<PathBuf>,
 }
 
 /// Another issuer of access tokens (RFC 7519).

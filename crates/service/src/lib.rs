@@ -16,6 +16,7 @@ mod files;
 mod folder;
 mod instances;
 mod origin;
+mod outgoing;
 mod pace;
 mod passwords;
 mod places;
@@ -90,6 +91,7 @@ pub async fn launch(
 
     let ticking = tokio::spawn(timers::run(app.clone()));
     let telling = tokio::spawn(telling::run(app.clone()));
+    let outgoing = tokio::spawn(outgoing::run(app.clone()));
     let sealing = tokio::spawn(use_cases::audit::seal(app.clone()));
     // These go on until nobody is left who could be shown or told anything, each until those before it have ended.
     let (stops_writing, stops_saying) = (CancellationToken::new(), CancellationToken::new());
@@ -119,6 +121,7 @@ pub async fn launch(
         let writers = [
             ("timers", ticking),
             ("telling", telling),
+            ("outgoing", outgoing),
             ("access log", writing),
             ("seals", sealing),
             ("presence", presence),

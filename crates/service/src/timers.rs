@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_consult::Input;
+use bedside_consult::{Input, reminders::Reminder};
 use bedside_protocol::{PresenceStatus, SessionId, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,7 +15,7 @@ use crate::{
     folder::Room,
     instances,
     store::{DEVICE_CHECKS_KEPT_FOR, SessionRow},
-    use_cases::{change::Change, practice},
+    use_cases::{change::Change, notifications, practice},
 };
 
 /// How often open sessions are looked at: far finer than any limit, which are minutes.
@@ -24,6 +24,11 @@ const EVERY: Duration = Duration::from_secs(5);
 const RECONNECTION_WINDOW: Duration = Duration::from_secs(60);
 /// How long it is known when somebody was last there: longer than any visit.
 const PRESENCE_KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long people can read what they were told.
+const NOTIFICATIONS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// Reminders given in one go: others are given a moment later.
+const REMINDED_TOGETHER: u32 = 200;
 
 /// Runs until the service stops.
 pub(crate) async fn run(app: Arc<App>) {
@@ -61,6 +66,7 @@ async fn tick(app: &App) -> Result<(), ApiError> {
     let given_up = unit.expire_presence(RECONNECTION_WINDOW, PRESENCE_KEPT_FOR).await?;
     unit.forget_tokens(now - SignedDuration::from_hours(24)).await?;
     unit.forget_device_checks(now - DEVICE_CHECKS_KEPT_FOR).await?;
+    unit.forget_notifications(now - NOTIFICATIONS_KEPT_FOR).await?;
     unit.commit().await?;
     for listener in lost.into_iter().chain(given_up) {
         app.tell_presence_of(listener).await;
@@ -79,6 +85,12 @@ async fn tick(app: &App) -> Result<(), ApiError> {
                     tracing::error!(session = %row.id, code = error.code.as_str(), "a timer's change was not stored");
                 }
             }
+        }
+    }
+    let (day, soon) = (Reminder::Day.before(), Reminder::Soon.before());
+    for appointment in app.store.to_remind(now, day, soon, REMINDED_TOGETHER).await? {
+        if let Err(error) = notifications::remind(app, appointment).await {
+            tracing::error!(%appointment, code = error.code.as_str(), "a reminder was not stored");
         }
     }
     for schedule in app.store.due_schedules(now).await? {

@@ -328,7 +328,8 @@ impl App {
             ServerMessage::ScheduleStatus(_)
             | ServerMessage::Queue(_)
             | ServerMessage::Invitation(_)
-            | ServerMessage::InvitationStatus(_) => {}
+            | ServerMessage::InvitationStatus(_)
+            | ServerMessage::Notification(_) => {}
             ServerMessage::Error(refusal) => {
                 tracing::info!(code = refusal.problem.code.as_str(), "the service refused a message");
                 if let Some(id) = refusal.client_message_id {

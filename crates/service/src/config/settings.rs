@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Config, IssuerConfig, OwnRelay, RelayConfig, RelayTls};
+use super::{Config, IssuerConfig, MailConfig, OwnRelay, RelayConfig, RelayTls, SmsConfig};
 use crate::{ServiceError, store::Database};
 
 /// What prices are in unless it is said, as in the first source document.
@@ -116,6 +116,25 @@ pub struct Settings {
     /// File with its public keys (a JWK Set).
     #[arg(long, env = "BEDSIDE_ISSUER_KEYS_FILE", global = true, value_name = "FILE")]
     pub issuer_keys_file: Option<PathBuf>,
+    /// Mail server, such as smtp://user@mail.example:587, for reminders and forgotten passwords. Without a password in
+    /// it. It has to be reached over TLS, but on this machine itself.
+    #[arg(long, env = "BEDSIDE_MAIL_SERVER", global = true, value_name = "ADDRESS", requires = "mail_from")]
+    pub mail_server: Option<Url>,
+    /// File with the password for it.
+    #[arg(long, env = "BEDSIDE_MAIL_PASSWORD_FILE", global = true, value_name = "FILE")]
+    pub mail_password_file: Option<PathBuf>,
+    /// Whom mail is from, such as "The practice <hello@visits.example>".
+    #[arg(long, env = "BEDSIDE_MAIL_FROM", global = true, value_name = "NAME <ADDRESS>")]
+    pub mail_from: Option<String>,
+    /// Gateway for text messages: it is asked POST {"id","to","text"}.
+    #[arg(long, env = "BEDSIDE_SMS_URL", global = true, value_name = "ADDRESS")]
+    pub sms_url: Option<Url>,
+    /// File with the secret that these are signed with (Bedside-Signature: sha256=HMAC of the body).
+    #[arg(long, env = "BEDSIDE_SMS_SECRET_FILE", global = true, value_name = "FILE")]
+    pub sms_secret_file: Option<PathBuf>,
+    /// Time zone that people are told times in, such as Europe/Berlin [default: UTC].
+    #[arg(long, env = "BEDSIDE_TIME_ZONE", global = true, value_name = "NAME")]
+    pub time_zone: Option<String>,
     /// Address that people reach the service by, such as https://visits.example, for links.
     #[arg(long, env = "BEDSIDE_PUBLIC_URL", global = true, value_name = "ADDRESS")]
     pub public_url: Option<Url>,
@@ -195,6 +214,13 @@ impl Settings {
                 secret_file: self.issuer_secret_file,
                 keys_file: self.issuer_keys_file,
             }),
+            mail: self.mail_server.zip(self.mail_from).map(|(server, from)| MailConfig {
+                server,
+                password_file: self.mail_password_file,
+                from,
+            }),
+            sms: self.sms_url.map(|url| SmsConfig { url, secret_file: self.sms_secret_file }),
+            time_zone: self.time_zone.unwrap_or_else(|| "UTC".to_owned()),
             public_url: self.public_url,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
         }

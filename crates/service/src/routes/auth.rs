@@ -3,8 +3,8 @@
 use axum::{extract::State, http::StatusCode};
 use bedside_authz::Action;
 use bedside_protocol::{
-    LoginRequest, OpenLinkRequest, PasswordChange, Problem, RefreshRequest, RegisterRequest, SignIn,
-    SignInId, TokenPair, User,
+    ConfirmAddress, LoginRequest, OpenLinkRequest, PasswordChange, PasswordReset, Problem, RefreshRequest,
+    RegisterRequest, ResetRequest, SignIn, SignInId, TokenPair, User,
 };
 
 use super::extract::{Json, Path};
@@ -13,7 +13,7 @@ use crate::{
     ctx::Ctx,
     error::ApiError,
     origin::Origin,
-    use_cases::{accounts, links, sign_ins},
+    use_cases::{accounts, links, mailed, sign_ins},
 };
 
 /// A patient makes their own account. Doctors are made by an administrator, on the command line.
@@ -51,6 +51,42 @@ pub(super) async fn open_link(
     Json(request): Json<OpenLinkRequest>,
 ) -> Result<Json<TokenPair>, ApiError> {
     links::open(&app, from, &request).await.map(Json)
+}
+
+/// Asks for another password by mail. Whether there is such an account is not said.
+#[utoipa::path(post, path = "/api/v1/auth/password/reset-request", request_body = ResetRequest, responses((status = 202),
+    (status = 409, body = Problem, description = "wrong-state"), (status = 429, body = Problem, description = "too-many-attempts")))]
+pub(super) async fn request_reset(
+    State(app): State<Shared>,
+    Origin(from): Origin,
+    Json(request): Json<ResetRequest>,
+) -> Result<StatusCode, ApiError> {
+    mailed::request_reset(&app, from, &request).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Chooses a password by what a mail says. All sign-ins end.
+#[utoipa::path(post, path = "/api/v1/auth/password/reset", request_body = PasswordReset, responses((status = 204),
+    (status = 401, body = Problem, description = "link-ended")))]
+pub(super) async fn reset_password(
+    State(app): State<Shared>,
+    Origin(from): Origin,
+    Json(request): Json<PasswordReset>,
+) -> Result<StatusCode, ApiError> {
+    mailed::reset(&app, from, &request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says that the address of a new account is one's own, by what a mail says.
+#[utoipa::path(post, path = "/api/v1/auth/confirm", request_body = ConfirmAddress, responses((status = 204),
+    (status = 401, body = Problem, description = "link-ended")))]
+pub(super) async fn confirm_address(
+    State(app): State<Shared>,
+    Origin(from): Origin,
+    Json(request): Json<ConfirmAddress>,
+) -> Result<StatusCode, ApiError> {
+    mailed::confirm(&app, from, &request).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Trades a refresh token for a new pair. Using one twice ends its whole family.

@@ -4,14 +4,21 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use bedside_protocol::{ChangeUserRequest, CreateUserRequest, Problem, Role, User, UserId, UserListing};
+use bedside_protocol::{
+    ChangeUserRequest, CreateUserRequest, Notification, Problem, Profile, Role, User, UserId, UserListing,
+};
 use serde::Deserialize;
 
 use super::{
     extract::{Json, Query},
     next_page, page_limit, wire_name,
 };
-use crate::{app::Shared, ctx::Ctx, error::ApiError, use_cases::people};
+use crate::{
+    app::Shared,
+    ctx::Ctx,
+    error::ApiError,
+    use_cases::{notifications, people},
+};
 
 /// People on a page when it is not said how many, and the most that may be asked for.
 const PAGE: (u32, u32) = (50, 200);
@@ -64,7 +71,23 @@ pub(super) async fn create_user(
     Ok((StatusCode::CREATED, Json(people::add_patient(&app, &ctx, &request).await?)))
 }
 
-/// Changes what others see of oneself.
+/// Who one is, and how one is reached.
+#[utoipa::path(get, path = "/api/v1/users/me", security(("bearer" = [])), responses((status = 200, body = Profile)))]
+pub(super) async fn profile(State(app): State<Shared>, ctx: Ctx) -> Result<Json<Profile>, ApiError> {
+    people::profile(&app, &ctx).await.map(Json)
+}
+
+/// What one was told, the newest first.
+#[utoipa::path(get, path = "/api/v1/notifications", security(("bearer" = [])),
+    responses((status = 200, body = Vec<Notification>)))]
+pub(super) async fn list_notifications(
+    State(app): State<Shared>,
+    ctx: Ctx,
+) -> Result<Json<Vec<Notification>>, ApiError> {
+    notifications::list(&app, &ctx).await.map(Json)
+}
+
+/// Changes what others see of oneself, and how one is reached.
 #[utoipa::path(patch, path = "/api/v1/users/me", security(("bearer" = [])), request_body = ChangeUserRequest,
     responses((status = 200, body = User)))]
 pub(super) async fn change_me(

@@ -314,6 +314,7 @@ ids!(
     IssueId,
     LinkId,
     MessageId,
+    NotificationId,
     ScheduleId,
     SessionId,
     SignInId,

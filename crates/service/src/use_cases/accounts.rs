@@ -7,7 +7,13 @@ use bedside_protocol::{ClinicId, Code, PasswordChange, Role, Text, Token, User, 
 use jiff::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::{App, ctx::Ctx, error::ApiError, files::is_invisible, store::AuditLine};
+use crate::{
+    App,
+    ctx::Ctx,
+    error::ApiError,
+    files::is_invisible,
+    store::{About, AuditLine, Channel},
+};
 
 /// Shortest password: NIST SP 800-63B asks for 8; 10 costs a person little.
 pub const MIN_PASSWORD_CHARS: usize = 10;
@@ -118,11 +124,15 @@ async fn create(
         By::Practice(clinic) => (true, clinic),
     };
     unit.add_account(&user, &address(email), &hash, is_confirmed, clinic).await?.ok_or(Code::EmailTaken)?;
+    if matches!(by, By::Themselves(_)) && app.outgoing.has_mail() {
+        unit.add_outgoing(user.id, About::ConfirmAddress, Channel::Mail, None, unit.now).await?;
+    }
     let line = AuditLine::new("account.created").on(account(user.id));
     let line = if role == Role::Patient { line.of(user.id) } else { line };
     let line = if let By::Themselves(from) = by { line.by(user.id).from(from) } else { line };
     unit.audit(&line).await?;
     unit.commit().await?;
+    app.outgoing.wake();
     Ok(user)
 }
 

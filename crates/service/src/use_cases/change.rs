@@ -5,10 +5,12 @@ use bedside_consult::{
     Consultation, Effect, Input, Refused,
     billing::{self, Currency},
 };
-use bedside_protocol::{Code, Party, SessionId};
+use bedside_protocol::{
+    Code, Notification, NotificationKind, Party, PresenceStatus, SessionId, SessionStatus, UserId,
+};
 use jiff::Timestamp;
 
-use super::{appointments, practice};
+use super::{appointments, notifications, practice};
 use crate::{
     App,
     ctx::Ctx,
@@ -26,6 +28,8 @@ pub(crate) struct Change<'a> {
     by: Option<&'a Ctx>,
     /// Something beside the visit itself is to be stored.
     has_more: bool,
+    /// What its people are told.
+    told: Vec<(UserId, Notification)>,
 }
 
 impl<'a> Change<'a> {
@@ -33,7 +37,7 @@ impl<'a> Change<'a> {
     pub(crate) async fn begin(app: &'a App, id: SessionId, by: Option<&'a Ctx>) -> Result<Self, ApiError> {
         let mut unit = app.store.begin(Timestamp::now()).await?;
         let row = unit.session(id).await?.ok_or(Code::NotFound)?;
-        Ok(Self { app, stored: row.consultation.clone(), unit, row, by, has_more: false })
+        Ok(Self { app, stored: row.consultation.clone(), unit, row, by, has_more: false, told: vec![] })
     }
 
     /// Begins one that somebody makes who may; gives the side that they are on.
@@ -67,6 +71,13 @@ impl<'a> Change<'a> {
             tracing::info!(session = %self.row.id, action, status = ?self.row.consultation.status, "session changes");
             self.audit(action).await?;
         }
+        if effects.contains(&Effect::Admitted) && self.row.attendance.patient != PresenceStatus::Connected {
+            self.notify(Party::Patient, NotificationKind::DoctorWaits).await?;
+        }
+        if effects.contains(&Effect::Ended) && self.row.consultation.status == SessionStatus::Completed {
+            self.notify(Party::Patient, NotificationKind::VisitCompleted).await?;
+            self.notify(Party::Patient, NotificationKind::FeedbackRequest).await?;
+        }
         if effects.contains(&Effect::Ended) {
             charge(&mut self.unit, &mut self.row).await?;
         }
@@ -74,6 +85,14 @@ impl<'a> Change<'a> {
             appointments::follow(&mut self.unit, &self.row).await?;
             practice::follow(&mut self.unit, &self.row).await?;
         }
+        Ok(())
+    }
+
+    /// Tells one of the two something, once it is stored.
+    pub(crate) async fn notify(&mut self, party: Party, kind: NotificationKind) -> Result<(), ApiError> {
+        let told = notifications::add(self.app, &mut self.unit, &self.row, party, kind).await?;
+        self.has_more |= told.is_some();
+        self.told.extend(told);
         Ok(())
     }
 
@@ -138,6 +157,9 @@ impl<'a> Change<'a> {
         }
         if has_changed {
             self.app.news.notify_one();
+        }
+        for (user, notification) in self.told {
+            notifications::tell(self.app, user, notification);
         }
         if self.row.consultation.status.is_final() {
             self.app.end_relaying(&self.row.id.to_string());

@@ -1,11 +1,18 @@
 //! People of a clinic: found, and made known to it.
 
 use bedside_authz::Action;
-use bedside_protocol::{ChangeUserRequest, Code, CreateUserRequest, Role, Text, User, UserId, UserListing};
+use bedside_protocol::{
+    ChangeUserRequest, Code, CreateUserRequest, Profile, Role, Text, User, UserId, UserListing,
+};
 use jiff::Timestamp;
 
 use super::accounts::{account, address, check_address, check_name};
-use crate::{App, ctx::Ctx, error::ApiError, store::AuditLine};
+use crate::{
+    App,
+    ctx::Ctx,
+    error::ApiError,
+    store::{About, AuditLine, Channel, Reach},
+};
 
 /// A page of people by their names, and the last of them where there are more: of one's own clinic, and patients of
 /// none.
@@ -30,14 +37,39 @@ pub(crate) async fn people(
 /// Changes what others see of oneself.
 pub(crate) async fn change_own(app: &App, ctx: &Ctx, change: ChangeUserRequest) -> Result<User, ApiError> {
     app.allow(ctx, Action::KeepOwnAccount).await?;
-    let Some(name) = change.name else { return Ok(ctx.user.clone()) };
-    check_name(name.reveal())?;
-    let name = Text::new(name.reveal().trim());
+    if let Some(name) = &change.name {
+        check_name(name.reveal())?;
+    }
+    check_phone(change.phone.as_ref())?;
+    let name = change.name.map_or_else(|| ctx.user.name.clone(), |name| Text::new(name.reveal().trim()));
     let mut unit = app.store.begin(Timestamp::now()).await?;
-    unit.set_name(ctx.user.id, name.reveal()).await?;
-    unit.audit(&ctx.line("account.renamed").on(account(ctx.user.id))).await?;
+    if name != ctx.user.name {
+        unit.set_name(ctx.user.id, name.reveal()).await?;
+        unit.audit(&ctx.line("account.renamed").on(account(ctx.user.id))).await?;
+    }
+    unit.set_reach(ctx.user.id, change.phone.as_ref(), change.wants_messages).await?;
     unit.commit().await?;
     Ok(User { name, ..ctx.user.clone() })
+}
+
+/// Who one is, and how one is reached.
+pub(crate) async fn profile(app: &App, ctx: &Ctx) -> Result<Profile, ApiError> {
+    app.allow(ctx, Action::KeepOwnAccount).await?;
+    let reach = app.store.reach_of(ctx.user.id).await?.ok_or(Code::NotSignedIn)?;
+    let Reach { email, phone, wants_messages } = reach;
+    Ok(Profile { user: ctx.user.clone(), email, phone, wants_messages })
+}
+
+/// A telephone in international form (ITU-T E.164): a plus and up to 15 digits. None, and an empty one, is fine.
+fn check_phone(phone: Option<&Text>) -> Result<(), ApiError> {
+    let is_one = phone.is_none_or(|phone| {
+        phone.reveal().is_empty()
+            || phone.reveal().strip_prefix('+').is_some_and(|digits| {
+                (7..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
+            })
+    });
+    let why = "a telephone is in international form: +49301234567";
+    if is_one { Ok(()) } else { Err(ApiError::new(Code::Invalid, why)) }
 }
 
 /// Makes an account for a patient of one's own clinic. They have no password yet: with an address, they choose one by
@@ -49,6 +81,7 @@ pub(crate) async fn add_patient(
 ) -> Result<UserListing, ApiError> {
     app.allow(ctx, Action::AddPatient).await?;
     check_name(request.name.reveal())?;
+    check_phone(request.phone.as_ref())?;
     let id = UserId::generate();
     let email = match &request.email {
         Some(email) => {
@@ -65,8 +98,13 @@ pub(crate) async fn add_patient(
         unit.audit(&AuditLine::new("account.lost-address").on(account(other)).of(other)).await?;
     }
     unit.add_account(&user, &email, NO_PASSWORD, true, ctx.clinic).await?.ok_or(Code::EmailTaken)?;
+    unit.set_reach(id, request.phone.as_ref(), None).await?;
+    if request.email.is_some() && app.outgoing.has_mail() {
+        unit.add_outgoing(id, About::Welcome, Channel::Mail, None, unit.now).await?;
+    }
     unit.audit(&ctx.line("account.created").on(account(id)).of(id)).await?;
     unit.commit().await?;
+    app.outgoing.wake();
     Ok(UserListing { user, is_confirmed: true, is_disabled: false })
 }
 

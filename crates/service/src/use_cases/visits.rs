@@ -3,8 +3,8 @@
 use bedside_authz::Action;
 use bedside_consult::{Input, billing};
 use bedside_protocol::{
-    Code, HistoryFilter, HistoryPage, JoinRequest, JoinResponse, LeaveRequest, Party, PaymentStatus, Session,
-    SessionId, Summary,
+    Code, HistoryFilter, HistoryPage, JoinRequest, JoinResponse, LeaveRequest, NotificationKind, Party,
+    PaymentStatus, Session, SessionId, SessionStatus, Summary,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -66,6 +66,11 @@ pub(crate) async fn join(
         change.apply(Input::Enter { ready: request.ready, device_check: request.device_check }).await?;
     } else if change.row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
+    }
+    let c = &change.row.consultation;
+    if party == Party::Doctor && c.status == SessionStatus::Scheduled && c.scheduled_start <= change.unit.now
+    {
+        change.notify(Party::Patient, NotificationKind::DoctorWaits).await?;
     }
     let device = request.device.unwrap_or(ctx.device());
     let sits_on = change.row.consultation.device(party);

@@ -24,6 +24,7 @@ mod issuer;
 #[cfg(target_os = "linux")]
 mod killed;
 mod line;
+mod notifications;
 mod outside;
 mod plain_client;
 mod practice;

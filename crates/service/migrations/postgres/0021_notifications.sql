@@ -1,0 +1,40 @@
+-- How people are reached, and whether they want to be.
+ALTER TABLE users ADD COLUMN phone TEXT;
+ALTER TABLE users ADD COLUMN wants_messages BOOLEAN NOT NULL DEFAULT TRUE;
+
+-- The last reminder of an appointment that was given: 1 a day before, 2 soon before.
+ALTER TABLE appointments ADD COLUMN reminded BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX appointments_to_remind ON appointments (status, scheduled_start_time);
+
+-- What people are told. Each of a kind once for each visit.
+CREATE TABLE notifications (
+    id         TEXT NOT NULL PRIMARY KEY,
+    user_id    TEXT NOT NULL REFERENCES users (id),
+    kind       TEXT NOT NULL,
+    session_id TEXT NOT NULL REFERENCES consultation_sessions (id),
+    created_at BIGINT NOT NULL,
+    UNIQUE (user_id, kind, session_id)
+);
+CREATE INDEX notifications_of_user ON notifications (user_id, created_at);
+
+-- What is on its way out of the service, written with what it is about. Nothing here is a secret, nor says what for.
+CREATE TABLE outgoing (
+    id            TEXT NOT NULL PRIMARY KEY,
+    user_id       TEXT NOT NULL REFERENCES users (id),
+    kind          TEXT NOT NULL,
+    channel       TEXT NOT NULL,
+    session_id    TEXT REFERENCES consultation_sessions (id),
+    not_before    BIGINT NOT NULL,
+    attempts      BIGINT NOT NULL DEFAULT 0,
+    claimed_until BIGINT,
+    given_up_at   BIGINT
+);
+CREATE INDEX outgoing_by_time ON outgoing (not_before);
+
+-- What a mail opens: another password, or that an address is one's own. Kept as SHA-256 only.
+CREATE TABLE mail_tokens (
+    hash       BYTEA NOT NULL PRIMARY KEY,
+    user_id    TEXT NOT NULL REFERENCES users (id),
+    kind       TEXT NOT NULL,
+    expires_at BIGINT NOT NULL
+);

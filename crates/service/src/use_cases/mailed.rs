@@ -1,0 +1,78 @@
+//! What a mail opens: another password, a new account, and that an address is one's own.
+
+use std::net::IpAddr;
+
+use bedside_protocol::{Code, ConfirmAddress, PasswordReset, ResetRequest};
+use jiff::{SignedDuration, Timestamp};
+
+use super::accounts::{account, address, check_password};
+use crate::{
+    App,
+    error::ApiError,
+    store::{About, AuditLine, Channel},
+};
+
+/// Who was sent a mail has it for this long before there is another: nobody's mailbox is filled by a stranger.
+const NO_OTHER_WITHIN: SignedDuration = SignedDuration::from_mins(2);
+/// How long a mail opens another password, as `outgoing` says it.
+const OPENS_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Somebody has forgotten their password. Whether there is such an account is not said.
+pub(crate) async fn request_reset(app: &App, from: IpAddr, request: &ResetRequest) -> Result<(), ApiError> {
+    if !app.outgoing.has_mail() {
+        let why = "this service sends no mail: the practice sets another password";
+        return Err(ApiError::new(Code::WrongState, why));
+    }
+    let email = address(&request.email);
+    app.sign_ins.admit(from, &email).await?;
+    let Some(found) = app.store.account_by_email(&email).await?.filter(|found| !found.is_disabled) else {
+        return Ok(());
+    };
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let sent_after = unit.now + OPENS_FOR - NO_OTHER_WITHIN;
+    if unit.has_mail(found.user.id, About::PasswordReset, sent_after).await? {
+        return Ok(());
+    }
+    unit.add_outgoing(found.user.id, About::PasswordReset, Channel::Mail, None, unit.now).await?;
+    unit.audit(&AuditLine::new("password.reset-asked").from(from).on(account(found.user.id))).await?;
+    unit.commit().await?;
+    app.outgoing.wake();
+    Ok(())
+}
+
+/// Chooses a password by what a mail says; all sign-ins end, and whose the address is has been seen.
+pub(crate) async fn reset(app: &App, from: IpAddr, request: &PasswordReset) -> Result<(), ApiError> {
+    check_password(&request.new_password)?;
+    let found = app.store.mail_token(&request.token, Timestamp::now()).await?;
+    let (user, about) = found.ok_or(Code::LinkEnded)?;
+    if !matches!(about, About::PasswordReset | About::Welcome) {
+        return Err(Code::LinkEnded.into());
+    }
+    let hash = app.passwords.hash(&request.new_password).await?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if !unit.use_mail_token(&request.token, user).await? {
+        return Err(Code::LinkEnded.into());
+    }
+    unit.set_password(user, &hash).await?;
+    unit.confirm(user).await?;
+    let ended = unit.end_sign_ins_of(user, None).await?;
+    unit.audit(&AuditLine::new("password.reset").by(user).from(from).on(account(user))).await?;
+    unit.commit().await?;
+    for family in ended {
+        app.end_relaying(&family.to_string());
+    }
+    Ok(())
+}
+
+/// An address is one's own, as who reads its mail says.
+pub(crate) async fn confirm(app: &App, from: IpAddr, request: &ConfirmAddress) -> Result<(), ApiError> {
+    let found = app.store.mail_token(&request.token, Timestamp::now()).await?;
+    let (user, about) = found.ok_or(Code::LinkEnded)?;
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    if about != About::ConfirmAddress || !unit.use_mail_token(&request.token, user).await? {
+        return Err(Code::LinkEnded.into());
+    }
+    unit.confirm(user).await?;
+    unit.audit(&AuditLine::new("account.confirmed").by(user).from(from).on(account(user))).await?;
+    Ok(unit.commit().await?)
+}
