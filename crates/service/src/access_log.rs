@@ -44,6 +44,11 @@ impl Default for AccessLog {
 }
 
 impl AccessLog {
+    /// How many lines wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lines.max_capacity() - self.lines.capacity()
+    }
+
     /// Somebody is about to be shown something.
     pub(crate) async fn note(&self, line: AuditLine) -> Result<(), ApiError> {
         let (written, is_written) = oneshot::channel();

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use url::Url;
 
-pub use settings::Settings;
+pub use settings::{LogFormat, Settings};
 
 use crate::{ServiceError, folder, relay::RelayCredentials, store::Database};
 
@@ -28,6 +28,14 @@ pub struct Config {
     pub attachments: PathBuf,
     /// What is kept where.
     pub database: Database,
+    /// Its own certificate, where nothing in front of it ends TLS.
+    pub tls: Option<Certificate>,
+    /// Where it tells how it runs (Prometheus), if it does.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Pages of these origins may ask it.
+    pub cors_origins: Vec<String>,
+    /// Under which path it is reached, beside none: `/bedside`.
+    pub path_prefix: Option<String>,
     /// The embedded relay, unless it is off or the clinic has its own.
     pub relay: Option<RelayConfig>,
     /// The clinic's own.
@@ -72,6 +80,15 @@ pub struct RelayConfig {
     pub public_ip: IpAddr,
     /// Whether it relays into private networks: for a clinic whose people are all in one.
     pub allow_private: bool,
+}
+
+/// A certificate and its key, in PEM files that are read again when they have changed.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// It and those that signed it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// A mail server (RFC 5321).

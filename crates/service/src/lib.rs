@@ -26,8 +26,10 @@ mod routes;
 mod server;
 mod sign_ins;
 pub mod store;
+mod telemetry;
 mod telling;
 mod timers;
+mod tls;
 mod uploads;
 mod use_cases;
 
@@ -70,6 +72,17 @@ pub async fn launch(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServiceError> {
     let address = listener.local_addr()?;
+    let tls = match &config.tls {
+        Some(tls) => Some(tls::Tls::open(&tls.certificate, &tls.key).map_err(|error| {
+            let file = tls.certificate.display();
+            ServiceError::Config(format!("{file} and its key can't be taken for TLS: {error}"))
+        })?),
+        None => None,
+    };
+    let metrics = match config.metrics_listen {
+        Some(address) => Some(TcpListener::bind(address).await?),
+        None => None,
+    };
     let relay = match config.relay.as_ref() {
         Some(relay) => Some(relay::Relay::start(relay, config.relay_secret()?).await?),
         None => None,
@@ -104,6 +117,15 @@ pub async fn launch(
         let (app, stop) = (app.clone(), stops_writing.clone());
         async move { app.access_log.run(&app.store, stop).await }
     });
+    let certificate = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh(app.stop.clone())));
+    let metrics = metrics.map(|metrics| {
+        let serving = telemetry::serve(app.clone(), metrics, app.stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "nothing more is told of how the service runs");
+            }
+        })
+    });
     let router = routes::router(app.clone());
     let signalled = async {
         shutdown.await;
@@ -111,7 +133,7 @@ pub async fn launch(
         app.stop.cancel();
         tokio::time::Instant::now() + STOPS_WITHIN
     };
-    let ((), deadline) = tokio::join!(server::run(listener, router, app.stop.clone()), signalled);
+    let ((), deadline) = tokio::join!(server::run(listener, tls, router, app.stop.clone()), signalled);
     app.sockets.close();
     app.changes.close();
     let ending = async {
@@ -135,6 +157,11 @@ pub async fn launch(
         }
         if let Some(task) = hearing {
             ended("listener", task).await;
+        }
+        for (name, task) in [("certificate", certificate), ("metrics", metrics)] {
+            if let Some(task) = task {
+                ended(name, task).await;
+            }
         }
         if let Some(relay) = relay {
             relay.stop().await;

@@ -8,7 +8,12 @@ use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_consult::billing::Currency;
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role};
-use bedside_service::{App, accounts, config::Settings, machines, store::Chain};
+use bedside_service::{
+    App, accounts,
+    config::{LogFormat, Settings},
+    machines,
+    store::Chain,
+};
 use clap::Parser;
 use cli::{Account, Audit, Cli, Clinic, Command};
 use jiff::{SignedDuration, Timestamp};
@@ -32,14 +37,10 @@ fn say(line: &str) {
 
 async fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        // Last wins: these print what they carry, whatever level is asked for.
-        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{asked},{}", bedside_service::SILENCED)))
-        .with_writer(std::io::stderr)
-        .init();
     let file = cli.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
-    let config = cli.settings.or(file)?.complete();
+    let settings = cli.settings.or(file)?;
+    log(settings.log_format);
+    let config = settings.complete();
     match cli.command {
         Command::Serve => {
             let listener = tokio::net::TcpListener::bind(config.listen)
@@ -144,6 +145,18 @@ async fn run() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn log(format: Option<LogFormat>) {
+    let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt()
+        // Last wins: these print what they carry, whatever level is asked for.
+        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{asked},{}", bedside_service::SILENCED)))
+        .with_writer(std::io::stderr);
+    match format.unwrap_or(LogFormat::Text) {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the output of a command")]

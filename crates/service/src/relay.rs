@@ -16,13 +16,11 @@ use std::{
 use bedside_redact::Secret;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     net::{TcpListener, UdpSocket},
     sync::mpsc,
     task::JoinHandle,
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use turn_server_proto::{
     api::{SocketAllocateError, TurnServerApi, TurnServerPollRet},
@@ -44,8 +42,9 @@ mod strangers;
 mod streams;
 
 use crate::{
-    config::{RelayConfig, RelayTls},
+    config::RelayConfig,
     pace::{Pace, Rate},
+    tls::Tls,
 };
 pub use credentials::RelayCredentials;
 use credentials::password;
@@ -163,8 +162,15 @@ impl Relay {
         if let Some(config) = &config.tls {
             let listener = TcpListener::bind(config.listen).await?;
             tls = Some(format!("{}:{}", config.name, listener.local_addr()?.port()));
-            let acceptor = Some(acceptor(config)?);
-            readers.spawn(streams.clone().accept(listener, acceptor, listen, packets.clone(), stop.clone()));
+            let shown = Tls::open(&config.certificate, &config.key)?;
+            readers.spawn(shown.clone().keep_fresh(stop.clone()));
+            readers.spawn(streams.clone().accept(
+                listener,
+                Some(shown),
+                listen,
+                packets.clone(),
+                stop.clone(),
+            ));
         }
         let driver = Driver {
             server: TurnServer::new(TransportType::Udp, listen, REALM.to_owned()),
@@ -212,19 +218,6 @@ impl Relay {
             tracing::error!(%error, "the relay had stopped");
         }
     }
-}
-
-/// How the relay shows clients over TLS who it is.
-fn acceptor(config: &RelayTls) -> io::Result<TlsAcceptor> {
-    let chain = CertificateDer::pem_file_iter(&config.certificate).and_then(Iterator::collect);
-    let chain: Vec<_> = chain.map_err(io::Error::other)?;
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(io::Error::other)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(io::Error::other)?;
-    Ok(TlsAcceptor::from(Arc::new(tls)))
 }
 
 struct Packet {

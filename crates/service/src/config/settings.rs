@@ -12,11 +12,21 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Config, IssuerConfig, MailConfig, OwnRelay, RelayConfig, RelayTls, SmsConfig};
+use super::{Certificate, Config, IssuerConfig, MailConfig, OwnRelay, RelayConfig, RelayTls, SmsConfig};
 use crate::{ServiceError, store::Database};
 
 /// What prices are in unless it is said, as in the first source document.
 const CURRENCY: &str = "INR";
+
+/// How a log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// Lines of JSON, for programs.
+    Json,
+}
 
 /// Settings, each of which may be left out: from flags, the environment or the file, by the same names.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
@@ -44,6 +54,25 @@ pub struct Settings {
         requires = "database"
     )]
     pub database_password_file: Option<PathBuf>,
+    /// Certificate of the service's own, and those that signed it (PEM), where nothing in front of it ends TLS. It and
+    /// its key are read again when they have changed.
+    #[arg(long, env = "BEDSIDE_TLS_CERTIFICATE", global = true, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, env = "BEDSIDE_TLS_KEY", global = true, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// Address to tell at how the service runs: /metrics, as Prometheus reads it. Not for everybody's eyes.
+    #[arg(long, env = "BEDSIDE_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Origins whose pages may ask the service, such as https://clinic.example. Several with commas.
+    #[arg(long, env = "BEDSIDE_CORS_ORIGINS", global = true, value_name = "ORIGIN", value_delimiter = ',')]
+    pub cors_origins: Option<Vec<String>>,
+    /// Path that the service is reached under behind a proxy that leaves it on, such as /bedside.
+    #[arg(long, env = "BEDSIDE_PATH_PREFIX", global = true, value_name = "PATH")]
+    pub path_prefix: Option<String>,
+    /// How the log is written.
+    #[arg(long, env = "BEDSIDE_LOG_FORMAT", global = true, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
     /// Address of the relay, over UDP and TCP [default: port 3478 at the address of --listen].
     #[arg(long, env = "BEDSIDE_RELAY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     pub relay_listen: Option<SocketAddr>,
@@ -197,6 +226,16 @@ impl Settings {
             },
             attachments: self.attachments.unwrap_or_else(|| data.join("attachments")),
             data,
+            tls: self
+                .tls_certificate
+                .zip(self.tls_key)
+                .map(|(certificate, key)| Certificate { certificate, key }),
+            metrics_listen: self.metrics_listen,
+            cors_origins: self.cors_origins.unwrap_or_default(),
+            path_prefix: self
+                .path_prefix
+                .map(|path| format!("/{}", path.trim_matches('/')))
+                .filter(|path| path != "/"),
             // Nobody can send to "any address": without the one that clients reach there is no relay.
             relay: (!self.no_relay.unwrap_or(false) && own_relay.is_none() && !public_ip.is_unspecified())
                 .then_some(relay),

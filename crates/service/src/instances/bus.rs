@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     App,
     store::{InstanceId, NOTICE_BYTES, Notices, StoreError},
+    telemetry,
 };
 
 /// Notices that wait to be sent: of seconds at a country's pace. What comes when there are as many is told here alone,
@@ -162,6 +163,7 @@ async fn send_some(app: &App, batch: impl Iterator<Item = Queued>) {
         queued.push(one);
     }
     let said = if texts.is_empty() { Ok(()) } else { app.store.notify(&texts).await };
+    telemetry::count_notices(texts.len() as u64, said.is_ok());
     if let Err(error) = &said {
         app.bus.has_missed.store(true, Ordering::Relaxed);
         tracing::error!(%error, "other services can't be told; they will be told to look themselves");

@@ -15,6 +15,7 @@ use crate::{
     App, Config, ServiceError,
     error::ApiError,
     store::{About, AuditLine, Channel, Outgoing as Item},
+    telemetry,
     use_cases::sign_ins::random_token,
 };
 use mail::Mail;
@@ -139,6 +140,7 @@ async fn send_one(app: &App, item: &Item) -> Result<(), ApiError> {
         }
         None => Ok(()),
     };
+    telemetry::count_outgoing(sent.is_ok());
     let mut unit = app.store.begin(Timestamp::now()).await?;
     match sent {
         Ok(()) => unit.remove_outgoing(item.id).await?,

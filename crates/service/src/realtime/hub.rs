@@ -8,7 +8,7 @@ use std::{
 use bedside_protocol::{SessionId, UserId, stomp::Frame};
 use tokio::sync::mpsc;
 
-use crate::store::Listener;
+use crate::{store::Listener, telemetry};
 
 /// Frames waiting for one socket. A client that falls this far behind is cut off: it comes back
 /// and fetches what it missed, which is better than hearing of it minutes late.
@@ -147,6 +147,11 @@ impl Hub {
         }
     }
 
+    /// How many sockets there are.
+    pub(crate) fn sockets(&self) -> usize {
+        self.lock().sockets.len()
+    }
+
     /// Who is present in a visit through this service.
     pub(crate) fn present(&self) -> Vec<Listener> {
         self.lock().present.keys().copied().collect()
@@ -177,7 +182,7 @@ impl Socket {
 impl State {
     fn send(&mut self, key: &str, destination: &str, body: &str, may_hear: impl Fn(&Socket) -> bool) {
         let Some(listeners) = self.listeners.get(key) else { return };
-        let mut too_slow = vec![];
+        let (mut too_slow, mut sent) = (vec![], 0);
         for (id, subscription) in listeners {
             let Some(socket) = self.sockets.get(id).filter(|socket| may_hear(socket)) else { continue };
             self.next += 1;
@@ -190,12 +195,15 @@ impl State {
             if socket.outbox.try_send(Outgoing::Frame(frame)).is_err() {
                 too_slow.push(*id);
             }
+            sent += 1;
         }
+        telemetry::count_messages(sent);
         for id in too_slow {
             if let Some(socket) = self.sockets.get_mut(&id)
                 && !socket.outbox.is_closed()
             {
                 tracing::warn!("a client that does not keep up is cut off");
+                telemetry::count_cut_off();
                 socket.cut();
             }
         }

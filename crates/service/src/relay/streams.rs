@@ -21,10 +21,10 @@ use tokio::{
     sync::{Semaphore, mpsc},
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Packet;
+use crate::tls::Tls;
 
 /// Streams at once: two for each of 128 visits, and as many that are being opened.
 const MOST: usize = 512;
@@ -94,7 +94,7 @@ impl Streams {
     pub(super) async fn accept(
         self,
         listener: TcpListener,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Arc<Tls>>,
         listen: SocketAddr,
         packets: mpsc::Sender<Packet>,
         stop: CancellationToken,
@@ -119,7 +119,7 @@ impl Streams {
             tasks.spawn(async move {
                 let served = async {
                     match tls {
-                        Some(tls) => match timeout(SECURED_WITHIN, tls.accept(stream)).await {
+                        Some(tls) => match timeout(SECURED_WITHIN, tls.acceptor().accept(stream)).await {
                             Ok(Ok(stream)) => streams.serve(stream, client, listen, packets).await,
                             Ok(Err(error)) => Err(error),
                             Err(_) => Err(io::ErrorKind::TimedOut.into()),

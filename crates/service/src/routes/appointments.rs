@@ -80,7 +80,6 @@ pub(super) async fn list_appointments(
     let filter = AppointmentFilter { patient, doctor, status, from, to, after, clinic: None };
     let (list, next) = appointments::list(&app, &ctx, filter, limit).await?;
     let headers = next_page(
-        "/api/v1/appointments",
         next.map(|id| id.to_string()),
         limit,
         [
@@ -194,7 +193,7 @@ pub(super) async fn list_doctors(
     let words = query.query.as_deref();
     let (doctors, next) = doctors::list(&app, &ctx, words, query.after, limit).await?;
     let encoded = words.map(|words| url::form_urlencoded::byte_serialize(words.as_bytes()).collect());
-    let headers = next_page("/api/v1/doctors", next.map(|id| id.to_string()), limit, [("query", encoded)])?;
+    let headers = next_page(next.map(|id| id.to_string()), limit, [("query", encoded)])?;
     Ok((headers, Json(doctors)))
 }
 

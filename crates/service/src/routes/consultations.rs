@@ -64,7 +64,7 @@ pub(super) async fn list_sessions(
 ) -> Result<(HeaderMap, Json<Vec<Session>>), ApiError> {
     let limit = page_limit(query.limit, SESSIONS_PAGE)?;
     let (sessions, next) = visits::list(&app, &ctx, query.after, limit).await?;
-    let headers = next_page("/api/v1/consultations/sessions", next.map(|id| id.to_string()), limit, [])?;
+    let headers = next_page(next.map(|id| id.to_string()), limit, [])?;
     Ok((headers, Json(sessions)))
 }
 

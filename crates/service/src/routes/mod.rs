@@ -21,12 +21,17 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, HeaderName, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use bedside_protocol::Code;
-use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::CorsLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
+};
 use tracing::Instrument;
 use utoipa::{
     Modify, OpenApi,
@@ -34,7 +39,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::Shared, error::ApiError, realtime};
+use crate::{app::Shared, error::ApiError, realtime, telemetry};
 
 /// Where device checks are read; what follows is a code.
 const DEVICE_CHECKS: &str = "/api/v1/device-checks";
@@ -149,7 +154,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub(crate) fn router(app: Shared) -> Router {
     let (router, _) = api().split_for_parts();
     let document = Arc::new(openapi());
-    router
+    let (prefix, cors) = (app.config.path_prefix.clone(), cors(&app.config.cors_origins));
+    let router = router
         .route(
             "/api/v1/openapi.json",
             axum::routing::get(move || async move { axum::Json(document.as_ref().clone()) }),
@@ -160,6 +166,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .with_state(app.clone())
         .layer(middleware::from_fn_with_state(app, detach))
         .layer(middleware::from_fn(harden))
+        .layer(cors)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::from(Code::Internal).into_response()
         }))
@@ -170,7 +177,9 @@ pub(crate) fn router(app: Shared) -> Router {
                 .make_span_with(|request: &Request| {
                     let path = request.uri().path();
                     let path = if path.starts_with(DEVICE_CHECKS) { DEVICE_CHECKS } else { path };
-                    tracing::info_span!("http", method = %request.method(), path)
+                    let id =
+                        request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+                    tracing::info_span!("http", method = %request.method(), path, request = id)
                 })
                 .on_response(|response: &Response, took: Duration, _: &tracing::Span| {
                     tracing::info!(
@@ -180,7 +189,34 @@ pub(crate) fn router(app: Shared) -> Router {
                     );
                 }),
         )
+        .layer(middleware::from_fn(telemetry::count_request))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
+    // Whether or not what stands in front of it takes its path off.
+    match prefix {
+        Some(prefix) => router.clone().nest(&prefix, router),
+        None => router,
+    }
 }
+
+/// By which a line of the log is found that belongs to an answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Lets pages of these origins ask, and read what we say beside an answer. Who asks says so by their token, never by a
+/// cookie.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> =
+        origins.iter().filter_map(|origin| origin.trim_end_matches('/').parse().ok()).collect();
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .expose_headers([header::LINK, header::RETRY_AFTER, header::WWW_AUTHENTICATE, REQUEST_ID])
+        .max_age(CORS_KEPT_FOR)
+}
+
+/// How long a browser remembers what it may ask.
+const CORS_KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// Whoever asks for a change and hangs up has asked for it all the same: it is made to its end. What only looks ends
 /// with its caller.
@@ -204,22 +240,21 @@ async fn harden(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (HeaderName::from_static("content-security-policy"), "default-src 'none'; frame-ancestors 'none'"),
     ] {
-        headers.entry(name).or_insert(axum::http::HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
 
 /// Where the next page of a list is, where there is one (RFC 8288): after `last`, and of what was asked for. The values
-/// are as they stand in an address.
+/// are as they stand in an address, which is that of the list itself: wherever a proxy has put it.
 fn next_page<const N: usize>(
-    path: &str,
     last: Option<String>,
     limit: u32,
     asked: [(&str, Option<String>); N],
 ) -> Result<HeaderMap, ApiError> {
     let mut headers = HeaderMap::new();
     if let Some(last) = last {
-        let mut url = format!("{path}?after={last}&limit={limit}");
+        let mut url = format!("?after={last}&limit={limit}");
         for (name, value) in asked {
             if let Some(value) = value {
                 url.extend(["&", name, "=", &value]);

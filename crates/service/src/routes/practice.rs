@@ -67,7 +67,6 @@ pub(super) async fn list_schedules(
     let filter = ScheduleFilter { doctor, from, to, status, after };
     let (schedules, next) = practice::list(&app, &ctx, filter, limit).await?;
     let headers = next_page(
-        "/api/v1/schedules",
         next.map(|id| id.to_string()),
         limit,
         [

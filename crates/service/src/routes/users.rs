@@ -51,7 +51,6 @@ pub(super) async fn list_users(
     let (people, next) = people::people(&app, &ctx, query.role, words, query.after, limit).await?;
     let encoded = words.map(|words| url::form_urlencoded::byte_serialize(words.as_bytes()).collect());
     let headers = next_page(
-        "/api/v1/users",
         next.map(|id| id.to_string()),
         limit,
         [("role", query.role.and_then(wire_name)), ("query", encoded)],

@@ -3,6 +3,7 @@
 mod accounts;
 mod appointments;
 mod audit;
+mod census;
 mod chat;
 mod clinics;
 mod codes;
@@ -30,6 +31,7 @@ use jiff::Timestamp;
 pub use accounts::Account;
 pub use appointments::{AppointmentFilter, AppointmentRow};
 pub use audit::{AuditFilter, AuditLine, Chain};
+pub use census::Census;
 pub use chat::{NewMessage, StoredAttachment};
 pub use database::{Database, Store};
 pub(crate) use device_checks::KEPT_FOR as DEVICE_CHECKS_KEPT_FOR;

@@ -5,7 +5,7 @@ use bedside_consult::quality;
 use bedside_protocol::{Code, Party, QualityReport, SessionId, SessionStatus, VisitQuality};
 use jiff::Timestamp;
 
-use crate::{App, ctx::Ctx, error::ApiError};
+use crate::{App, ctx::Ctx, error::ApiError, telemetry};
 
 /// Takes what one side measured in the last ten seconds of a visit that runs.
 pub(crate) async fn report(
@@ -23,7 +23,9 @@ pub(crate) async fn report(
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.add_quality(id, party, report).await?;
-    Ok(unit.commit().await?)
+    unit.commit().await?;
+    telemetry::count_quality(party, report);
+    Ok(())
 }
 
 /// What each side received, on average.

@@ -13,6 +13,7 @@ use crate::{
     ctx::Ctx,
     error::ApiError,
     store::{AuditLine, NewTokens, Refreshed, Unit},
+    telemetry,
 };
 
 /// How long an access token lasts: short, because it is sent with everything.
@@ -41,6 +42,7 @@ pub(crate) async fn sign_in(
     let found = app.store.account_by_email(&email).await?;
     let kept = found.as_ref().map(|found| found.password_hash.clone());
     if !app.passwords.is_right(password, kept).await? {
+        telemetry::count_sign_in(false);
         // Whose it would have been, and nobody's where there is no such account: what was typed is not kept.
         let line = AuditLine::new("sign-in.failed").from(from).refused(Code::WrongCredentials);
         let whose = found.map(|found| account(found.user.id));
@@ -50,6 +52,7 @@ pub(crate) async fn sign_in(
     // Somebody who has left is told no more than somebody who was never there.
     let found = found.filter(|found| !found.is_disabled).ok_or(Code::WrongCredentials)?;
     app.sign_ins.was_right(from, &email);
+    telemetry::count_sign_in(true);
     let mut unit = app.store.begin(Timestamp::now()).await?;
     // It may have been changed, or closed, while it was looked at.
     if !unit.has_password(found.user.id, &found.password_hash).await? {

@@ -73,7 +73,10 @@ async fn coming_visits_come_in_pages() {
         assert!(page.len() <= 3);
         found.extend(page.into_iter().map(|session| session.session_id));
         match next {
-            Some(link) => link[1..].split_once(">; rel=\"next\"").unwrap().0.clone_into(&mut path),
+            Some(link) => {
+                let query = link[1..].split_once(">; rel=\"next\"").unwrap().0;
+                path = format!("/api/v1/consultations/sessions{query}");
+            }
             None => break,
         }
     }

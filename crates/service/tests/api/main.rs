@@ -30,6 +30,7 @@ mod plain_client;
 mod practice;
 mod quality;
 mod relay;
+mod running;
 mod side_by_side;
 mod sockets;
 mod values;

@@ -126,6 +126,20 @@ async fn clinic_of(mode: ConsultationMode, change: impl FnOnce(&mut Settings)) -
     Clinic { service, doctor, patient, other_doctor, other_patient, admin, session: session.id }
 }
 
+/// Starts a service without anybody.
+pub async fn service_with(change: impl FnOnce(&mut Settings)) -> Service {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings {
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        no_relay: Some(true),
+        data: Some(folder.path().to_owned()),
+        ..Settings::default()
+    };
+    change(&mut settings);
+    Service::start(settings.complete(), folder).await
+}
+
 async fn launch(
     at: SocketAddr,
     config: &Config,
