@@ -118,6 +118,8 @@ pub struct UserListing {
     pub user: User,
     /// The practice has made sure whose account it is; nobody makes appointments for others.
     pub is_confirmed: bool,
+    /// Whoever has it reads the mail of its address.
+    pub is_address_confirmed: bool,
     /// They have left.
     pub is_disabled: bool,
 }

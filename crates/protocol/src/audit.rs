@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Role, SessionId, Text, UserId};
+use crate::{Code, Role, SessionId, SignInId, Text, UserId};
 
 /// One line of the audit log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct AuditEntry {
     pub user_name: Option<Text>,
     /// What they are.
     pub user_role: Option<Role>,
+    /// By which sign-in, where somebody did it in the patient's place who came by a link or a code.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub guest_sign_in: Option<SignInId>,
     /// The address that they did it from. Only administrators read it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub origin: Option<String>,

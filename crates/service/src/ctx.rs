@@ -29,7 +29,8 @@ pub(crate) struct Ctx {
 impl Ctx {
     /// A line of the audit log of what they do.
     pub(crate) fn line(&self, action: &'static str) -> AuditLine {
-        AuditLine::new(action).by(self.user.id).from(self.origin)
+        let line = AuditLine::new(action).by(self.user.id).from(self.origin);
+        line.as_guest(self.visit.map(|_| self.sign_in))
     }
 
     /// By a grant, from somewhere.

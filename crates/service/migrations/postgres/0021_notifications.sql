@@ -1,9 +1,13 @@
 -- How people are reached, and whether they want to be.
 ALTER TABLE users ADD COLUMN phone TEXT;
 ALTER TABLE users ADD COLUMN wants_messages BOOLEAN NOT NULL DEFAULT TRUE;
+-- Whoever has this address reads its mail. Whose account it is, the practice makes sure of (confirmed_at).
+ALTER TABLE users ADD COLUMN address_confirmed_at BIGINT;
 
 -- The last reminder of an appointment that was given: 1 a day before, 2 soon before.
 ALTER TABLE appointments ADD COLUMN reminded BIGINT NOT NULL DEFAULT 0;
+-- When its time was last chosen; when it was made, unless it was moved.
+ALTER TABLE appointments ADD COLUMN planned_at BIGINT;
 CREATE INDEX appointments_to_remind ON appointments (status, scheduled_start_time);
 
 -- What people are told. Each of a kind once for each visit.
@@ -16,6 +20,7 @@ CREATE TABLE notifications (
     UNIQUE (user_id, kind, session_id)
 );
 CREATE INDEX notifications_of_user ON notifications (user_id, created_at);
+CREATE INDEX notifications_by_age ON notifications (created_at);
 
 -- What is on its way out of the service, written with what it is about. Nothing here is a secret, nor says what for.
 CREATE TABLE outgoing (
@@ -29,7 +34,7 @@ CREATE TABLE outgoing (
     claimed_until BIGINT,
     given_up_at   BIGINT
 );
-CREATE INDEX outgoing_by_time ON outgoing (not_before);
+CREATE INDEX outgoing_by_time ON outgoing (channel, not_before);
 
 -- What a mail opens: another password, or that an address is one's own. Kept as SHA-256 only.
 CREATE TABLE mail_tokens (
@@ -38,3 +43,6 @@ CREATE TABLE mail_tokens (
     kind       TEXT NOT NULL,
     expires_at BIGINT NOT NULL
 );
+
+-- By which sign-in somebody did it who came by a link or a code, in a patient's place.
+ALTER TABLE audit_log ADD COLUMN guest TEXT;

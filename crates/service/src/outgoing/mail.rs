@@ -2,7 +2,7 @@
 
 use bedside_protocol::NotificationId;
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
     transport::smtp::{
         authentication::Credentials,
@@ -56,11 +56,11 @@ impl Mail {
 
     pub(super) async fn send(&self, id: NotificationId, letter: &Letter) -> Result<(), SendError> {
         // None of these words repeats an address: it goes into the log.
-        let to =
-            letter.to.reveal().parse().map_err(|_| SendError::Never("their address is none".to_owned()))?;
+        let to = letter.to.reveal().parse::<Address>();
+        let to = to.map_err(|_| SendError::Never("their address is none".to_owned()))?;
         let message = Message::builder()
             .from(self.from.clone())
-            .to(to)
+            .to(Mailbox::new(None, to))
             .subject(letter.subject.as_str())
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .header(ContentType::TEXT_PLAIN)
@@ -68,7 +68,11 @@ impl Mail {
             .map_err(|_| SendError::Never("no mail can be made of it".to_owned()))?;
         self.transport.send(message).await.map(|_| ()).map_err(|error| {
             let status = error.status().map(|code| format!(" ({code})")).unwrap_or_default();
-            if error.is_permanent() {
+            // Of a refusal, only what is said of the address is for good: a wrong password is the practice's to mend.
+            let is_of_address = error
+                .status()
+                .is_some_and(|code| matches!(code.to_string().as_str(), "550" | "551" | "553" | "554"));
+            if error.is_permanent() && is_of_address {
                 SendError::Never(format!("the mail server refuses it{status}"))
             } else {
                 SendError::Later(format!("the mail server can't be reached, or does not take it now{status}"))

@@ -5,11 +5,11 @@ mod mail;
 mod sms;
 mod texts;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use bedside_protocol::{NotificationKind, SessionStatus, Token};
+use bedside_protocol::{Code, NotificationKind, PresenceStatus, SessionStatus, Token};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
     App, Config, ServiceError,
@@ -34,6 +34,10 @@ const FIRST_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 const LAST_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 /// Tries, over some four hours: what has not gone out by then is no news.
 const MOST_ATTEMPTS: i64 = 12;
+/// Messages that are sent at the same time by one way: one that hangs does not hold up the others.
+const SIDE_BY_SIDE: usize = 4;
+/// How long after the start somebody is still waited for.
+const WAITS_FOR: SignedDuration = SignedDuration::from_hours(2);
 /// How long a mail opens another password.
 const RESETS_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// How long a mail opens a new account, or confirms an address.
@@ -85,17 +89,32 @@ impl Outgoing {
 
     /// There is something to send.
     pub(crate) fn wake(&self) {
-        self.news.notify_one();
+        // Each who waits for something of its own.
+        self.news.notify_waiters();
     }
 }
 
 /// Runs until the service stops.
 pub(crate) async fn run(app: Arc<App>) {
-    if app.outgoing.channels().next().is_none() {
-        return;
+    let mut workers = JoinSet::new();
+    for channel in app.outgoing.channels() {
+        for _ in 0..SIDE_BY_SIDE {
+            workers.spawn(work(app.clone(), channel));
+        }
     }
+    while let Some(ended) = workers.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "what sends messages had stopped");
+        }
+    }
+}
+
+async fn work(app: Arc<App>, channel: Channel) {
     loop {
-        let wait = match send_all(&app).await {
+        let mut news = pin!(app.outgoing.news.notified());
+        // From here on: what comes while it is looked is not missed.
+        news.as_mut().enable();
+        let wait = match send_all(&app, channel).await {
             Ok(wait) => wait,
             Err(error) => {
                 tracing::error!(code = error.code.as_str(), "it can't be seen what is to be sent");
@@ -104,32 +123,42 @@ pub(crate) async fn run(app: Arc<App>) {
         };
         tokio::select! {
             () = app.stop.cancelled() => return,
-            () = app.outgoing.news.notified() => {}
+            () = news => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-/// Sends what is due; gives how long until there is more.
-async fn send_all(app: &App) -> Result<Duration, ApiError> {
+/// Sends what is due by one way; gives how long until there is more.
+async fn send_all(app: &App, channel: Channel) -> Result<Duration, ApiError> {
     while !app.stop.is_cancelled() {
         let mut unit = app.store.begin(Timestamp::now()).await?;
-        let Some(item) = unit.claim_outgoing(CLAIMED_FOR).await? else { break };
+        let Some(item) = unit.claim_outgoing(channel, CLAIMED_FOR).await? else { break };
         unit.commit().await?;
-        send_one(app, &item).await?;
+        // Where it is broken off, another service takes it when the claim has run out.
+        tokio::select! {
+            () = app.stop.cancelled() => break,
+            sent = send_one(app, channel, &item) => sent?,
+        }
     }
-    let next = app.store.next_outgoing().await?;
+    let next = app.store.next_outgoing(channel).await?;
     let until = next.map(|next| next.duration_since(Timestamp::now()));
     let until = until.and_then(|until| Duration::try_from(until).ok());
     // What is due and was not taken is another service's at the moment.
     Ok(until.map_or(LOOKS_EVERY, |until| until.clamp(Duration::from_millis(50), LOOKS_EVERY)))
 }
 
-async fn send_one(app: &App, item: &Item) -> Result<(), ApiError> {
-    let sent = match compose(app, item).await? {
-        Some(letter) => {
+async fn send_one(app: &App, channel: Channel, item: &Item) -> Result<(), ApiError> {
+    let letter = match compose(app, channel, item).await {
+        // The database can't be asked: it is tried again when the claim has run out.
+        Err(error) if error.code == Code::Unavailable => return Err(error),
+        Err(error) => Err(SendError::Later(format!("it can't be made ({})", error.code.as_str()))),
+        Ok(letter) => Ok(letter),
+    };
+    let sent = match letter {
+        Ok(Some(letter)) => {
             let sending = async {
-                match (item.channel, &app.outgoing.mail, &app.outgoing.sms) {
+                match (channel, &app.outgoing.mail, &app.outgoing.sms) {
                     (Channel::Mail, Some(mail), _) => mail.send(item.id, &letter).await,
                     (Channel::Sms, _, Some(sms)) => sms.send(item.id, &letter).await,
                     _ => Err(SendError::Later("this service has no way to send it".to_owned())),
@@ -138,7 +167,8 @@ async fn send_one(app: &App, item: &Item) -> Result<(), ApiError> {
             let late = |_| Err(SendError::Later("nobody answered".to_owned()));
             tokio::time::timeout(SENT_WITHIN, sending).await.unwrap_or_else(late)
         }
-        None => Ok(()),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
     };
     telemetry::count_outgoing(sent.is_ok());
     let mut unit = app.store.begin(Timestamp::now()).await?;
@@ -153,25 +183,26 @@ async fn send_one(app: &App, item: &Item) -> Result<(), ApiError> {
                 let line = AuditLine::new("notification.given-up").of(item.user);
                 unit.audit(&line.on(format!("notification:{}", item.id))).await?;
             }
-            tracing::warn!(%error, is_given_up, channel = ?item.channel, "a message was not sent");
+            tracing::warn!(%error, is_given_up, ?channel, "a message was not sent");
         }
     }
     Ok(unit.commit().await?)
 }
 
 /// What is to be sent, as things are now; none where there is nothing to say any more, or nobody to say it to.
-async fn compose(app: &App, item: &Item) -> Result<Option<Letter>, ApiError> {
+async fn compose(app: &App, channel: Channel, item: &Item) -> Result<Option<Letter>, ApiError> {
     let Some(reach) = app.store.reach_of(item.user).await? else { return Ok(None) };
-    let to = match item.channel {
+    let Some(about) = item.about else { return Ok(None) };
+    let to = match channel {
         Channel::Mail => reach.email,
         Channel::Sms => reach.phone,
     };
     let Some(to) = to else { return Ok(None) };
     let practice = app.config.clinic_name.as_deref();
     let address = app.config.public_url.as_ref();
-    if let About::Visit(kind) = item.about {
+    if let About::Visit(kind) = about {
         let session = match item.session {
-            Some(session) if reach.wants_messages => app.store.session(session).await?,
+            Some(session) if reach.wants_messages && reach.is_confirmed => app.store.session(session).await?,
             _ => None,
         };
         let Some(row) = session else { return Ok(None) };
@@ -180,7 +211,11 @@ async fn compose(app: &App, item: &Item) -> Result<Option<Letter>, ApiError> {
             NotificationKind::ReminderDay | NotificationKind::ReminderSoon => {
                 status == SessionStatus::Scheduled && row.consultation.scheduled_start > Timestamp::now()
             }
-            NotificationKind::DoctorWaits => !status.is_final(),
+            NotificationKind::DoctorWaits => {
+                !status.is_final()
+                    && row.attendance.patient != PresenceStatus::Connected
+                    && Timestamp::now() < row.consultation.scheduled_start + WAITS_FOR
+            }
             NotificationKind::VisitCompleted => true,
             NotificationKind::FeedbackRequest => app.store.feedback(row.id).await?.is_none(),
         };
@@ -190,10 +225,10 @@ async fn compose(app: &App, item: &Item) -> Result<Option<Letter>, ApiError> {
         let start = row.consultation.scheduled_start.to_zoned(app.outgoing.time_zone.clone());
         return Ok(Some(texts::of_visit(to, kind, &start, practice, address)));
     }
-    let lasts = if item.about == About::PasswordReset { RESETS_FOR } else { WELCOMES_FOR };
+    let lasts = if about == About::PasswordReset { RESETS_FOR } else { WELCOMES_FOR };
     let token: Token = random_token();
     let mut unit = app.store.begin(Timestamp::now()).await?;
-    unit.add_mail_token(&token, item.user, item.about, unit.now + lasts).await?;
+    unit.add_mail_token(&token, item.user, about, unit.now + lasts).await?;
     unit.commit().await?;
-    Ok(Some(texts::of_account(to, item.about, &token, practice, address)))
+    Ok(Some(texts::of_account(to, about, &token, practice, address)))
 }

@@ -71,7 +71,7 @@ impl Sms {
             answer.map_err(|_| SendError::Later("the gateway can't be reached".to_owned()))?.status();
         if status.is_success() {
             Ok(())
-        } else if status.is_client_error() && status != reqwest::StatusCode::TOO_MANY_REQUESTS {
+        } else if matches!(status.as_u16(), 400 | 410 | 422) {
             Err(SendError::Never(format!("the gateway refuses it ({status})")))
         } else {
             Err(SendError::Later(format!("the gateway does not take it now ({status})")))

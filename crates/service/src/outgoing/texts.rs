@@ -40,7 +40,7 @@ pub(super) fn of_visit(
     let place = address.map_or_else(|| "Open Bedside".to_owned(), |url| format!("Open Bedside, or {url}"));
     let (subject, body) = match kind {
         NotificationKind::ReminderDay => (
-            "Your appointment tomorrow",
+            "Your appointment",
             format!(
                 "You have an appointment on {at}.\n\n{place}. The waiting room opens half an hour before. You can try \
                  your camera, microphone and line there at any time."

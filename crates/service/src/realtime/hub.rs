@@ -14,7 +14,7 @@ use crate::{store::Listener, telemetry};
 /// and fetches what it missed, which is better than hearing of it minutes late.
 pub(crate) const OUTBOX: usize = 256;
 
-/// Sockets of one person at a time: every device they have, and what a broken link left behind.
+/// Sockets of one person at a time, and of the guests in one visit: every device they have, and what a broken link left behind.
 const MAX_SOCKETS: usize = 16;
 
 /// One WebSocket.
@@ -70,7 +70,8 @@ impl Hub {
     ) -> Option<(SocketId, mpsc::Receiver<Outgoing>)> {
         let (outbox, receiver) = mpsc::channel(OUTBOX);
         let mut state = self.lock();
-        if state.sockets.values().filter(|socket| socket.user == user).count() >= MAX_SOCKETS {
+        let theirs = state.sockets.values().filter(|socket| socket.user == user && socket.only == only);
+        if theirs.count() >= MAX_SOCKETS {
             return None;
         }
         state.next += 1;

@@ -21,6 +21,8 @@ pub struct Account {
     pub is_disabled: bool,
     /// The practice has made sure whose it is.
     pub is_confirmed: bool,
+    /// Whoever has it reads the mail of its address.
+    pub is_address_confirmed: bool,
     /// Which clinic they belong to.
     pub clinic: Option<ClinicId>,
 }
@@ -59,6 +61,7 @@ fn account(row: &Row) -> Result<Account, StoreError> {
         password_hash: row.get("password_hash")?,
         is_disabled: row.get::<Option<i64>>("disabled_at")?.is_some(),
         is_confirmed: row.get::<Option<i64>>("confirmed_at")?.is_some(),
+        is_address_confirmed: row.get::<Option<i64>>("address_confirmed_at")?.is_some(),
         clinic: row.get("clinic_id")?,
         user: read(row)?,
     })
@@ -73,7 +76,8 @@ fn as_kept(email: &str) -> String {
 macro_rules! select {
     ($which:literal) => {
         sql!(
-            "SELECT id, role, name, specialization, password_hash, disabled_at, confirmed_at, clinic_id FROM users ",
+            "SELECT id, role, name, specialization, password_hash, disabled_at, confirmed_at,
+            address_confirmed_at, clinic_id FROM users ",
             $which
         )
     };
@@ -133,8 +137,8 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
-                let Account { user, is_confirmed, is_disabled, .. } = account(row)?;
-                Ok(UserListing { user, is_confirmed, is_disabled })
+                let Account { user, is_confirmed, is_address_confirmed, is_disabled, .. } = account(row)?;
+                Ok(UserListing { user, is_confirmed, is_address_confirmed, is_disabled })
             })
             .collect()
     }
@@ -173,34 +177,40 @@ impl Unit {
         Ok((added == 1).then_some(user.id))
     }
 
-    /// Whose account somebody's is whom another issuer calls this.
+    /// Whose account somebody's is whom another issuer calls this, and their role.
     pub async fn outside_account(
         &mut self,
         issuer: &str,
         subject: &str,
-    ) -> Result<Option<UserId>, StoreError> {
-        let row = sql!("SELECT user_id FROM outside_accounts WHERE issuer = $1 AND subject = $2")
-            .bind(issuer)
-            .bind(subject)
-            .fetch_optional(&mut self.tx)
-            .await?;
-        row.map(|row| row.get("user_id")).transpose()
+    ) -> Result<Option<(UserId, Role)>, StoreError> {
+        let row = sql!(
+            "SELECT u.id, u.role FROM outside_accounts o JOIN users u ON u.id = o.user_id
+             WHERE o.issuer = $1 AND o.subject = $2"
+        )
+        .bind(issuer)
+        .bind(subject)
+        .fetch_optional(&mut self.tx)
+        .await?;
+        row.map(|row| Ok((row.get("id")?, from_word(&row.get::<String>("role")?)?))).transpose()
     }
 
-    /// Another issuer calls somebody this.
+    /// Another issuer calls somebody this; false where it calls somebody so.
     pub async fn add_outside_account(
         &mut self,
         issuer: &str,
         subject: &str,
         user: UserId,
-    ) -> Result<(), StoreError> {
-        sql!("INSERT INTO outside_accounts (issuer, subject, user_id) VALUES ($1, $2, $3)")
-            .bind(issuer)
-            .bind(subject)
-            .bind(user)
-            .execute(&mut self.tx)
-            .await?;
-        Ok(())
+    ) -> Result<bool, StoreError> {
+        let added = sql!(
+            "INSERT INTO outside_accounts (issuer, subject, user_id) VALUES ($1, $2, $3)
+             ON CONFLICT (issuer, subject) DO NOTHING"
+        )
+        .bind(issuer)
+        .bind(subject)
+        .bind(user)
+        .execute(&mut self.tx)
+        .await?;
+        Ok(added == 1)
     }
 
     /// The practice has made sure whose account this is.
@@ -213,11 +223,39 @@ impl Unit {
         Ok(())
     }
 
-    /// Takes an address from an account that nobody has confirmed; says whose that was. What they did stays with them.
+    /// Whoever has this address reads its mail. An account that was nobody's for sure until now keeps nothing else that
+    /// somebody wrote into it.
+    pub async fn confirm_address(&mut self, user: UserId) -> Result<(), StoreError> {
+        sql!(
+            "UPDATE users SET phone = CASE WHEN confirmed_at IS NULL AND address_confirmed_at IS NULL THEN NULL
+             ELSE phone END, address_confirmed_at = $1 WHERE id = $2"
+        )
+        .bind(self.now)
+        .bind(user)
+        .execute(&mut self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Whether an address is somebody's whom nobody has confirmed, who has an appointment or waits in a queue.
+    pub async fn is_in_use(&mut self, email: &str) -> Result<bool, StoreError> {
+        let found = sql!(
+            "SELECT u.id FROM users u WHERE u.email = $1 AND u.confirmed_at IS NULL AND (
+             EXISTS (SELECT 1 FROM appointments a WHERE a.patient_id = u.id)
+             OR EXISTS (SELECT 1 FROM queue_entries q WHERE q.patient_id = u.id))"
+        )
+        .bind(as_kept(email))
+        .fetch_optional(&mut self.tx)
+        .await?;
+        Ok(found.is_some())
+    }
+
+    /// Takes an address from an account that nobody has confirmed, nor its mail; says whose that was. What they did stays
+    /// with them.
     pub async fn free_address(&mut self, email: &str) -> Result<Option<UserId>, StoreError> {
         let freed = sql!(
             "UPDATE users SET email = 'no address: ' || id, disabled_at = $1
-             WHERE email = $2 AND confirmed_at IS NULL RETURNING id",
+             WHERE email = $2 AND confirmed_at IS NULL AND address_confirmed_at IS NULL RETURNING id",
         )
         .bind(self.now)
         .bind(as_kept(email))
@@ -251,7 +289,7 @@ impl Unit {
             .bind(user)
             .execute(&mut self.tx)
             .await?;
-        Ok(())
+        self.forget_mail_tokens(user).await
     }
 
     /// Nobody signs in with this account any more, or somebody may again.
@@ -261,6 +299,6 @@ impl Unit {
             .bind(user)
             .execute(&mut self.tx)
             .await?;
-        Ok(())
+        self.forget_mail_tokens(user).await
     }
 }

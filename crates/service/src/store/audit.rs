@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bedside_protocol::{AuditEntry, AuditPage, ClinicId, Code, SessionId, UserId};
+use bedside_protocol::{AuditEntry, AuditPage, ClinicId, Code, Role, SessionId, SignInId, UserId};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -23,18 +23,34 @@ pub struct AuditLine {
     patient: Option<UserId>,
     object: Option<String>,
     refused: Option<Code>,
+    guest: Option<SignInId>,
 }
 
 impl AuditLine {
     /// A line of this, such as `session.admitted`.
     pub const fn new(action: &'static str) -> Self {
-        Self { user: None, origin: None, action, session: None, patient: None, object: None, refused: None }
+        Self {
+            user: None,
+            origin: None,
+            action,
+            session: None,
+            patient: None,
+            object: None,
+            refused: None,
+            guest: None,
+        }
     }
 
     /// Who did it.
     #[must_use]
     pub fn by(self, user: UserId) -> Self {
         Self { user: Some(user), ..self }
+    }
+
+    /// In whose place: somebody who came by a link or a code, by this sign-in.
+    #[must_use]
+    pub fn as_guest(self, guest: Option<SignInId>) -> Self {
+        Self { guest, ..self }
     }
 
     /// From where.
@@ -128,7 +144,9 @@ fn seal(before: &[u8], row: &Row) -> Result<Vec<u8>, StoreError> {
         (text("session_id")?, text("patient_id")?, text("object")?, text("refused")?),
     );
     let line = serde_json::to_vec(&line).map_err(|_| StoreError::Unreadable("audit line"))?;
-    Ok(Sha256::new().chain_update(before).chain_update(line).finalize().to_vec())
+    // Beside the line, so that those from before there were guests are sealed as they were.
+    let guest = text("guest")?.unwrap_or_default();
+    Ok(Sha256::new().chain_update(before).chain_update(line).chain_update(guest).finalize().to_vec())
 }
 
 fn entry(row: &Row) -> Result<AuditEntry, StoreError> {
@@ -137,7 +155,11 @@ fn entry(row: &Row) -> Result<AuditEntry, StoreError> {
         at: row.get("at")?,
         user_id: row.get("user_id")?,
         user_name: row.get("user_name")?,
-        user_role: row.get::<Option<String>>("user_role")?.map(|role| from_word(&role)).transpose()?,
+        user_role: match row.get::<Option<String>>("guest")? {
+            Some(_) => Some(Role::Guest),
+            None => row.get::<Option<String>>("user_role")?.map(|role| from_word(&role)).transpose()?,
+        },
+        guest_sign_in: row.get("guest")?,
         origin: row.get("origin")?,
         action: row.get("action")?,
         session_id: row.get("session_id")?,
@@ -154,7 +176,7 @@ impl Store {
             ($patient:literal) => {
                 sql!(
                     "SELECT a.id, a.at, a.user_id, u.name AS user_name, u.role AS user_role, a.origin, a.action,
-                    a.session_id, a.patient_id, a.object, a.refused
+                    a.session_id, a.patient_id, a.object, a.refused, a.guest
                     FROM audit_log a LEFT JOIN users u ON u.id = a.user_id WHERE ",
                     $patient,
                     " AND (CAST($2 AS TEXT) IS NULL OR a.user_id = $2)
@@ -186,7 +208,7 @@ impl Store {
         loop {
             let rows = sql!(
                 "SELECT s.number, s.hash, a.id, a.at, a.user_id, a.origin, a.action, a.session_id, a.patient_id,
-                 a.object, a.refused FROM audit_seals s JOIN audit_log a ON a.id = s.audit_id
+                 a.object, a.refused, a.guest FROM audit_seals s JOIN audit_log a ON a.id = s.audit_id
                  WHERE s.number > $1 ORDER BY s.number LIMIT $2"
             )
             .bind(lines)
@@ -226,8 +248,8 @@ impl Unit {
     /// Adds a line of what was done at another time.
     pub async fn audit_at(&mut self, line: &AuditLine, at: Timestamp) -> Result<(), StoreError> {
         sql!(
-            "INSERT INTO audit_log (at, user_id, origin, action, session_id, patient_id, object, refused)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+            "INSERT INTO audit_log (at, user_id, origin, action, session_id, patient_id, object, refused, guest)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
         )
         .bind(millis(at))
         .bind(line.user)
@@ -237,6 +259,7 @@ impl Unit {
         .bind(line.patient)
         .bind(line.object.clone())
         .bind(line.refused.as_ref().map(word).transpose()?)
+        .bind(line.guest)
         .execute(&mut self.tx)
         .await?;
         Ok(())
@@ -252,7 +275,7 @@ impl Unit {
             None => (0_i64, 0_i64, vec![]),
         };
         let rows = sql!(
-            "SELECT a.id, a.at, a.user_id, a.origin, a.action, a.session_id, a.patient_id, a.object, a.refused
+            "SELECT a.id, a.at, a.user_id, a.origin, a.action, a.session_id, a.patient_id, a.object, a.refused, a.guest
              FROM audit_log a WHERE a.id > $1
              AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.audit_id = a.id) ORDER BY a.id LIMIT $2"
         )

@@ -1,6 +1,6 @@
 //! Links into one visit, in its patient's place. They open once, and only their SHA-256 is stored.
 
-use bedside_protocol::{LinkId, LinkListing, SessionId, SignInId, Token, UserId};
+use bedside_protocol::{LinkId, LinkListing, Role, SessionId, SignInId, Token, UserId};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -122,6 +122,50 @@ impl Unit {
             .execute(&mut self.tx)
             .await?;
         Ok(())
+    }
+
+    /// A code let somebody in: kept as a link that was opened, so that it is seen and can be ended like one.
+    pub async fn add_opened_link(
+        &mut self,
+        session: SessionId,
+        by: UserId,
+        family: SignInId,
+    ) -> Result<(), StoreError> {
+        // What opens it is known to nobody.
+        let token = Token::new(LinkId::generate().to_string() + &LinkId::generate().to_string());
+        let link = self.add_link(&token, session, by, SignedDuration::ZERO).await?;
+        sql!("UPDATE visit_links SET opened_at = $1, family_id = $2 WHERE id = $3")
+            .bind(self.now)
+            .bind(family)
+            .bind(link)
+            .execute(&mut self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends the links into a visit that those with this role have made, and the sign-ins that came of them; says which.
+    pub async fn end_links_by(
+        &mut self,
+        session: SessionId,
+        role: Role,
+    ) -> Result<Vec<SignInId>, StoreError> {
+        let rows = sql!(
+            "UPDATE visit_links SET ended_at = $1 WHERE session_id = $2 AND ended_at IS NULL
+             AND made_by IN (SELECT id FROM users WHERE role = $3) RETURNING family_id"
+        )
+        .bind(self.now)
+        .bind(session)
+        .bind(role.as_str())
+        .fetch_all(&mut self.tx)
+        .await?;
+        let mut ended = vec![];
+        for row in &rows {
+            if let Some(family) = row.get::<Option<SignInId>>("family_id")? {
+                self.end_family(family).await?;
+                ended.push(family);
+            }
+        }
+        Ok(ended)
     }
 
     /// Takes a link into this visit back, and ends the sign-in that came of it, and says which; none where there is no

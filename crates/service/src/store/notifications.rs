@@ -45,10 +45,8 @@ pub struct Outgoing {
     pub id: NotificationId,
     /// To whom.
     pub user: UserId,
-    /// What about.
-    pub about: About,
-    /// By which way.
-    pub channel: Channel,
+    /// What about; none where another version knew.
+    pub about: Option<About>,
     /// Which visit it is about.
     pub session: Option<SessionId>,
     /// How often it was tried before.
@@ -64,6 +62,8 @@ pub struct Reach {
     pub phone: Option<Text>,
     /// Whether they want to hear of visits so.
     pub wants_messages: bool,
+    /// Whether somebody has made sure that it is theirs.
+    pub is_confirmed: bool,
 }
 
 fn read(row: &Row) -> Result<Notification, StoreError> {
@@ -94,7 +94,7 @@ impl Store {
     /// How somebody is reached.
     pub async fn reach_of(&self, user: UserId) -> Result<Option<Reach>, StoreError> {
         let row =
-            sql!("SELECT email, phone, wants_messages FROM users WHERE id = $1 AND disabled_at IS NULL")
+            sql!("SELECT email, phone, wants_messages, COALESCE(confirmed_at, address_confirmed_at) AS confirmed FROM users WHERE id = $1 AND disabled_at IS NULL")
                 .bind(user)
                 .fetch_optional(&mut self.reader().await?)
                 .await?;
@@ -105,6 +105,7 @@ impl Store {
                 email: Some(email).filter(|email| !email.contains(' ')).map(Text::new),
                 phone: row.get("phone")?,
                 wants_messages: row.get("wants_messages")?,
+                is_confirmed: row.get::<Option<i64>>("confirmed")?.is_some(),
             })
         })
         .transpose()
@@ -121,8 +122,8 @@ impl Store {
         let rows = sql!(
             "SELECT a.id FROM appointments a JOIN consultation_sessions s ON s.appointment_id = a.id
              WHERE a.status = 'BOOKED' AND a.scheduled_start_time > $1
-             AND ((a.reminded < 1 AND a.scheduled_start_time <= $2 AND a.created_at < a.scheduled_start_time - $4)
-             OR (a.reminded < 2 AND a.scheduled_start_time <= $3 AND a.created_at < a.scheduled_start_time - $5))
+             AND ((a.reminded < 1 AND a.scheduled_start_time <= $2 AND COALESCE(a.planned_at, a.created_at) < a.scheduled_start_time - $4)
+             OR (a.reminded < 2 AND a.scheduled_start_time <= $3 AND COALESCE(a.planned_at, a.created_at) < a.scheduled_start_time - $5))
              ORDER BY a.scheduled_start_time LIMIT $6"
         )
         .bind(now)
@@ -136,12 +137,13 @@ impl Store {
         rows.iter().map(|row| row.get("id")).collect()
     }
 
-    /// When the next thing is to be sent, if there is one.
-    pub async fn next_outgoing(&self) -> Result<Option<Timestamp>, StoreError> {
+    /// When the next thing is to be sent by one way, if there is one.
+    pub async fn next_outgoing(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
         let row = sql!(
             "SELECT CASE WHEN claimed_until > not_before THEN claimed_until ELSE not_before END AS due FROM outgoing
-             WHERE given_up_at IS NULL ORDER BY 1 LIMIT 1"
+             WHERE given_up_at IS NULL AND channel = $1 ORDER BY 1 LIMIT 1"
         )
+        .bind(word(&channel)?)
         .fetch_optional(&mut self.reader().await?)
         .await?;
         row.map(|row| row.get("due")).transpose()
@@ -216,24 +218,28 @@ impl Unit {
         Ok(())
     }
 
-    /// Takes the next thing that is to be sent for this long; another service takes it after that.
-    pub async fn claim_outgoing(&mut self, lasts: SignedDuration) -> Result<Option<Outgoing>, StoreError> {
+    /// Takes the next thing that is to be sent by one way, for this long; another service takes it after that.
+    pub async fn claim_outgoing(
+        &mut self,
+        channel: Channel,
+        lasts: SignedDuration,
+    ) -> Result<Option<Outgoing>, StoreError> {
         let row = sql!(
             "UPDATE outgoing SET claimed_until = $1, attempts = attempts + 1 WHERE id = (SELECT id FROM outgoing
-             WHERE given_up_at IS NULL AND not_before <= $2 AND (claimed_until IS NULL OR claimed_until <= $2)
+             WHERE channel = $3 AND given_up_at IS NULL AND not_before <= $2 AND (claimed_until IS NULL OR claimed_until <= $2)
              ORDER BY not_before, id LIMIT 1) AND (claimed_until IS NULL OR claimed_until <= $2)
-             RETURNING id, user_id, kind, channel, session_id, attempts - 1 AS attempts"
+             RETURNING id, user_id, kind, session_id, attempts - 1 AS attempts"
         )
         .bind(self.now + lasts)
         .bind(self.now)
+        .bind(word(&channel)?)
         .fetch_optional(&mut self.tx)
         .await?;
         row.map(|row| {
             Ok(Outgoing {
                 id: row.get("id")?,
                 user: row.get("user_id")?,
-                about: from_word(&row.get::<String>("kind")?)?,
-                channel: from_word(&row.get::<String>("channel")?)?,
+                about: from_word(&row.get::<String>("kind")?).ok(),
                 session: row.get("session_id")?,
                 attempts: row.get("attempts")?,
             })
@@ -283,24 +289,31 @@ impl Unit {
         Ok(())
     }
 
-    /// Whether somebody has such a mail on its way, or has been sent one that ends after `expires_after`.
-    pub async fn has_mail(
+    /// How many such mails somebody has on their way, or was sent that end after `expires_after`. Nobody adds one until
+    /// this is committed.
+    pub async fn count_mails(
         &mut self,
         user: UserId,
         about: About,
         expires_after: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let found = sql!(
-            "SELECT 1 AS found FROM users WHERE id = $1 AND (
-             EXISTS (SELECT 1 FROM outgoing o WHERE o.user_id = $1 AND o.kind = $2 AND o.given_up_at IS NULL)
-             OR EXISTS (SELECT 1 FROM mail_tokens t WHERE t.user_id = $1 AND t.kind = $2 AND t.expires_at > $3))"
+    ) -> Result<u64, StoreError> {
+        self.tx.lock("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", user).await?;
+        let row = sql!(
+            "SELECT (SELECT COUNT(*) FROM outgoing o WHERE o.user_id = $1 AND o.kind = $2 AND o.given_up_at IS NULL)
+             + (SELECT COUNT(*) FROM mail_tokens t WHERE t.user_id = $1 AND t.kind = $2 AND t.expires_at > $3) AS mails"
         )
         .bind(user)
         .bind(word(&about)?)
         .bind(expires_after)
-        .fetch_optional(&mut self.tx)
+        .fetch_one(&mut self.tx)
         .await?;
-        Ok(found.is_some())
+        row.get("mails")
+    }
+
+    /// Whatever mails to somebody opened, they open nothing any more.
+    pub(super) async fn forget_mail_tokens(&mut self, user: UserId) -> Result<(), StoreError> {
+        sql!("DELETE FROM mail_tokens WHERE user_id = $1").bind(user).execute(&mut self.tx).await?;
+        Ok(())
     }
 
     /// Uses a mail's token: with it go all that this person has. False where it has ended.
@@ -311,21 +324,48 @@ impl Unit {
             .execute(&mut self.tx)
             .await?;
         if used == 1 {
-            sql!("DELETE FROM mail_tokens WHERE user_id = $1").bind(user).execute(&mut self.tx).await?;
+            self.forget_mail_tokens(user).await?;
         }
         Ok(used == 1)
     }
 
-    /// The last reminder that was given of an appointment, as a number, and when it was booked.
+    /// The last reminder that was given of an appointment, as a number, and when its time was chosen.
     pub async fn reminded(&mut self, id: AppointmentId) -> Result<(i64, Timestamp), StoreError> {
-        let row = sql!("SELECT reminded, created_at FROM appointments WHERE id = $1")
-            .bind(id)
-            .fetch_one(&mut self.tx)
-            .await?;
-        Ok((row.get("reminded")?, row.get("created_at")?))
+        let row = sql!(
+            "SELECT reminded, COALESCE(planned_at, created_at) AS planned_at FROM appointments WHERE id = $1"
+        )
+        .bind(id)
+        .fetch_one(&mut self.tx)
+        .await?;
+        Ok((row.get("reminded")?, row.get("planned_at")?))
     }
 
-    /// This reminder was given, or none counts any more.
+    /// Another time was chosen for an appointment: what was said of the one before is not said any more, and may be of
+    /// this one.
+    pub async fn plan_anew(&mut self, id: AppointmentId) -> Result<(), StoreError> {
+        sql!("UPDATE appointments SET reminded = 0, planned_at = $1 WHERE id = $2")
+            .bind(self.now)
+            .bind(id)
+            .execute(&mut self.tx)
+            .await?;
+        sql!(
+            "DELETE FROM notifications WHERE kind IN ('REMINDER_DAY', 'REMINDER_SOON', 'DOCTOR_WAITS')
+             AND session_id = (SELECT id FROM consultation_sessions WHERE appointment_id = $1)"
+        )
+        .bind(id)
+        .execute(&mut self.tx)
+        .await?;
+        sql!(
+            "DELETE FROM outgoing WHERE kind IN ('REMINDER_DAY', 'REMINDER_SOON', 'DOCTOR_WAITS')
+             AND session_id = (SELECT id FROM consultation_sessions WHERE appointment_id = $1)"
+        )
+        .bind(id)
+        .execute(&mut self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// This reminder was given.
     pub async fn set_reminded(&mut self, id: AppointmentId, reminded: i64) -> Result<(), StoreError> {
         sql!("UPDATE appointments SET reminded = $1 WHERE id = $2")
             .bind(reminded)

@@ -93,7 +93,7 @@ impl Store {
             "SELECT u.id, u.role, u.name, u.specialization, u.clinic_id, f.id AS family_id, f.session_id FROM tokens t
              JOIN token_families f ON f.id = t.family_id JOIN users u ON u.id = f.user_id
              WHERE t.hash = $1 AND t.kind = 'access' AND t.expires_at > $2 AND f.ended_at IS NULL
-             AND u.disabled_at IS NULL",
+             AND (f.lasts_until IS NULL OR f.lasts_until > $2) AND u.disabled_at IS NULL",
         )
         .bind(hash(access))
         .bind(now)

@@ -30,13 +30,11 @@ fn check(email: &str, name: &str, password: &Token) -> Result<(), ApiError> {
 }
 
 pub(super) fn check_address(email: &str) -> Result<(), ApiError> {
-    let (local, domain) =
-        email.split_once('@').ok_or_else(|| ApiError::new(Code::Invalid, "the e-mail address has no @"))?;
-    if local.is_empty()
-        || domain.is_empty()
-        || email.len() > MAX_EMAIL_BYTES
-        || email.chars().any(char::is_whitespace)
-    {
+    if !email.contains('@') {
+        return Err(ApiError::new(Code::Invalid, "the e-mail address has no @"));
+    }
+    // As mail is sent to: with nothing around it.
+    if email.len() > MAX_EMAIL_BYTES || email.parse::<lettre::Address>().is_err() {
         return Err(ApiError::new(Code::Invalid, "the e-mail address is not one"));
     }
     check_seen(email)

@@ -347,7 +347,7 @@ pub(crate) async fn change(
             is_free(under.unit(), row.doctor.id, slot, Some(id)).await?;
         }
         row.appointment.apply(Input::Move { start, duration })?;
-        under.unit().set_reminded(id, 0).await?;
+        under.unit().plan_anew(id).await?;
         under.visit(VisitInput::Move { start, duration }).await?;
     }
     row.chief_complaint = request.chief_complaint.or(row.chief_complaint);

@@ -1,11 +1,11 @@
 //! Checking in: at a kiosk by the code of the appointment, and at the desk.
 
 use bedside_authz::Action;
-use bedside_protocol::{Appointment, AppointmentId, AppointmentStatus, CheckIn, CheckInRequest, Code};
+use bedside_protocol::{Appointment, AppointmentId, AppointmentStatus, CheckIn, CheckInRequest, Code, Role};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{appointments, links};
-use crate::{App, ctx::Ctx, error::ApiError};
+use crate::{App, ctx::Ctx, error::ApiError, store::AuditLine};
 
 /// How long before its start somebody can check in for an appointment, and after: who comes on another day is told so
 /// by the code not being known.
@@ -27,16 +27,33 @@ pub(crate) async fn check_in(app: &App, ctx: &Ctx, request: &CheckInRequest) -> 
             && start - EARLIEST <= now
             && now <= start + LATEST
     });
-    let mut row = row.ok_or(Code::NotFound)?;
-    app.sign_ins.was_right(ctx.origin, &ctx.user.id.to_string());
+    let Some(mut row) = row else {
+        drop(unit);
+        app.access_log.note(ctx.line("check-in.failed").refused(Code::NotFound)).await?;
+        return Err(Code::NotFound.into());
+    };
     unit.check_in(&mut row).await?;
     let line = ctx.line("appointment.checked-in").on(format!("appointment:{}", row.id)).of(row.patient.id);
     unit.audit(&line).await?;
-    let sign_in = match &row.visit {
-        Some((session, _)) => Some(links::sign_in(app, &mut unit, *session, &row.patient).await?.tokens),
-        None => None,
+    // Who checked in before is out: they have gone to another kiosk, or it was somebody else.
+    let (sign_in, ended) = match &row.visit {
+        Some((session, _)) => {
+            let ended = unit.end_links_by(*session, Role::Kiosk).await?;
+            let signed_in = links::sign_in(app, &mut unit, *session, &row.patient).await?;
+            unit.add_opened_link(*session, ctx.user.id, signed_in.family).await?;
+            let line = AuditLine::new("signed-in").by(row.patient.id).as_guest(Some(signed_in.family));
+            unit.audit(&line.from(ctx.origin).in_visit(*session, row.patient.id)).await?;
+            (Some(signed_in.tokens), ended)
+        }
+        None => (None, vec![]),
     };
     unit.commit().await?;
+    for family in ended {
+        app.end_relaying(&family.to_string());
+    }
+    // A machine that everybody stands at is told no more than it shows.
+    row.chief_complaint = None;
+    row.appointment.payment_id = None;
     Ok(CheckIn { appointment: appointments::view(row), sign_in })
 }
 

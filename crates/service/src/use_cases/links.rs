@@ -117,9 +117,9 @@ pub(crate) async fn open(app: &App, from: IpAddr, request: &OpenLinkRequest) -> 
     if row.consultation.status.is_final() {
         return Err(Code::LinkEnded.into());
     }
-    let line = AuditLine::new("link.opened").by(row.patient.id).from(from).about(&row);
-    unit.audit(&line.on(of_link(opened.link))).await?;
     let pair = sign_in(app, &mut unit, opened.session, &row.patient).await?;
+    let line = AuditLine::new("link.opened").by(row.patient.id).as_guest(Some(pair.family)).from(from);
+    unit.audit(&line.about(&row).on(of_link(opened.link))).await?;
     unit.link_signed_in(opened.link, pair.family).await?;
     unit.commit().await?;
     if let Some(before) = opened.before {

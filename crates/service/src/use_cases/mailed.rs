@@ -1,6 +1,6 @@
 //! What a mail opens: another password, a new account, and that an address is one's own.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use bedside_protocol::{Code, ConfirmAddress, PasswordReset, ResetRequest};
 use jiff::{SignedDuration, Timestamp};
@@ -12,35 +12,57 @@ use crate::{
     store::{About, AuditLine, Channel},
 };
 
-/// Who was sent a mail has it for this long before there is another: nobody's mailbox is filled by a stranger.
+/// Who was sent a mail has it for this long before there is another.
 const NO_OTHER_WITHIN: SignedDuration = SignedDuration::from_mins(2);
+/// And no more of them in a day: nobody's mailbox is filled by a stranger.
+const MOST_A_DAY: u64 = 5;
 /// How long a mail opens another password, as `outgoing` says it.
 const OPENS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
-/// Somebody has forgotten their password. Whether there is such an account is not said.
-pub(crate) async fn request_reset(app: &App, from: IpAddr, request: &ResetRequest) -> Result<(), ApiError> {
+/// Somebody has forgotten their password. Whether there is such an account is not said, nor to be told from how long the
+/// answer takes: it does not wait.
+pub(crate) async fn request_reset(
+    app: &Arc<App>,
+    from: IpAddr,
+    request: &ResetRequest,
+) -> Result<(), ApiError> {
     if !app.outgoing.has_mail() {
         let why = "this service sends no mail: the practice sets another password";
         return Err(ApiError::new(Code::WrongState, why));
     }
     let email = address(&request.email);
     app.sign_ins.admit(from, &email).await?;
-    let Some(found) = app.store.account_by_email(&email).await?.filter(|found| !found.is_disabled) else {
-        return Ok(());
-    };
+    app.changes.spawn({
+        let app = app.clone();
+        async move {
+            if let Err(error) = send_reset(&app, from, &email).await {
+                tracing::error!(code = error.code.as_str(), "a forgotten password's mail was not made");
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn send_reset(app: &App, from: IpAddr, email: &str) -> Result<(), ApiError> {
+    let found = app.store.account_by_email(email).await?.filter(|found| !found.is_disabled);
+    let Some(found) = found else { return Ok(()) };
+    let user = found.user.id;
     let mut unit = app.store.begin(Timestamp::now()).await?;
-    let sent_after = unit.now + OPENS_FOR - NO_OTHER_WITHIN;
-    if unit.has_mail(found.user.id, About::PasswordReset, sent_after).await? {
+    let lately = unit.now + OPENS_FOR - NO_OTHER_WITHIN;
+    let today = unit.now + OPENS_FOR - SignedDuration::from_hours(24);
+    if unit.count_mails(user, About::PasswordReset, lately).await? > 0
+        || unit.count_mails(user, About::PasswordReset, today).await? >= MOST_A_DAY
+    {
         return Ok(());
     }
-    unit.add_outgoing(found.user.id, About::PasswordReset, Channel::Mail, None, unit.now).await?;
-    unit.audit(&AuditLine::new("password.reset-asked").from(from).on(account(found.user.id))).await?;
+    unit.add_outgoing(user, About::PasswordReset, Channel::Mail, None, unit.now).await?;
+    unit.audit(&AuditLine::new("password.reset-asked").from(from).on(account(user))).await?;
     unit.commit().await?;
     app.outgoing.wake();
     Ok(())
 }
 
-/// Chooses a password by what a mail says; all sign-ins end, and whose the address is has been seen.
+/// Chooses a password by what a mail says; all sign-ins end, and that the address is theirs has been seen.
 pub(crate) async fn reset(app: &App, from: IpAddr, request: &PasswordReset) -> Result<(), ApiError> {
     check_password(&request.new_password)?;
     let found = app.store.mail_token(&request.token, Timestamp::now()).await?;
@@ -54,7 +76,7 @@ pub(crate) async fn reset(app: &App, from: IpAddr, request: &PasswordReset) -> R
         return Err(Code::LinkEnded.into());
     }
     unit.set_password(user, &hash).await?;
-    unit.confirm(user).await?;
+    unit.confirm_address(user).await?;
     let ended = unit.end_sign_ins_of(user, None).await?;
     unit.audit(&AuditLine::new("password.reset").by(user).from(from).on(account(user))).await?;
     unit.commit().await?;
@@ -72,7 +94,7 @@ pub(crate) async fn confirm(app: &App, from: IpAddr, request: &ConfirmAddress) -
     if about != About::ConfirmAddress || !unit.use_mail_token(&request.token, user).await? {
         return Err(Code::LinkEnded.into());
     }
-    unit.confirm(user).await?;
-    unit.audit(&AuditLine::new("account.confirmed").by(user).from(from).on(account(user))).await?;
+    unit.confirm_address(user).await?;
+    unit.audit(&AuditLine::new("address.confirmed").by(user).from(from).on(account(user))).await?;
     Ok(unit.commit().await?)
 }

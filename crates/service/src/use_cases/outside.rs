@@ -2,12 +2,12 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use bedside_protocol::{ClinicId, Role, Text, Token, User, UserId};
+use bedside_protocol::{ClinicId, Code, Role, Text, Token, User, UserId};
 use bedside_redact::Secret;
 use jiff::Timestamp;
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation, decode, decode_header,
-    jwk::{JwkSet, KeyAlgorithm},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm},
 };
 use serde::Deserialize;
 
@@ -58,12 +58,31 @@ struct Outsider {
     role: Role,
     name: Text,
     clinic: Option<ClinicId>,
+    /// As the token says.
+    expires_at: Timestamp,
+    /// As it is believed.
     until: Timestamp,
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, ServiceError> {
     std::fs::read(path)
         .map_err(|error| ServiceError::Config(format!("{} can't be read: {error}", path.display())))
+}
+
+/// What a key signs with: as it says (RFC 7517 §4.4), or as its kind is used.
+fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
+    match (jwk.common.key_algorithm, &jwk.algorithm) {
+        (Some(KeyAlgorithm::RS256), _) | (None, AlgorithmParameters::RSA(_)) => Some(Algorithm::RS256),
+        (Some(KeyAlgorithm::PS256), _) => Some(Algorithm::PS256),
+        (Some(KeyAlgorithm::ES256), _) => Some(Algorithm::ES256),
+        (None, AlgorithmParameters::EllipticCurve(key)) if key.curve == EllipticCurve::P256 => {
+            Some(Algorithm::ES256)
+        }
+        (Some(KeyAlgorithm::EdDSA), _) | (None, AlgorithmParameters::OctetKeyPair(_)) => {
+            Some(Algorithm::EdDSA)
+        }
+        _ => None,
+    }
 }
 
 impl Issuer {
@@ -78,9 +97,16 @@ impl Issuer {
                     ServiceError::Config(format!("{} holds no secret: {error}", path.display()))
                 })?)
             }
-            (None, Some(path)) => Keys::Set(serde_json::from_slice(&read(path)?).map_err(|error| {
-                ServiceError::Config(format!("{} holds no keys (RFC 7517): {error}", path.display()))
-            })?),
+            (None, Some(path)) => {
+                let set: JwkSet = serde_json::from_slice(&read(path)?).map_err(|error| {
+                    ServiceError::Config(format!("{} holds no keys (RFC 7517): {error}", path.display()))
+                })?;
+                if !set.keys.iter().any(|jwk| algorithm(jwk).is_some()) {
+                    let why = "holds no key for RS256, PS256, ES256 or EdDSA";
+                    return Err(ServiceError::Config(format!("{} {why}", path.display())));
+                }
+                Keys::Set(set)
+            }
             _ => {
                 let why = "another issuer needs issuer-secret-file or issuer-keys-file, one of the two";
                 return Err(ServiceError::Config(why.to_owned()));
@@ -106,23 +132,21 @@ impl Issuer {
                     None => set.keys.first().filter(|_| set.keys.len() == 1)?,
                 };
                 of_set = DecodingKey::from_jwk(jwk).ok()?;
-                let algorithm = match jwk.common.key_algorithm? {
-                    KeyAlgorithm::RS256 => Algorithm::RS256,
-                    KeyAlgorithm::PS256 => Algorithm::PS256,
-                    KeyAlgorithm::ES256 => Algorithm::ES256,
-                    KeyAlgorithm::EdDSA => Algorithm::EdDSA,
-                    _ => return None,
-                };
-                (&of_set, algorithm)
+                (&of_set, algorithm(jwk)?)
             }
         };
         let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[&self.name]);
-        validation.set_required_spec_claims(&["exp", "iss"]);
         validation.validate_nbf = true;
         match &self.audience {
-            Some(audience) => validation.set_audience(&[audience]),
-            None => validation.validate_aud = false,
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+            }
+            None => {
+                validation.validate_aud = false;
+                validation.set_required_spec_claims(&["exp", "iss"]);
+            }
         }
         let claims = decode::<Claims>(token, key, &validation).ok()?.claims;
         let subject = claims.user_id.or(claims.sub)?.reveal().to_owned();
@@ -136,7 +160,9 @@ impl Issuer {
         Some(Outsider {
             name: name.unwrap_or_else(|| Text::new(if role == Role::Doctor { "Doctor" } else { "Patient" })),
             role,
-            clinic: claims.clinic_id.and_then(|id| id.parse().ok()),
+            // One that is no id is none of ours, and of none is more than of any.
+            clinic: claims.clinic_id.map(|id| id.parse()).transpose().ok()?,
+            expires_at: Timestamp::from_second(claims.exp).ok()?,
             until: Timestamp::from_second(claims.exp).ok()?.min(now + LONGEST),
             subject: Some(subject).filter(|subject| (1..=MOST_SUBJECT).contains(&subject.len()))?,
         })
@@ -153,32 +179,50 @@ pub(crate) async fn grant(app: &App, from: IpAddr, token: &Token) -> Result<Opti
     if app.store.knows_access_token(token).await? {
         return Ok(None);
     }
+    sign_in(app, from, token, &issuer.name, outsider, now).await
+}
+
+/// Takes a token for the first time. None where it is not taken.
+async fn sign_in(
+    app: &App,
+    from: IpAddr,
+    token: &Token,
+    issuer: &str,
+    outsider: Outsider,
+    now: Timestamp,
+) -> Result<Option<Grant>, ApiError> {
     let mut unit = app.store.begin(now).await?;
-    let user = match unit.outside_account(&issuer.name, &outsider.subject).await? {
-        Some(user) => user,
+    if let Some(clinic) = outsider.clinic
+        && !unit.has_clinic(clinic).await?
+    {
+        return Ok(None);
+    }
+    let user = match unit.outside_account(issuer, &outsider.subject).await? {
+        // Nobody becomes another by another token.
+        Some((_, role)) if role != outsider.role => return Ok(None),
+        Some((user, _)) => user,
         None => {
             let id = UserId::generate();
             let user = User { id, role: outsider.role, name: outsider.name, specialization: None };
-            // A clinic that is not here is none.
-            let clinic = match outsider.clinic {
-                Some(clinic) if unit.has_clinic(clinic).await? => Some(clinic),
-                _ => None,
-            };
-            unit.add_account(&user, &no_address(id), NO_PASSWORD, true, clinic).await?;
-            unit.add_outside_account(&issuer.name, &outsider.subject, id).await?;
+            unit.add_account(&user, &no_address(id), NO_PASSWORD, true, outsider.clinic).await?;
+            if !unit.add_outside_account(issuer, &outsider.subject, id).await? {
+                // Another of their tokens came at the same moment, and made it. Their next request finds that.
+                return Err(Code::Unavailable.into());
+            }
             let line = AuditLine::new("account.created").on(account(id));
             unit.audit(&if user.role == Role::Patient { line.of(id) } else { line }).await?;
             id
         }
     };
     let family = unit.start_family_for(user, None, Some(outsider.until)).await?;
-    if !unit.add_token_once(family, token, outsider.until).await? {
+    // Kept for as long as it is good elsewhere, so that what was ended here does not begin anew.
+    if unit.add_token_once(family, token, outsider.expires_at).await? {
+        let line = AuditLine::new("signed-in").by(user).from(from);
+        unit.audit(&line.on(format!("sign-in:{family}"))).await?;
+        unit.commit().await?;
+    } else {
         // Somebody has shown it at the same moment.
         drop(unit);
-        return Ok(app.store.grant(token, now).await?);
     }
-    let line = AuditLine::new("signed-in").by(user).from(from);
-    unit.audit(&line.on(format!("sign-in:{family}"))).await?;
-    unit.commit().await?;
-    Ok(app.store.grant(token, now).await?.filter(|grant| grant.user.role == outsider.role))
+    Ok(app.store.grant(token, now).await?)
 }

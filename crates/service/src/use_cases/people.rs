@@ -56,7 +56,7 @@ pub(crate) async fn change_own(app: &App, ctx: &Ctx, change: ChangeUserRequest) 
 pub(crate) async fn profile(app: &App, ctx: &Ctx) -> Result<Profile, ApiError> {
     app.allow(ctx, Action::KeepOwnAccount).await?;
     let reach = app.store.reach_of(ctx.user.id).await?.ok_or(Code::NotSignedIn)?;
-    let Reach { email, phone, wants_messages } = reach;
+    let Reach { email, phone, wants_messages, .. } = reach;
     Ok(Profile { user: ctx.user.clone(), email, phone, wants_messages })
 }
 
@@ -93,8 +93,13 @@ pub(crate) async fn add_patient(
     let name = Text::new(request.name.reveal().trim());
     let user = User { id, role: Role::Patient, name, specialization: None };
     let mut unit = app.store.begin(Timestamp::now()).await?;
+    // Somebody's who is known to a practice, if not to this one: their patient.
+    if unit.is_in_use(&email).await? {
+        return Err(Code::EmailTaken.into());
+    }
+    let mut ended = vec![];
     if let Some(other) = unit.free_address(&email).await? {
-        unit.end_sign_ins_of(other, None).await?;
+        ended = unit.end_sign_ins_of(other, None).await?;
         unit.audit(&AuditLine::new("account.lost-address").on(account(other)).of(other)).await?;
     }
     unit.add_account(&user, &email, NO_PASSWORD, true, ctx.clinic).await?.ok_or(Code::EmailTaken)?;
@@ -104,8 +109,11 @@ pub(crate) async fn add_patient(
     }
     unit.audit(&ctx.line("account.created").on(account(id)).of(id)).await?;
     unit.commit().await?;
+    for family in ended {
+        app.end_relaying(&family.to_string());
+    }
     app.outgoing.wake();
-    Ok(UserListing { user, is_confirmed: true, is_disabled: false })
+    Ok(UserListing { user, is_confirmed: true, is_address_confirmed: false, is_disabled: false })
 }
 
 /// What nobody can sign in with: no password has this hash.

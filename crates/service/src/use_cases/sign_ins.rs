@@ -100,8 +100,9 @@ pub(crate) async fn refresh(
     // Made-up ones have no turn among those who write.
     let holder = app.store.holder(token).await?.ok_or(Code::NotSignedIn)?;
     let now = Timestamp::now();
-    let access =
-        app.access_tokens.issue(&holder.user, holder.clinic, holder.visit, now, now + ACCESS_LASTS)?;
+    // A guest is of no clinic.
+    let clinic = holder.clinic.filter(|_| holder.visit.is_none());
+    let access = app.access_tokens.issue(&holder.user, clinic, holder.visit, now, now + ACCESS_LASTS)?;
     let refresh = random_token();
     let next =
         NewTokens { attempt, access: &access, refresh: &refresh, access_lasts: ACCESS_LASTS, idle: IDLE_FOR };

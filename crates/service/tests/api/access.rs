@@ -63,6 +63,13 @@ async fn a_link_opens_once_and_for_one_visit() {
     let renewed = renewed["accessToken"].as_str().unwrap();
     assert_eq!(get(renewed, "/api/v1/audit").await.0, 403);
 
+    // What they do is theirs in the log, not the patient's.
+    let path = format!("/api/v1/audit?sessionId={}", clinic.session);
+    let (_, log) = get(&clinic.admin.token, &path).await;
+    let opened =
+        log["items"].as_array().unwrap().iter().find(|line| line["action"] == "link.opened").unwrap();
+    assert!(opened["userRole"] == "GUEST" && opened["guestSignIn"].is_string(), "{opened}");
+
     // Taken back, whoever came by it is out.
     let path = format!("/api/v1/appointments/{appointment}/links/{}", link["linkId"].as_str().unwrap());
     let by = async |token: &str| clinic.service.send(Method::DELETE, &path, Some(token), None).await;
@@ -147,6 +154,11 @@ async fn a_patient_checks_in_at_a_kiosk() {
     // Nobody tries codes until one fits.
     let guesses = futures_util::future::join_all((0..20).map(|_| check_in(token, "BBBBBB"))).await;
     assert!(guesses.iter().any(|(status, _)| *status == 429), "{guesses:?}");
+
+    // Who checks in again takes the place of who did before.
+    let (_, again) = check_in(token, &code).await;
+    let (status, _) = clinic.service.send(Method::GET, &clinic.path(""), Some(guest), None).await;
+    assert_eq!((status.as_u16(), again["signIn"].is_object()), (401, true));
 
     let another = machines::renew(&app, kiosk.id, lasts).await.unwrap();
     app.store.close().await;

@@ -9,6 +9,32 @@ use crate::common::{Clinic, clinic_with};
 
 const SECRET: &[u8] = b"the secret of the clinic's user service";
 
+#[tokio::test]
+async fn a_token_for_somebody_else_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, SECRET).unwrap();
+    let clinic = clinic_with(|settings| {
+        settings.issuer = Some("user-service".to_owned());
+        settings.issuer_audience = Some("bedside".to_owned());
+        settings.issuer_secret_file = Some(file);
+    })
+    .await;
+    let me = async |audience: Option<&str>| {
+        let mut claims = claims();
+        if let Some(audience) = audience {
+            claims["aud"] = json!(audience);
+        }
+        let token = token(&claims, SECRET);
+        clinic.service.send(Method::GET, "/api/v1/auth/me", Some(&token), None).await.0
+    };
+    assert_eq!(
+        (me(None).await, me(Some("the cafeteria")).await),
+        (401.try_into().unwrap(), 401.try_into().unwrap())
+    );
+    assert_eq!(me(Some("bedside")).await, 200);
+}
+
 async fn clinic() -> (Clinic, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
@@ -49,7 +75,10 @@ async fn whoever_is_signed_in_there_is_signed_in_here() {
     assert_ne!(me(&token(&patient, SECRET)).await.1["id"], doctor["id"]);
     // Nobody becomes another by another role.
     patient["role"] = json!("DOCTOR");
-    assert_eq!(me(&token(&patient, SECRET)).await.0, 401);
+    let another = token(&patient, SECRET);
+    for _ in 0..2 {
+        assert_eq!(me(&another).await.0, 401);
+    }
 
     // What is ended here has ended.
     let (_, sign_ins) = clinic.service.send(Method::GET, "/api/v1/auth/sessions", Some(&first), None).await;
@@ -86,6 +115,8 @@ async fn what_is_not_theirs_is_not_taken() {
         (token(&without_end, SECRET), "without an end"),
         (with("role", json!("NURSE")), "a role that is none"),
         (with("sub", json!("")), "nobody's"),
+        (with("clinic_id", json!("17")), "of a clinic that is none"),
+        (with("clinic_id", json!(bedside_protocol::ClinicId::generate())), "of a clinic that is not here"),
         (with("nbf", json!(Timestamp::now().as_second() + 3_600)), "not yet"),
         (unsigned, "not signed"),
     ] {

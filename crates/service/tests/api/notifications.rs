@@ -161,9 +161,9 @@ async fn an_address_is_confirmed_by_who_reads_its_mail() {
     let is_confirmed = async || {
         let path = "/api/v1/users?query=ada%40planted.example";
         let (_, found) = clinic.service.send(Method::GET, path, Some(&clinic.admin.token), None).await;
-        found[0]["isConfirmed"].clone()
+        (found[0]["isAddressConfirmed"] == true, found[0]["isConfirmed"] == true)
     };
-    assert_eq!(is_confirmed().await, false);
+    assert_eq!(is_confirmed().await, (false, false));
     let body = json!({ "token": token, "newPassword": "another long password" });
     assert_eq!(
         post_to(&clinic, "/api/v1/auth/password/reset", None, body).await.0,
@@ -171,7 +171,7 @@ async fn an_address_is_confirmed_by_who_reads_its_mail() {
         "it opens no account"
     );
     assert_eq!(post_to(&clinic, "/api/v1/auth/confirm", None, json!({ "token": token })).await.0, 204);
-    assert_eq!(is_confirmed().await, true);
+    assert_eq!(is_confirmed().await, (true, false), "whose account it is, the practice makes sure of");
 
     // And an account that the desk makes is opened by its mail.
     let body = json!({ "name": "Kofi Mensah", "email": "kofi@planted.example" });
@@ -252,6 +252,7 @@ async fn people_are_reminded_a_day_before_and_soon_before() {
     let clinic = clinic_that_writes(&server).await;
     let app = bedside_service::App::open(clinic.service.config.clone(), None).await.unwrap();
     // Booked days ago, for tomorrow and for in ten minutes.
+    let mut soon = None;
     for minutes in [23 * 60, 10] {
         let start = Timestamp::now() + SignedDuration::from_mins(minutes);
         let mut unit = app.store.begin(Timestamp::now() - SignedDuration::from_hours(72)).await.unwrap();
@@ -264,15 +265,37 @@ async fn people_are_reminded_a_day_before_and_soon_before() {
         let appointment = unit.add_appointment(&request, clinic.doctor.id).await.unwrap();
         unit.session_for(appointment).await.unwrap();
         unit.commit().await.unwrap();
+        soon = Some(appointment);
     }
     app.store.close().await;
     let both = [server.mail().await.text, server.mail().await.text];
-    for subject in ["Your appointment tomorrow", "Your appointment begins soon"] {
+    for subject in ["Subject: Your appointment\r\n", "Your appointment begins soon"] {
         assert!(both.iter().any(|text| text.contains(subject)), "{subject}: {both:?}");
     }
-    let path = "/api/v1/notifications";
-    let (_, told) = clinic.service.send(Method::GET, path, Some(&clinic.patient.token), None).await;
-    assert_eq!(told.as_array().unwrap().len(), 2);
+    let told = async || {
+        let path = "/api/v1/notifications";
+        let patient = Some(clinic.patient.token.as_str());
+        clinic.service.send(Method::GET, path, patient, None).await.1.as_array().unwrap().len()
+    };
+    assert_eq!(told().await, 2);
+    // Moved to another time, it is another appointment to be reminded of, and not of what has just been chosen.
+    let move_to = async |seconds: i64| {
+        let start = Timestamp::now() + SignedDuration::from_secs(seconds);
+        let body = Some(json!({ "scheduledStartTime": start }));
+        let path = format!("/api/v1/appointments/{}", soon.unwrap());
+        let (status, answer) =
+            clinic.service.send(Method::PATCH, &path, Some(&clinic.admin.token), body).await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    move_to(15 * 60 + 5).await;
+    assert_eq!(told().await, 1, "what was said of the other time is not said any more");
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while told().await != 2 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
+    .await
+    .expect("a quarter of an hour before");
 }
 
 #[tokio::test]
