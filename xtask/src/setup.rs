@@ -42,6 +42,7 @@ const HEADLESS: &[&str] = &[
     "coturn",
     // For the service on a database that several share.
     "postgresql",
+    "nats-server",
     // For a keyring of one's own.
     "dbus",
     "gnome-keyring",

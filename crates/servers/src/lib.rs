@@ -1,6 +1,7 @@
 //! Servers of the system's own packages, started for tests on a port and in a folder of their own, and gone with
 //! whoever started them.
 
+mod nats;
 mod postgres;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+pub use nats::Nats;
 pub use postgres::Postgres;
 
 /// A port that nobody has now. Somebody may before it is used: then the server says so and does not start.

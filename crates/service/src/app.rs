@@ -19,7 +19,7 @@ use crate::{
     descriptors,
     error::ApiError,
     folder,
-    instances::{Bus, Notice, Presence},
+    instances::{Bus, Nats, Notice, Presence},
     outgoing::Outgoing,
     passwords::Passwords,
     places::Places,
@@ -77,10 +77,17 @@ impl App {
     pub async fn open(config: Config, relay: Option<RelayCredentials>) -> Result<Self, ServiceError> {
         folder::open(&config.data)?;
         let store = Store::open(&config.database).await?;
+        let nats = match &config.nats {
+            Some(_) if !store.is_shared() => {
+                return Err(ServiceError::Config("several services need a database that they share".into()));
+            }
+            Some(nats) => Some(Nats::connect(nats, store.instance()).await?),
+            None => None,
+        };
         let attachments = Attachments::open(config.attachments.clone())?;
         Ok(Self {
             hub: Hub::default(),
-            bus: Bus::new(store.is_shared()),
+            bus: Bus::new(store.is_shared(), nats),
             presence: Presence::default(),
             store,
             attachments,

@@ -57,6 +57,8 @@ pub struct Config {
     pub token_secret_file: Option<PathBuf>,
     /// Another issuer whose access tokens are taken.
     pub issuer: Option<IssuerConfig>,
+    /// What carries what services say to one another, in place of PostgreSQL.
+    pub nats: Option<NatsConfig>,
     /// How mail is sent, if it is.
     pub mail: Option<MailConfig>,
     /// How text messages are sent, if they are.
@@ -89,6 +91,19 @@ pub struct Certificate {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
+}
+
+/// Servers of NATS, which carry what services on one database say to one another, where there are many.
+#[derive(Clone, Debug)]
+pub struct NatsConfig {
+    /// Where they are: `nats://host:4222`, or `tls://`. One with a user's name needs the file.
+    pub servers: Vec<Url>,
+    /// What its subjects begin with: another for each database.
+    pub subject: String,
+    /// The file with the user's password.
+    pub password_file: Option<PathBuf>,
+    /// Or the file with the credentials (`.creds`).
+    pub credentials_file: Option<PathBuf>,
 }
 
 /// A mail server (RFC 5321).

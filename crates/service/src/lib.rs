@@ -113,6 +113,15 @@ pub async fn launch(
     let saying = tokio::spawn(instances::send(app.clone(), stops_saying.clone()));
     let hearing =
         notices.map(|notices| tokio::spawn(instances::hear(app.clone(), notices, app.stop.clone())));
+    let nats = app.bus.nats().is_some().then(|| {
+        let app = app.clone();
+        tokio::spawn(async move {
+            let Some(nats) = app.bus.nats() else { return };
+            if let Err(error) = nats.hear(app.clone(), app.stop.clone()).await {
+                tracing::error!(%error, "nothing is heard over NATS");
+            }
+        })
+    });
     let writing = tokio::spawn({
         let (app, stop) = (app.clone(), stops_writing.clone());
         async move { app.access_log.run(&app.store, stop).await }
@@ -158,7 +167,7 @@ pub async fn launch(
         if let Some(task) = hearing {
             ended("listener", task).await;
         }
-        for (name, task) in [("certificate", certificate), ("metrics", metrics)] {
+        for (name, task) in [("certificate", certificate), ("metrics", metrics), ("nats", nats)] {
             if let Some(task) = task {
                 ended(name, task).await;
             }

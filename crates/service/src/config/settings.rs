@@ -12,7 +12,9 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Certificate, Config, IssuerConfig, MailConfig, OwnRelay, RelayConfig, RelayTls, SmsConfig};
+use super::{
+    Certificate, Config, IssuerConfig, MailConfig, NatsConfig, OwnRelay, RelayConfig, RelayTls, SmsConfig,
+};
 use crate::{ServiceError, store::Database};
 
 /// What prices are in unless it is said, as in the first source document.
@@ -73,6 +75,19 @@ pub struct Settings {
     /// How the log is written.
     #[arg(long, env = "BEDSIDE_LOG_FORMAT", global = true, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Servers of NATS to carry what services on one database say to one another, such as nats://a:4222,nats://b:4222:
+    /// for more than some ten services. While they are away PostgreSQL does it.
+    #[arg(long, env = "BEDSIDE_NATS", global = true, value_name = "ADDRESS", value_delimiter = ',')]
+    pub nats: Option<Vec<Url>>,
+    /// What subjects begin with there: another for each database [default: bedside].
+    #[arg(long, env = "BEDSIDE_NATS_SUBJECT", global = true, value_name = "WORD")]
+    pub nats_subject: Option<String>,
+    /// File with the password for it.
+    #[arg(long, env = "BEDSIDE_NATS_PASSWORD_FILE", global = true, value_name = "FILE")]
+    pub nats_password_file: Option<PathBuf>,
+    /// File with credentials for it (.creds).
+    #[arg(long, env = "BEDSIDE_NATS_CREDENTIALS_FILE", global = true, value_name = "FILE")]
+    pub nats_credentials_file: Option<PathBuf>,
     /// Address of the relay, over UDP and TCP [default: port 3478 at the address of --listen].
     #[arg(long, env = "BEDSIDE_RELAY_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     pub relay_listen: Option<SocketAddr>,
@@ -252,6 +267,12 @@ impl Settings {
                 audience: self.issuer_audience,
                 secret_file: self.issuer_secret_file,
                 keys_file: self.issuer_keys_file,
+            }),
+            nats: self.nats.map(|servers| NatsConfig {
+                servers,
+                subject: self.nats_subject.unwrap_or_else(|| "bedside".to_owned()),
+                password_file: self.nats_password_file,
+                credentials_file: self.nats_credentials_file,
             }),
             mail: self.mail_server.zip(self.mail_from).map(|(server, from)| MailConfig {
                 server,

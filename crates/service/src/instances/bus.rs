@@ -18,6 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::Nats;
 use crate::{
     App,
     store::{InstanceId, NOTICE_BYTES, Notices, StoreError},
@@ -34,6 +35,8 @@ const TOGETHER: usize = 256;
 const SENT_EVERY: Duration = Duration::from_millis(5);
 /// Silence after which nothing is heard any more: each service hears itself every few seconds.
 const SILENT_FOR: Duration = super::LEASE;
+/// Longer than any service runs.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// How long after a failure it is tried again to listen.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Of a notice in parts: the largest that a client may send, and room.
@@ -74,6 +77,8 @@ pub(crate) struct Bus {
     had_others: AtomicBool,
     /// The last notice's number.
     number: AtomicU64,
+    /// What carries it, in place of PostgreSQL.
+    nats: Option<Nats>,
 }
 
 enum Queued {
@@ -83,7 +88,7 @@ enum Queued {
 }
 
 impl Bus {
-    pub(crate) fn new(is_shared: bool) -> Self {
+    pub(crate) fn new(is_shared: bool, nats: Option<Nats>) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
         Self {
             queue: is_shared.then_some(queue),
@@ -91,7 +96,13 @@ impl Bus {
             has_missed: AtomicBool::new(false),
             had_others: AtomicBool::new(false),
             number: AtomicU64::new(0),
+            nats,
         }
+    }
+
+    /// What carries it in place of PostgreSQL, if anything does.
+    pub(crate) const fn nats(&self) -> Option<&Nats> {
+        self.nats.as_ref()
     }
 
     /// Takes a notice to every service, this one among them; gives it back where it is for this one alone.
@@ -147,7 +158,8 @@ pub(crate) async fn send(app: Arc<App>, stop: CancellationToken) {
 }
 
 async fn send_some(app: &App, batch: impl Iterator<Item = Queued>) {
-    let (mut texts, mut queued) = (vec![], vec![]);
+    let queued: Vec<Queued> = batch.collect();
+    let mut texts = vec![];
     let own = app.store.instance();
     let mut add = |notice: &Notice| {
         texts.extend(parts(own, app.bus.number.fetch_add(1, Ordering::Relaxed), notice));
@@ -156,11 +168,20 @@ async fn send_some(app: &App, batch: impl Iterator<Item = Queued>) {
     if had_missed {
         add(&Notice::Missed);
     }
-    for one in batch {
-        if let Queued::Notice(notice) = &one {
+    let mut notices = vec![];
+    for one in &queued {
+        if let Queued::Notice(notice) = one {
+            notices.push(notice);
+        }
+    }
+    let is_said = match &app.bus.nats {
+        Some(nats) if !had_missed => nats.say(notices.iter().copied()).await,
+        _ => false,
+    };
+    if !is_said {
+        for notice in notices {
             add(notice);
         }
-        queued.push(one);
     }
     let said = if texts.is_empty() { Ok(()) } else { app.store.notify(&texts).await };
     telemetry::count_notices(texts.len() as u64, said.is_ok());
@@ -247,11 +268,13 @@ impl Incoming {
 /// Passes on what the other services say, until `stop`.
 pub(crate) async fn hear(app: Arc<App>, mut notices: Notices, stop: CancellationToken) {
     let own = app.store.instance();
+    // Over NATS nobody says anything here, for as long as it is there.
+    let silent_for = if app.bus.nats.is_some() { FOR_EVER } else { SILENT_FOR };
     let mut incoming = Incoming::default();
     loop {
         let heard = tokio::select! {
             () = stop.cancelled() => return,
-            heard = tokio::time::timeout(SILENT_FOR, notices.next()) => heard,
+            heard = tokio::time::timeout(silent_for, notices.next()) => heard,
         };
         match heard {
             Ok(Ok(Some(text))) => match incoming.add(own, &text) {

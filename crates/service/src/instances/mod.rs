@@ -4,6 +4,7 @@
 //! visit ([`presence`]) is a row for each service that somebody listens through.
 
 mod bus;
+mod nats;
 mod presence;
 
 use std::{sync::Arc, time::Duration};
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use bus::{Bus, Notice, hear, send};
+pub(crate) use nats::Nats;
 pub(crate) use presence::{Presence, write};
 
 use crate::{App, store::StoreError};
@@ -44,7 +46,10 @@ pub(crate) async fn keep(app: Arc<App>, stop: CancellationToken) {
         if !app.store.is_shared() {
             continue;
         }
-        app.say(Notice::Beat);
+        // Over NATS the connection itself shows that one hears.
+        if app.bus.nats().is_none() {
+            app.say(Notice::Beat);
+        }
         match renew(&app).await {
             Ok(true) => remember_others(&app).await,
             Ok(false) => {

@@ -39,6 +39,8 @@ struct State {
     sockets: HashMap<SocketId, Socket>,
     /// Destination (a user's own with the user before it) to who listens.
     listeners: HashMap<String, Vec<(SocketId, String)>>,
+    /// Keys of `listeners` that went away.
+    unheard: Vec<String>,
     /// How many subscriptions to a visit's topic somebody has: being subscribed is what being present means.
     present: HashMap<Listener, u32>,
 }
@@ -54,6 +56,11 @@ struct Socket {
 
 fn own(user: UserId, destination: &str) -> String {
     format!("{user}{destination}")
+}
+
+/// By which a destination's listeners are found: everybody's, or one person's own.
+pub(crate) fn key(destination: &str, user: Option<UserId>) -> String {
+    user.map_or_else(|| destination.to_owned(), |user| own(user, destination))
 }
 
 impl Hub {
@@ -126,6 +133,7 @@ impl Hub {
             listeners.retain(|(socket, name)| *socket != id || name != subscription);
             if listeners.is_empty() {
                 state.listeners.remove(&key);
+                state.unheard.push(key);
             }
         }
         visit.and_then(|visit| state.went(visit, user))
@@ -146,6 +154,16 @@ impl Hub {
                 socket.only.is_none() || socket.only == visit
             }),
         }
+    }
+
+    /// Whether somebody here listens to this; see [`key`].
+    pub(crate) fn has_listeners(&self, key: &str) -> bool {
+        self.lock().listeners.contains_key(key)
+    }
+
+    /// What nobody here listens to any more, since this was last asked.
+    pub(crate) fn take_unheard(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().unheard)
     }
 
     /// How many sockets there are.
@@ -215,6 +233,7 @@ impl State {
             listeners.retain(|(socket, _)| *socket != id);
             if listeners.is_empty() {
                 self.listeners.remove(key);
+                self.unheard.push(key.to_owned());
             }
         }
     }

@@ -4,5 +4,5 @@ mod hub;
 mod messages;
 mod socket;
 
-pub(crate) use hub::Hub;
+pub(crate) use hub::{Hub, key};
 pub(crate) use socket::upgrade;

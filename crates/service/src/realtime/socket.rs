@@ -104,6 +104,7 @@ async fn serve(
             for listener in app.hub.disconnect(id) {
                 app.presence.note(listener);
             }
+            forget(&app).await;
             tracing::info!("a client disconnected");
             if app.stop.is_cancelled() {
                 going_away(socket).await;
@@ -112,6 +113,16 @@ async fn serve(
         Ok(Err(error)) => fail(&mut socket, &error).await,
         // Closed before it said anything, or silent.
         Ok(Ok(None)) | Err(_) => {}
+    }
+}
+
+/// Whatever nobody here listens to any more, the other services need not say to this one.
+async fn forget(app: &Shared) {
+    let unheard = app.hub.take_unheard();
+    if let Some(nats) = app.bus.nats() {
+        for key in unheard {
+            nats.follow(app, &key).await;
+        }
     }
 }
 
@@ -304,6 +315,7 @@ impl Session<'_> {
                 if let Some(listener) = self.app.hub.unsubscribe(self.id, id) {
                     self.app.presence.note(listener);
                 }
+                forget(self.app).await;
             }
             "DISCONNECT" => {
                 let _ = self.receipt(frame).await;
@@ -353,7 +365,12 @@ impl Session<'_> {
             }
             None => return Err(Code::UnknownDestination.into()),
         };
-        if let Some(listener) = self.app.hub.subscribe(self.id, id, &topic, visit) {
+        let here = self.app.hub.subscribe(self.id, id, &topic, visit);
+        if let Some(nats) = self.app.bus.nats() {
+            let own = topic.starts_with("/user/").then_some(self.ctx.user.id);
+            nats.follow(self.app, &super::key(&topic, own)).await;
+        }
+        if let Some(listener) = here {
             let asked = self.app.presence.note(listener);
             self.app.presence.is_written(asked).await;
         }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bedside_protocol::{app, topic};
+use bedside_servers::Nats;
+use futures_util::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -20,7 +22,13 @@ struct Two {
 }
 
 async fn two(absent_minutes: u32) -> Two {
+    two_over(absent_minutes, None).await
+}
+
+/// The same, who say what they have to say over NATS.
+async fn two_over(absent_minutes: u32, nats: Option<&Nats>) -> Two {
     let clinic = clinic_with(|settings| {
+        settings.nats = nats.map(|nats| vec![nats.address().parse().unwrap()]);
         settings.database = Some(shared_database().parse().unwrap());
         settings.absent_minutes = Some(absent_minutes);
     })
@@ -58,7 +66,44 @@ async fn participants(service: &Service, clinic: &Clinic) -> Vec<String> {
 
 #[tokio::test]
 async fn what_one_does_through_one_service_reaches_those_of_another() {
-    let Two { clinic, other, mut doctor, mut patient } = two(10).await;
+    a_visit_at_two(two(10).await).await;
+}
+
+#[tokio::test]
+async fn it_does_over_nats() {
+    let nats = Nats::start().unwrap();
+    let listener = async_nats::connect(nats.address()).await.unwrap();
+    let mut said = listener.subscribe("bedside.>").await.unwrap();
+    a_visit_at_two(two_over(10, Some(&nats)).await).await;
+    let mut subjects = std::collections::BTreeSet::new();
+    while let Ok(Some(message)) = tokio::time::timeout(Duration::from_millis(500), said.next()).await {
+        subjects.insert(message.subject.to_string());
+    }
+    let has = |part: &str| subjects.iter().any(|subject| subject.contains(part));
+    assert!(has("bedside.topic.session.") && has(".user.queue.signals"), "{subjects:?}");
+}
+
+#[tokio::test]
+async fn it_does_while_nats_is_away() {
+    let mut nats = Nats::start().unwrap();
+    let Two { clinic, other, mut doctor, mut patient } = two_over(10, Some(&nats)).await;
+    doctor.send(&chat(&clinic, "over NATS")).await;
+    patient.until(&["CHAT_MESSAGE", "over NATS"]).await;
+    nats.kill().unwrap();
+    doctor.send(&chat(&clinic, "over PostgreSQL")).await;
+    patient.until(&["CHAT_MESSAGE", "over PostgreSQL"]).await;
+    nats.resume().unwrap();
+    // What was said meanwhile may have been missed: they come back, and fetch it.
+    let ((), _, _) = tokio::join!(async {}, doctor.ends(), patient.ends());
+    let mut doctor = listens(&clinic.service, &clinic, &clinic.doctor).await;
+    let mut patient = listens(&other, &clinic, &clinic.patient).await;
+    doctor.send(&chat(&clinic, "over NATS again")).await;
+    patient.until(&["CHAT_MESSAGE", "over NATS again"]).await;
+    patient.send(&chat(&clinic, "and back")).await;
+    doctor.until(&["CHAT_MESSAGE", "and back"]).await;
+}
+
+async fn a_visit_at_two(Two { clinic, other, mut doctor, mut patient }: Two) {
     doctor.until(&["PARTICIPANT_STATUS", &clinic.patient.id.to_string(), "\"connected\""]).await;
     for service in [&clinic.service, &other] {
         assert_eq!(participants(service, &clinic).await, ["connected", "connected"]);

@@ -13,6 +13,7 @@ use std::{
 };
 
 use bedside_protocol::{app, stomp::Frame, topic};
+use bedside_servers::Nats;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
@@ -25,6 +26,14 @@ use crate::{
     sockets::{Socket, send},
 };
 
+/// What the services share.
+struct Shared {
+    database: String,
+    attachments: std::path::PathBuf,
+    /// Servers of NATS, with commas between them.
+    nats: Option<String>,
+}
+
 /// A service as clinics run it.
 struct Process {
     child: Child,
@@ -33,26 +42,22 @@ struct Process {
 }
 
 impl Process {
-    async fn start(database: &str, attachments: &std::path::Path) -> Self {
+    async fn start(shared: &Shared) -> Self {
         let data = tempfile::tempdir().unwrap();
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut process =
-            Self { child: Self::run(database, attachments, data.path(), address), address, data };
+        let mut process = Self { child: Self::run(shared, data.path(), address), address, data };
         process.is_up().await;
         process
     }
 
-    fn run(
-        database: &str,
-        attachments: &std::path::Path,
-        data: &std::path::Path,
-        address: SocketAddr,
-    ) -> Child {
+    fn run(shared: &Shared, data: &std::path::Path, address: SocketAddr) -> Child {
         Command::new(env!("CARGO_BIN_EXE_bedside-service"))
-            .args(["--listen", &address.to_string(), "--database", database, "--no-relay", "--data"])
+            .args(["--listen", &address.to_string(), "--database", &shared.database, "--no-relay"])
+            .args(shared.nats.iter().flat_map(|servers| ["--nats", servers]))
+            .arg("--data")
             .arg(data)
             .arg("--attachments")
-            .arg(attachments)
+            .arg(&shared.attachments)
             .arg("serve")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -75,8 +80,8 @@ impl Process {
         self.child.wait().await.unwrap();
     }
 
-    async fn start_again(&mut self, database: &str, attachments: &std::path::Path) {
-        self.child = Self::run(database, attachments, self.data.path(), self.address);
+    async fn start_again(&mut self, shared: &Shared) {
+        self.child = Self::run(shared, self.data.path(), self.address);
         self.is_up().await;
     }
 }
@@ -169,14 +174,28 @@ async fn confirmed(socket: &mut Socket, frame: &Frame, id: &str) -> Option<Strin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_of_three_services_may_die() {
+    survive(vec![]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_of_three_services_and_any_server_of_nats_may_die() {
+    survive(Nats::start_cluster(3).unwrap()).await;
+}
+
+async fn survive(mut cluster: Vec<Nats>) {
     let database = shared_database();
     let url = database.parse().unwrap();
     let clinic = Arc::new(clinic_with(|settings| settings.database = Some(url)).await);
     clinic.in_the_call().await;
-    let attachments = clinic.service.config.attachments.clone();
+    let addresses: Vec<_> = cluster.iter().map(Nats::address).collect();
+    let shared = Shared {
+        database,
+        attachments: clinic.service.config.attachments.clone(),
+        nats: (!cluster.is_empty()).then(|| addresses.join(",")),
+    };
     let mut processes = vec![];
     for _ in 0..3 {
-        processes.push(Process::start(&database, &attachments).await);
+        processes.push(Process::start(&shared).await);
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let front = listener.local_addr().unwrap();
@@ -192,7 +211,13 @@ async fn any_of_three_services_may_die() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         process.kill().await;
         tokio::time::sleep(Duration::from_millis(700)).await;
-        process.start_again(&database, &attachments).await;
+        process.start_again(&shared).await;
+    }
+    for server in &mut cluster {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        server.kill().unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        server.resume().unwrap();
     }
     tokio::time::sleep(Duration::from_millis(700)).await;
     stop.store(true, Ordering::Relaxed);
