@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("redact", &[]),
     ("protocol", &["redact"]),
     ("authz", &["protocol"]),
+    ("bench", &["protocol", "servers"]),
     ("consult", &["protocol"]),
     ("session", &["protocol"]),
     ("bwe", &[]),

@@ -138,6 +138,7 @@ mod side {
 
 /// `/app/chat.send`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutgoingMessage {
     /// In which visit.

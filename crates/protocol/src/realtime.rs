@@ -57,6 +57,7 @@ pub mod topic {
 
 /// What the service sends.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", content = "payload", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServerMessage {
     /// The session changed; always the whole of it.
@@ -87,6 +88,7 @@ pub enum ServerMessage {
 
 /// What a client sends.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", content = "payload", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ClientMessage {
     /// To `/app/chat.send`.
@@ -101,6 +103,7 @@ pub enum ClientMessage {
 
 /// One participant's link changed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ParticipantStatus {
     /// In which visit.
@@ -112,6 +115,7 @@ pub struct ParticipantStatus {
 
 /// Everything the other side wrote up to `seq` has come this far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChatStatus {
     /// In which visit.
@@ -127,6 +131,7 @@ pub struct ChatStatus {
 
 /// Somebody writes, or stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Typing {
     /// In which visit.
@@ -140,6 +145,7 @@ pub struct Typing {
 
 /// Why a message was refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
     /// What is wrong.
@@ -152,6 +158,7 @@ pub struct Refusal {
 
 /// Call signalling between the two ends. The service passes it on unread.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Signal {
     /// In which visit.
@@ -175,6 +182,7 @@ pub enum Dialect {
 
 /// What a signal says. The doctor's end makes every offer, so that two never cross.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum SignalBody {
     /// "I am here." Answered by a hello with `reply`, unless it is one.

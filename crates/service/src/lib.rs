@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 pub use app::App;
 pub use config::Config;
 pub use error::ServiceError;
-pub use routes::{ROUTES, Route, openapi};
+pub use routes::{ROUTES, Route, asyncapi, openapi};
 pub use use_cases::{
     accounts, machines,
     sign_ins::{ACCESS_LASTS, IDLE_FOR},

@@ -18,6 +18,18 @@ fn the_document_is_fresh() {
 }
 
 #[test]
+fn the_document_of_messages_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/asyncapi.json");
+    let text = serde_json::to_string_pretty(&bedside_service::asyncapi()).unwrap() + "\n";
+    if std::env::var_os("BEDSIDE_WRITE_BINDINGS").is_some() {
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == text, "docs/asyncapi.json is stale: run `cargo xtask bindings`");
+}
+
+#[test]
 fn the_page_of_who_may_do_what_is_fresh() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/who-may-do-what.md");
     let page = bedside_authz::page();

@@ -3,6 +3,7 @@
 mod access;
 mod actions;
 mod appointments;
+mod asyncapi;
 mod audit;
 mod auth;
 mod chat;
@@ -38,6 +39,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{app::Shared, error::ApiError, realtime, telemetry};
 
@@ -141,6 +143,7 @@ fn api() -> OpenApiRouter<Shared> {
 }
 
 pub use actions::{ROUTES, Route};
+pub use asyncapi::asyncapi;
 pub(crate) use extract::bearer;
 
 /// The OpenAPI document, as served at `/api/v1/openapi.json`.
@@ -153,13 +156,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// Everything the service answers.
 pub(crate) fn router(app: Shared) -> Router {
     let (router, _) = api().split_for_parts();
-    let document = Arc::new(openapi());
+    let (document, messages) = (Arc::new(openapi()), Arc::new(asyncapi()));
     let (prefix, cors) = (app.config.path_prefix.clone(), cors(&app.config.cors_origins));
     let router = router
         .route(
             "/api/v1/openapi.json",
             axum::routing::get(move || async move { axum::Json(document.as_ref().clone()) }),
         )
+        .route(
+            "/api/v1/asyncapi.json",
+            axum::routing::get(move || async move { axum::Json(messages.as_ref().clone()) }),
+        )
+        .merge(docs())
         .route(bedside_protocol::WEBSOCKET_PATH, axum::routing::any(realtime::upgrade))
         .fallback(|| async { ApiError::from(Code::NotFound) })
         .method_not_allowed_fallback(|| async { ApiError::from(Code::MethodNotAllowed) })
@@ -197,6 +205,19 @@ pub(crate) fn router(app: Shared) -> Router {
         Some(prefix) => router.clone().nest(&prefix, router),
         None => router,
     }
+}
+
+/// The routes to read and try, at `/docs`. Its page is its own: nothing of it comes from elsewhere.
+fn docs() -> Router<Shared> {
+    // As the page sees it, under whatever path it is.
+    let page = SwaggerUi::new("/docs").config(Config::from("../api/v1/openapi.json"));
+    Router::from(page).layer(middleware::map_response(|mut response: Response| async move {
+        let policy = HeaderValue::from_static(
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'",
+        );
+        response.headers_mut().insert("content-security-policy", policy);
+        response
+    }))
 }
 
 /// By which a line of the log is found that belongs to an answer.

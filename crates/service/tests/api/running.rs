@@ -42,6 +42,26 @@ async fn it_tells_how_it_runs_on_an_address_of_its_own() {
 }
 
 #[tokio::test]
+async fn its_routes_can_be_read_and_tried() {
+    let clinic = clinic_with(|settings| settings.path_prefix = Some("/bedside".to_owned())).await;
+    for prefix in ["", "/bedside"] {
+        let get = async |path: &str| {
+            let url = format!("http://{}{prefix}{path}", clinic.service.address);
+            let answer = clinic.service.http.get(url).send().await.unwrap();
+            let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+            (answer.status().as_u16(), policy, answer.text().await.unwrap())
+        };
+        let (status, policy, page) = get("/docs/").await;
+        assert!(status == 200 && page.contains("swagger-ui-bundle.js"), "{status} {page}");
+        assert!(policy.contains("default-src 'self'"), "{policy}");
+        assert_eq!(get("/docs/swagger-ui-bundle.js").await.0, 200);
+        assert!(get("/docs/swagger-initializer.js").await.2.contains("../api/v1/openapi.json"));
+        assert_eq!(get("/api/v1/openapi.json").await.0, 200);
+        assert!(get("/api/v1/asyncapi.json").await.2.contains("/topic/session.{sessionId}"));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_has_the_id_that_the_log_has() {
     let clinic = clinic().await;
     let url = format!("http://{}/health", clinic.service.address);
