@@ -29,6 +29,11 @@ CREATE TABLE IF NOT EXISTS messages (
 """
 
 
+def numbered(text):
+    """SQLite takes `$1` for a name and binds by appearance; `?1` is a number."""
+    return text.replace("$", "?")
+
+
 class Sqlite:
     """One connection that writes, as SQLite has one writer."""
 
@@ -46,13 +51,13 @@ class Sqlite:
             await self.db.execute("BEGIN IMMEDIATE")
             rows = []
             for text, values in statements:
-                cursor = await self.db.execute(text, values)
+                cursor = await self.db.execute(numbered(text), values)
                 rows = await cursor.fetchall()
             await self.db.execute("COMMIT")
             return rows
 
     async def read(self, text, values):
-        cursor = await self.db.execute(text, values)
+        cursor = await self.db.execute(numbered(text), values)
         return await cursor.fetchall()
 
 

@@ -23,6 +23,8 @@ const CLIENTS: [usize; 3] = [1, 10, 100];
 const SOCKETS: usize = 1_000;
 /// Those of one person; the service lets each have sixteen.
 const SOCKETS_EACH: usize = 14;
+/// Visits of the doctor that run.
+const RUNNING: usize = 10;
 /// Devices that listen to one visit.
 const LISTENERS: usize = 8;
 /// Messages a second into it.
@@ -81,7 +83,7 @@ async fn main() -> Result<()> {
 async fn measure(kind: Kind, setup: &Setup<'_>, lasts: Duration) -> Result<Value> {
     let system = Arc::new(System::start(kind, setup).await?);
     let mut visits = vec![];
-    for patient in 0..system.patients.len() {
+    for patient in 0..RUNNING {
         visits.push(system.running(patient).await?);
     }
     let visits = Arc::new(visits);

@@ -113,6 +113,8 @@ pub async fn launch(
     let saying = tokio::spawn(instances::send(app.clone(), stops_saying.clone()));
     let hearing =
         notices.map(|notices| tokio::spawn(instances::hear(app.clone(), notices, app.stop.clone())));
+    // From here on the others say what they say to this one as well.
+    instances::say_hello(&app).await;
     let nats = app.bus.nats().is_some().then(|| {
         let app = app.clone();
         tokio::spawn(async move {

@@ -39,6 +39,7 @@ async fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let file = cli.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
     let settings = cli.settings.or(file)?;
+    settings.check()?;
     log(settings.log_format);
     let config = settings.complete();
     match cli.command {

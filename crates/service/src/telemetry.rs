@@ -1,6 +1,7 @@
 //! What this service tells of itself, as Prometheus reads it. No label says who anybody is.
 
 use std::{
+    future::IntoFuture,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -8,6 +9,7 @@ use std::{
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
+    http::Method,
     middleware::Next,
     response::Response,
     routing::get,
@@ -62,6 +64,10 @@ const CALL_ROUND_TRIP: &str = "bedside_call_round_trip_seconds";
 /// How long the picture stood still in ten seconds of a call.
 const CALL_FROZEN: &str = "bedside_call_frozen_ratio";
 
+/// How often what was counted is put together.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long an answer may take when the service stops.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// How long a look at the database may take: whoever scrapes waits ten seconds.
 const LOOKS_FOR: Duration = Duration::from_secs(3);
 
@@ -132,7 +138,26 @@ pub(crate) async fn serve(
         handle.render()
     };
     let router = Router::new().route("/metrics", get(page)).with_state(app);
-    Ok(axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?)
+    let ends = stop.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    // Somebody who sends half a request does not hold up the stop.
+    let late = async {
+        ends.cancelled().await;
+        tokio::time::sleep(ENDS_WITHIN).await;
+    };
+    let upkeep = async {
+        let mut interval = tokio::time::interval(UPKEEP_EVERY);
+        loop {
+            interval.tick().await;
+            // Where nobody scrapes, what was counted would pile up.
+            handle.run_upkeep();
+        }
+    };
+    tokio::select! {
+        served = serving.into_future() => Ok(served?),
+        () = late => Ok(()),
+        () = upkeep => Ok(()),
+    }
 }
 
 /// Sets what is not counted as it happens.
@@ -153,13 +178,17 @@ async fn sample(app: &App) {
     gauge!(UNTOLD).set(census.untold as f64);
     gauge!(OUTGOING, "state" => "waiting").set(census.outgoing_waiting as f64);
     gauge!(OUTGOING, "state" => "given-up").set(census.outgoing_given_up as f64);
-    gauge!(INSTANCES).set(census.instances as f64);
+    // Alone, it says nothing to anybody of itself.
+    gauge!(INSTANCES).set(census.instances.max(1) as f64);
 }
 
 /// Counts a request and how long it took, by its route: never by its path, which has ids.
 pub(crate) async fn count_request(request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let method = request.method().as_str().to_owned();
+    // A client may make up methods; there is a figure for each label.
+    let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let method = known.iter().find(|known| *known == request.method());
+    let method = method.map_or("other", Method::as_str).to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16().to_string();

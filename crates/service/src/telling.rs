@@ -4,7 +4,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bedside_consult::line::is_in_line;
-use bedside_protocol::{Code, SessionId};
+use bedside_protocol::{Code, SessionId, SessionStatus};
 use jiff::Timestamp;
 
 use crate::{
@@ -56,7 +56,10 @@ async fn tell(app: &App) -> Result<(), ApiError> {
             }
             Err(error) => return Err(error.into()),
         };
-        doctors.insert(row.doctor.id);
+        // One that nobody has come to yet changes nobody's place.
+        if row.consultation.status != SessionStatus::Scheduled || row.told.is_some() {
+            doctors.insert(row.doctor.id);
+        }
         if !is_in_line(&row.consultation) {
             app.announce(&row).await?;
         }

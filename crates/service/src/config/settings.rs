@@ -48,20 +48,14 @@ pub struct Settings {
     #[arg(long, env = "BEDSIDE_DATABASE", global = true, value_name = "ADDRESS")]
     pub database: Option<Url>,
     /// File with the password for it.
-    #[arg(
-        long,
-        env = "BEDSIDE_DATABASE_PASSWORD_FILE",
-        global = true,
-        value_name = "FILE",
-        requires = "database"
-    )]
+    #[arg(long, env = "BEDSIDE_DATABASE_PASSWORD_FILE", global = true, value_name = "FILE")]
     pub database_password_file: Option<PathBuf>,
     /// Certificate of the service's own, and those that signed it (PEM), where nothing in front of it ends TLS. It and
     /// its key are read again when they have changed.
-    #[arg(long, env = "BEDSIDE_TLS_CERTIFICATE", global = true, value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "BEDSIDE_TLS_CERTIFICATE", global = true, value_name = "FILE")]
     pub tls_certificate: Option<PathBuf>,
     /// Its key (PEM).
-    #[arg(long, env = "BEDSIDE_TLS_KEY", global = true, value_name = "FILE", requires = "tls_certificate")]
+    #[arg(long, env = "BEDSIDE_TLS_KEY", global = true, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// Address to tell at how the service runs: /metrics, as Prometheus reads it. Not for everybody's eyes.
     #[arg(long, env = "BEDSIDE_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT")]
@@ -99,13 +93,7 @@ pub struct Settings {
     #[arg(long, env = "BEDSIDE_RELAY_ALLOW_PRIVATE", global = true, num_args = 0..=1, default_missing_value = "true")]
     pub relay_allow_private: Option<bool>,
     /// Address of the relay over TLS, for networks that let only the Web through: port 443 if you can.
-    #[arg(
-        long,
-        env = "BEDSIDE_RELAY_TLS_LISTEN",
-        global = true,
-        value_name = "ADDRESS:PORT",
-        requires_all = ["relay_tls_name", "relay_tls_certificate", "relay_tls_key"]
-    )]
+    #[arg(long, env = "BEDSIDE_RELAY_TLS_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     pub relay_tls_listen: Option<SocketAddr>,
     /// The name that clients reach it by, which the certificate is for.
     #[arg(long, env = "BEDSIDE_RELAY_TLS_NAME", global = true, value_name = "NAME")]
@@ -162,7 +150,7 @@ pub struct Settings {
     pub issuer_keys_file: Option<PathBuf>,
     /// Mail server, such as smtp://user@mail.example:587, for reminders and forgotten passwords. Without a password in
     /// it. It has to be reached over TLS, but on this machine itself.
-    #[arg(long, env = "BEDSIDE_MAIL_SERVER", global = true, value_name = "ADDRESS", requires = "mail_from")]
+    #[arg(long, env = "BEDSIDE_MAIL_SERVER", global = true, value_name = "ADDRESS")]
     pub mail_server: Option<Url>,
     /// File with the password for it.
     #[arg(long, env = "BEDSIDE_MAIL_PASSWORD_FILE", global = true, value_name = "FILE")]
@@ -210,6 +198,56 @@ impl Settings {
         let mut all = table(other)?;
         all.extend(table(self)?);
         all.try_into().map_err(|error: toml::de::Error| ServiceError::Config(error.message().to_owned()))
+    }
+
+    /// Whether what belongs together is together, and everything can be what it is.
+    pub fn check(&self) -> Result<(), ServiceError> {
+        let relay_tls = [
+            self.relay_tls_listen.is_some(),
+            self.relay_tls_name.is_some(),
+            self.relay_tls_certificate.is_some(),
+            self.relay_tls_key.is_some(),
+        ];
+        let has_issuer_keys = self.issuer_secret_file.is_some() || self.issuer_keys_file.is_some();
+        let nats = self.nats.as_deref().unwrap_or_default();
+        let subject = self.nats_subject.as_deref().unwrap_or("bedside");
+        let is_subject = subject.split('.').all(|word| {
+            !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        });
+        let is_origin = |origin: &String| {
+            Url::parse(origin).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.path() == "/"
+            })
+        };
+        let rules = [
+            (
+                self.tls_certificate.is_some() == self.tls_key.is_some(),
+                "tls-certificate and tls-key belong together",
+            ),
+            (
+                relay_tls.iter().all(|is| *is == relay_tls[0]),
+                "relay-tls-listen, relay-tls-name, relay-tls-certificate and relay-tls-key belong together",
+            ),
+            (
+                self.database_password_file.is_none() || self.database.is_some(),
+                "database-password-file is for a database",
+            ),
+            (
+                self.mail_server.is_some() == self.mail_from.is_some(),
+                "mail-server and mail-from belong together",
+            ),
+            (self.issuer.is_some() == has_issuer_keys, "issuer needs issuer-secret-file or issuer-keys-file"),
+            (self.nats.is_none() || !nats.is_empty(), "nats is one address or more"),
+            (is_subject, "nats-subject is words of letters and digits, with full stops between them"),
+            (
+                self.cors_origins.iter().flatten().all(is_origin),
+                "cors-origins are like https://clinic.example: a name, and no path; not *",
+            ),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, why)) => Err(ServiceError::Config((*why).to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// The whole, with the defaults for what is still left out.
@@ -300,6 +338,28 @@ mod tests {
         assert_eq!((config.grace_minutes, config.no_show_minutes), (7, 15));
         assert!(config.relay.is_none(), "on every address, and no word of how it is reached");
         assert_eq!(Settings::default().complete().relay.unwrap().public_ip, Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn what_belongs_together_is_together() {
+        let check = |text: &str| toml::from_str::<Settings>(text).unwrap().check();
+        assert!(Settings::default().check().is_ok());
+        for half in [
+            "tls-certificate = 'a.pem'",
+            "relay-tls-name = 'turn.example'",
+            "database-password-file = 'a'",
+            "mail-server = 'smtp://mail.example'",
+            "issuer = 'user-service'",
+            "nats = []",
+            "nats-subject = 'a b'",
+            "cors-origins = ['*']",
+        ] {
+            assert!(check(half).is_err(), "{half}");
+        }
+        assert!(
+            check("tls-certificate = 'a.pem'\ntls-key = 'b.pem'\ncors-origins = ['https://a.example']")
+                .is_ok()
+        );
     }
 
     #[test]

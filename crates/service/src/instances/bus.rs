@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc,
+        Arc, Mutex as StdMutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -35,8 +35,10 @@ const TOGETHER: usize = 256;
 const SENT_EVERY: Duration = Duration::from_millis(5);
 /// Silence after which nothing is heard any more: each service hears itself every few seconds.
 const SILENT_FOR: Duration = super::LEASE;
-/// Longer than any service runs.
-const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+/// The same where NATS carries the rest.
+const ECHOES_WITHIN: Duration = Duration::from_secs(150);
+/// How long after its last word a service counts that hears only over PostgreSQL.
+const SPLIT_FOR: Duration = super::LEASE;
 /// How long after a failure it is tried again to listen.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Of a notice in parts: the largest that a client may send, and room.
@@ -62,8 +64,19 @@ pub(crate) enum Notice {
     EndRelaying(String),
     /// Something was not said: whoever listens must look.
     Missed,
-    /// Nothing. That it is heard shows that one hears.
+    /// That this service hears only here, over PostgreSQL; heard by itself, that it does.
     Beat,
+    /// Nothing: that it is heard shows that one hears.
+    Echo,
+    /// What was said over NATS as well, for those who hear only here.
+    Aside(Box<Notice>),
+}
+
+/// [`Notice::Aside`], as it is said.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum ForOthers<'a> {
+    Aside(&'a Notice),
 }
 
 /// The way out of this service.
@@ -75,10 +88,14 @@ pub(crate) struct Bus {
     has_missed: AtomicBool,
     /// Others were there when it was last looked.
     had_others: AtomicBool,
+    /// Notices that were taken and not delivered here yet.
+    pending: AtomicU64,
     /// The last notice's number.
     number: AtomicU64,
     /// What carries it, in place of PostgreSQL.
-    nats: Option<Nats>,
+    nats: Option<Arc<Nats>>,
+    /// Until when there are services that do not hear over NATS.
+    is_split_until: StdMutex<Option<Instant>>,
 }
 
 enum Queued {
@@ -95,26 +112,55 @@ impl Bus {
             waiting: Mutex::new(waiting),
             has_missed: AtomicBool::new(false),
             had_others: AtomicBool::new(false),
+            pending: AtomicU64::new(0),
             number: AtomicU64::new(0),
-            nats,
+            nats: nats.map(Arc::new),
+            is_split_until: StdMutex::default(),
         }
     }
 
     /// What carries it in place of PostgreSQL, if anything does.
-    pub(crate) const fn nats(&self) -> Option<&Nats> {
+    pub(crate) const fn nats(&self) -> Option<&Arc<Nats>> {
         self.nats.as_ref()
+    }
+
+    /// Whether this service hears over NATS.
+    pub(crate) fn hears_over_nats(&self) -> bool {
+        self.nats.as_ref().is_some_and(|nats| nats.is_there())
+    }
+
+    /// Another service hears only over PostgreSQL.
+    pub(crate) fn note_beat(&self) {
+        let until = Instant::now() + SPLIT_FOR;
+        *self.is_split_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    fn is_split(&self) -> bool {
+        let until = *self.is_split_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Takes a notice to every service, this one among them; gives it back where it is for this one alone.
     pub(crate) fn take(&self, notice: Notice) -> Result<(), Notice> {
         let Some(queue) = &self.queue else { return Err(notice) };
+        if self.is_alone() && !matches!(notice, Notice::Beat | Notice::Echo) {
+            return Err(notice);
+        }
+        self.pending.fetch_add(1, Ordering::AcqRel);
         queue.try_send(Queued::Notice(notice)).map_err(|error| {
+            self.pending.fetch_sub(1, Ordering::AcqRel);
             self.has_missed.store(true, Ordering::Relaxed);
             match error.into_inner() {
                 Queued::Notice(notice) => notice,
                 Queued::Flush(_) => Notice::Missed,
             }
         })
+    }
+
+    /// Whether nobody else is there, and nothing that was said to others is on its way still: then what is said need
+    /// not leave this service. One that comes says so before it serves anybody.
+    fn is_alone(&self) -> bool {
+        !self.had_others.load(Ordering::Relaxed) && self.pending.load(Ordering::Acquire) == 0
     }
 
     /// Whether there are others now.
@@ -125,6 +171,9 @@ impl Bus {
     /// Waits until everything before has been said; false where it could not be.
     pub(crate) async fn flush(&self) -> bool {
         let Some(queue) = &self.queue else { return true };
+        if self.is_alone() {
+            return true;
+        }
         let (said, is_said) = oneshot::channel();
         queue.send(Queued::Flush(said)).await.is_ok() && is_said.await.unwrap_or(false)
     }
@@ -159,32 +208,35 @@ pub(crate) async fn send(app: Arc<App>, stop: CancellationToken) {
 
 async fn send_some(app: &App, batch: impl Iterator<Item = Queued>) {
     let queued: Vec<Queued> = batch.collect();
-    let mut texts = vec![];
     let own = app.store.instance();
-    let mut add = |notice: &Notice| {
-        texts.extend(parts(own, app.bus.number.fetch_add(1, Ordering::Relaxed), notice));
-    };
     let had_missed = app.bus.has_missed.swap(false, Ordering::Relaxed);
-    if had_missed {
-        add(&Notice::Missed);
-    }
-    let mut notices = vec![];
-    for one in &queued {
-        if let Queued::Notice(notice) = one {
-            notices.push(notice);
-        }
-    }
+    let missed = Notice::Missed;
+    let asked = queued.iter().filter_map(|one| match one {
+        Queued::Notice(notice) => Some(notice),
+        Queued::Flush(_) => None,
+    });
+    let notices = had_missed.then_some(&missed).into_iter().chain(asked);
+    let (here, notices): (Vec<&Notice>, Vec<&Notice>) =
+        notices.partition(|notice| matches!(notice, Notice::Beat | Notice::Echo));
     let is_said = match &app.bus.nats {
-        Some(nats) if !had_missed => nats.say(notices.iter().copied()).await,
-        _ => false,
+        Some(nats) => nats.say(&notices).await,
+        None => false,
     };
-    if !is_said {
-        for notice in notices {
-            add(notice);
+    let mut texts = vec![];
+    let number = || app.bus.number.fetch_add(1, Ordering::Relaxed);
+    for notice in here {
+        texts.extend(parts(own, number(), notice));
+    }
+    let is_split = is_said && app.bus.is_split();
+    for notice in &notices {
+        if !is_said {
+            texts.extend(parts(own, number(), notice));
+        } else if is_split {
+            texts.extend(parts(own, number(), &ForOthers::Aside(notice)));
         }
     }
     let said = if texts.is_empty() { Ok(()) } else { app.store.notify(&texts).await };
-    telemetry::count_notices(texts.len() as u64, said.is_ok());
+    telemetry::count_notices(notices.len() as u64, said.is_ok());
     if let Err(error) = &said {
         app.bus.has_missed.store(true, Ordering::Relaxed);
         tracing::error!(%error, "other services can't be told; they will be told to look themselves");
@@ -192,7 +244,10 @@ async fn send_some(app: &App, batch: impl Iterator<Item = Queued>) {
     // Here last: a client that sees its own message knows that the others can.
     for one in queued {
         match one {
-            Queued::Notice(notice) => app.deliver(notice),
+            Queued::Notice(notice) => {
+                app.deliver(notice);
+                app.bus.pending.fetch_sub(1, Ordering::AcqRel);
+            }
             // Whoever asked may not wait any more.
             Queued::Flush(asked) => drop(asked.send(said.is_ok())),
         }
@@ -200,7 +255,7 @@ async fn send_some(app: &App, batch: impl Iterator<Item = Queued>) {
 }
 
 /// A notice as it is sent: in parts where it is long, each with who says it and how many are to come.
-fn parts(own: InstanceId, number: u64, notice: &Notice) -> Vec<String> {
+fn parts(own: InstanceId, number: u64, notice: &impl Serialize) -> Vec<String> {
     // A notice of ours always has a JSON form.
     let text = serde_json::to_string(notice).unwrap_or_default();
     // Of a head: a UUID, a number, a count and what is between them.
@@ -268,8 +323,8 @@ impl Incoming {
 /// Passes on what the other services say, until `stop`.
 pub(crate) async fn hear(app: Arc<App>, mut notices: Notices, stop: CancellationToken) {
     let own = app.store.instance();
-    // Over NATS nobody says anything here, for as long as it is there.
-    let silent_for = if app.bus.nats.is_some() { FOR_EVER } else { SILENT_FOR };
+    // Where NATS carries the rest, it hears itself more rarely.
+    let silent_for = if app.bus.nats.is_some() { ECHOES_WITHIN } else { SILENT_FOR };
     let mut incoming = Incoming::default();
     loop {
         let heard = tokio::select! {
@@ -278,7 +333,10 @@ pub(crate) async fn hear(app: Arc<App>, mut notices: Notices, stop: Cancellation
         };
         match heard {
             Ok(Ok(Some(text))) => match incoming.add(own, &text) {
-                Heard::Whole(notice) => app.deliver(notice),
+                Heard::Whole(notice) => {
+                    app.bus.remember_others(true);
+                    app.deliver(notice);
+                }
                 Heard::Nothing => {}
                 Heard::Unreadable => {
                     tracing::error!("another service says what this one does not understand");

@@ -24,6 +24,9 @@ pub(crate) const LEASE: Duration = Duration::from_secs(15);
 /// How often it says so: two may fail.
 const RENEWED_EVERY: Duration = Duration::from_secs(5);
 
+/// Every how many renewals it is looked whether PostgreSQL is heard that carries nothing: once a minute.
+const ECHO_EVERY: u32 = 12;
+
 /// Takes this service's place among those that there are, before it serves anybody.
 pub(crate) async fn begin(app: &App) -> Result<(), StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
@@ -31,12 +34,23 @@ pub(crate) async fn begin(app: &App) -> Result<(), StoreError> {
     if !app.store.is_shared() {
         unit.expire_instances(false).await?;
     }
-    unit.commit().await
+    unit.commit().await?;
+    app.bus.remember_others(app.store.has_other_instances(Timestamp::now()).await?);
+    Ok(())
+}
+
+/// Says that this service is there, before it serves anybody: who was alone says nothing to others until then.
+pub(crate) async fn say_hello(app: &App) {
+    app.say(Notice::Beat);
+    if !app.bus.flush().await {
+        tracing::warn!("the other services will only see in some seconds that this one is there");
+    }
 }
 
 /// Keeps it until `stop`, and then gives it up.
 pub(crate) async fn keep(app: Arc<App>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(RENEWED_EVERY);
+    let mut ticks = 0_u32;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -46,10 +60,20 @@ pub(crate) async fn keep(app: Arc<App>, stop: CancellationToken) {
         if !app.store.is_shared() {
             continue;
         }
-        // Over NATS the connection itself shows that one hears.
-        if app.bus.nats().is_none() {
-            app.say(Notice::Beat);
+        match app.bus.nats() {
+            // That it hears over PostgreSQL only need be looked at now and then.
+            Some(nats) if nats.is_there() => {
+                if ticks.is_multiple_of(ECHO_EVERY) {
+                    app.say(Notice::Echo);
+                }
+            }
+            Some(nats) => {
+                nats.look_again().await;
+                app.say(Notice::Beat);
+            }
+            None => app.say(Notice::Beat),
         }
+        ticks += 1;
         match renew(&app).await {
             Ok(true) => remember_others(&app).await,
             Ok(false) => {

@@ -1,18 +1,21 @@
 //! What services say to one another, over NATS: each message only to the services whose clients listen to it, where
-//! PostgreSQL passes everything to all. For hundreds of services. While NATS is away, PostgreSQL stands in.
+//! PostgreSQL passes everything to all. For hundreds of services. What NATS has not confirmed goes over PostgreSQL.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex as StdMutex, PoisonError},
+    sync::{
+        Arc, Mutex as StdMutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use async_nats::{Client, ConnectOptions, Event, Message, Subscriber, connection::State};
+use async_nats::{Client, ConnectOptions, Event, Message, ServerAddr, connection::State};
 use futures_util::StreamExt;
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
-    time::{Instant, timeout},
+    sync::{Mutex, mpsc, oneshot, watch},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,10 +28,6 @@ const ALL: &str = "all";
 const WAITING: usize = 1_024;
 /// How long something takes to be at the server and back: beyond, it is away.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-/// What was said in this time before a connection broke may not have been heard, and is said again.
-const SAID_AGAIN: Duration = Duration::from_secs(5);
-/// And as much of it: two seconds of a busy service.
-const REMEMBERED: usize = 4_096;
 /// How long it takes until the other servers of a cluster know that somebody listens.
 const SPREADS_WITHIN: Duration = Duration::from_millis(100);
 /// How often the server is asked whether it is there.
@@ -44,14 +43,23 @@ pub(crate) struct Nats {
     root: String,
     own: InstanceId,
     events: Mutex<mpsc::Receiver<Event>>,
-    /// What this service's clients listen to, and what ends each of them.
-    subjects: Mutex<HashMap<String, CancellationToken>>,
-    /// What was said lately.
-    said: StdMutex<VecDeque<(Instant, String, String)>>,
+    /// From the beginning.
+    was_there: bool,
+    /// It did not answer, whatever the connection seems to be.
+    is_silent: AtomicBool,
+    /// What this service's clients listen to.
+    followed: StdMutex<HashMap<String, Followed>>,
     /// Who waits to hear themselves.
     probes: StdMutex<HashMap<u64, oneshot::Sender<()>>>,
-    next_probe: std::sync::atomic::AtomicU64,
+    next_probe: AtomicU64,
     tasks: TaskTracker,
+}
+
+/// A subject that is listened to.
+struct Followed {
+    end: CancellationToken,
+    /// Whether the server has been told of it.
+    is_asked: watch::Receiver<bool>,
 }
 
 fn wrong(why: impl std::fmt::Display) -> ServiceError {
@@ -73,7 +81,7 @@ fn subject(root: &str, key: &str) -> String {
 impl Nats {
     /// By its configuration. A server that is away is waited for.
     pub(crate) async fn connect(config: &NatsConfig, own: InstanceId) -> Result<Self, ServiceError> {
-        let (sender, events) = mpsc::channel(EVENTS);
+        let (sender, mut events) = mpsc::channel(EVENTS);
         let mut options = ConnectOptions::new()
             .name("bedside")
             .retry_on_initial_connect()
@@ -108,146 +116,191 @@ impl Nats {
                     options.user_and_password(server.username().to_owned(), password.trim_end().to_owned());
                 server.set_username("").map_err(|()| wrong("its address is none"))?;
             }
-            servers.push(server.as_str().parse::<async_nats::ServerAddr>().map_err(wrong)?);
+            servers.push(server.as_str().parse::<ServerAddr>().map_err(wrong)?);
         }
+        // Those that the first one names as well.
+        let is_secured = config.servers.iter().any(|server| server.scheme() == "tls");
+        options = options.require_tls(is_secured);
         let client = options.connect(servers).await.map_err(wrong)?;
+        // Before anybody is served, if it is there.
+        let first = timeout(ANSWERS_WITHIN, events.recv()).await;
+        let is_connected = matches!(first, Ok(Some(Event::Connected)));
+        if !is_connected {
+            tracing::warn!("NATS is not there: PostgreSQL carries what it would");
+        }
         Ok(Self {
             client,
             root: config.subject.clone(),
             own,
             events: Mutex::new(events),
-            subjects: Mutex::default(),
-            said: StdMutex::default(),
+            was_there: is_connected,
+            is_silent: AtomicBool::new(false),
+            followed: StdMutex::default(),
             probes: StdMutex::default(),
-            next_probe: std::sync::atomic::AtomicU64::new(0),
+            next_probe: AtomicU64::new(0),
             tasks: TaskTracker::new(),
         })
     }
 
-    /// Whether there is a server.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+    /// Whether there is a server that answers.
+    pub(crate) fn is_there(&self) -> bool {
+        self.client.connection_state() == State::Connected && !self.is_silent.load(Ordering::Relaxed)
     }
 
     fn own_subject(&self) -> String {
         format!("{}.instance.{}", self.root, self.own)
     }
 
-    /// Says something to whom it concerns; false where it can't be said now.
-    pub(super) async fn say<'n>(&self, notices: impl Iterator<Item = &'n Notice>) -> bool {
-        if !self.is_connected() {
+    fn followed(&self) -> MutexGuard<'_, HashMap<String, Followed>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says something to whom it concerns; false where the server does not confirm it.
+    pub(super) async fn say(&self, notices: &[&Notice]) -> bool {
+        if notices.is_empty() {
+            return true;
+        }
+        if !self.is_there() {
             return false;
         }
         let said = async {
             for notice in notices {
                 let key = match notice {
                     Notice::Message { destination, user, .. } => crate::realtime::key(destination, *user),
-                    Notice::Beat => continue,
-                    Notice::EndRelaying(_) | Notice::Missed => ALL.to_owned(),
+                    _ => ALL.to_owned(),
                 };
                 // A notice of ours always has a JSON form.
                 let text = serde_json::to_string(notice).unwrap_or_default();
-                let subject = subject(&self.root, &key);
-                self.remember(&subject, &text);
-                self.publish(subject, &text).await?;
+                let payload = format!("{} {text}", self.own);
+                self.client.publish(subject(&self.root, &key), payload.into()).await.ok()?;
             }
-            self.client.flush().await.map_err(|error| error.to_string())
+            Some(())
         };
-        match timeout(ANSWERS_WITHIN, said).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "NATS does not take what is said");
-                false
-            }
-            Err(_) => false,
-        }
+        let is_said = timeout(ANSWERS_WITHIN, said).await.is_ok_and(|said| said.is_some());
+        // It has taken what came before when it gives this back.
+        is_said && self.answers().await
     }
 
-    async fn publish(&self, subject: String, text: &str) -> Result<(), String> {
-        let payload = format!("{} {text}", self.own);
-        self.client.publish(subject, payload.into()).await.map_err(|error| error.to_string())
-    }
-
-    fn remember(&self, subject: &str, text: &str) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        while said.len() >= REMEMBERED || said.front().is_some_and(|(at, ..)| at.elapsed() > SAID_AGAIN) {
-            said.pop_front();
-        }
-        said.push_back((Instant::now(), subject.to_owned(), text.to_owned()));
-    }
-
-    /// Says again what may not have been heard. Who has heard it knows it by its number or revision.
-    async fn say_again(&self) {
-        let again: Vec<_> = self.said.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-        for (at, subject, text) in again {
-            if at.elapsed() <= SAID_AGAIN + TRIED_AGAIN_WITHIN
-                && let Err(error) = self.publish(subject, &text).await
-            {
-                tracing::warn!(%error, "NATS does not take what was said before");
-                return;
-            }
-        }
-    }
-
-    /// Listens to what this service's clients listen to, and no more to what none of them does. What is said once this
-    /// has returned is heard.
-    pub(crate) async fn follow(&self, app: &Arc<App>, key: &str) {
-        let mut subjects = self.subjects.lock().await;
-        let is_wanted = app.hub.has_listeners(key);
-        match (is_wanted, subjects.get(key)) {
-            (true, None) => {
-                let end = app.stop.child_token();
-                match self.client.subscribe(subject(&self.root, key)).await {
-                    Ok(subscriber) => {
-                        self.tasks.spawn(listen(app.clone(), self.own, subscriber, end.clone()));
-                        subjects.insert(key.to_owned(), end);
-                    }
-                    Err(error) => tracing::error!(%error, "NATS takes no subscription"),
-                }
-                drop(subjects);
-                self.is_heard().await;
-            }
-            (false, Some(end)) => {
-                end.cancel();
-                subjects.remove(key);
-            }
-            (true, Some(_)) | (false, None) => {}
-        }
-    }
-
-    /// Waits until the server has taken what was asked of it before. One that is away has everybody fetch when it is
-    /// back.
-    async fn is_heard(&self) {
-        let number = self.next_probe.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    /// Whether the server gives back what it is given, and so has taken everything before.
+    async fn answers(&self) -> bool {
+        let number = self.next_probe.fetch_add(1, Ordering::Relaxed);
         let (sender, heard) = oneshot::channel();
-        self.probes.lock().unwrap_or_else(PoisonError::into_inner).insert(number, sender);
+        self.probes().insert(number, sender);
         let probe = async {
             self.client.publish(self.own_subject(), number.to_string().into()).await.ok()?;
             heard.await.ok()
         };
-        if timeout(ANSWERS_WITHIN, probe).await.is_err() {
-            self.probes.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
-        } else if !self.client.server_info().connect_urls.is_empty() {
-            tokio::time::sleep(SPREADS_WITHIN).await;
+        let answers = timeout(ANSWERS_WITHIN, probe).await.is_ok_and(|heard| heard.is_some());
+        self.probes().remove(&number);
+        if self.is_silent.swap(!answers, Ordering::Relaxed) == answers {
+            tracing::warn!(answers, "NATS answers, or not any more: PostgreSQL carries what it does not");
+        }
+        answers
+    }
+
+    fn probes(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<()>>> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks again whether it answers that did not.
+    pub(super) async fn look_again(&self) {
+        if self.is_silent.load(Ordering::Relaxed) && self.client.connection_state() == State::Connected {
+            self.answers().await;
+        }
+    }
+
+    /// Listens to what this service's clients listen to, and no more to what none of them does. What is said once this
+    /// has returned is heard, over NATS or, while that is away, over PostgreSQL.
+    pub(crate) async fn follow(self: &Arc<Self>, app: &Arc<App>, key: &str) {
+        let mut is_asked = {
+            let mut followed = self.followed();
+            match (app.hub.has_listeners(key), followed.get(key)) {
+                (true, None) => {
+                    let (asked, is_asked) = watch::channel(false);
+                    let end = app.stop.child_token();
+                    let subject = subject(&self.root, key);
+                    let task = self.clone().listen(app.clone(), subject, asked, end.clone());
+                    self.tasks.spawn(task);
+                    followed.insert(key.to_owned(), Followed { end, is_asked: is_asked.clone() });
+                    is_asked
+                }
+                (true, Some(known)) => known.is_asked.clone(),
+                (false, Some(_)) => {
+                    if let Some(known) = followed.remove(key) {
+                        known.end.cancel();
+                    }
+                    return;
+                }
+                (false, None) => return,
+            }
+        };
+        // Without a server there is nothing to wait for: when it is back, everybody fetches.
+        if !self.is_there() {
+            return;
+        }
+        let asked = timeout(ANSWERS_WITHIN, is_asked.wait_for(|asked| *asked)).await;
+        if asked.is_ok_and(|asked| asked.is_ok()) && self.answers().await {
+            let server = self.client.server_info();
+            if server.cluster.is_some() || !server.connect_urls.is_empty() {
+                tokio::time::sleep(SPREADS_WITHIN).await;
+            }
+        }
+    }
+
+    /// Passes on what is said of one subject, until `end`.
+    async fn listen(
+        self: Arc<Self>,
+        app: Arc<App>,
+        subject: String,
+        asked: watch::Sender<bool>,
+        end: CancellationToken,
+    ) {
+        // May wait for the server to be there.
+        let subscribed = tokio::select! {
+            () = end.cancelled() => return,
+            subscribed = self.client.subscribe(subject) => subscribed,
+        };
+        let mut subscriber = match subscribed {
+            Ok(subscriber) => subscriber,
+            Err(error) => {
+                tracing::error!(%error, "NATS takes no subscription");
+                return app.deliver(Notice::Missed);
+            }
+        };
+        asked.send_replace(true);
+        loop {
+            tokio::select! {
+                () = end.cancelled() => return,
+                message = subscriber.next() => match message {
+                    Some(message) => pass_on(&app, self.own, &message),
+                    None => return,
+                },
+            }
         }
     }
 
     /// Passes on what concerns every service, and looks after the connection, until `stop`.
     pub(crate) async fn hear(&self, app: Arc<App>, stop: CancellationToken) -> Result<(), ServiceError> {
-        let mut all = self.client.subscribe(subject(&self.root, ALL)).await.map_err(wrong)?;
-        let mut own = self.client.subscribe(self.own_subject()).await.map_err(wrong)?;
+        let subscribed = async {
+            let all = self.client.subscribe(subject(&self.root, ALL)).await?;
+            let own = self.client.subscribe(self.own_subject()).await?;
+            Ok::<_, async_nats::SubscribeError>((all, own))
+        };
+        let (mut all, mut own) = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            subscribed = subscribed => subscribed.map_err(wrong)?,
+        };
         let mut events = self.events.lock().await;
-        let mut was_away = false;
+        // Who is connected before the first time was promised what could not be kept.
+        let mut was_away = !self.was_there;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(message) = all.next() => pass_on(&app, self.own, &message),
                 Some(message) = own.next() => {
-                    let number = std::str::from_utf8(&message.payload).ok().and_then(|text| text.parse::<u64>().ok());
-                    let probe = number.and_then(|number| {
-                        self.probes.lock().unwrap_or_else(PoisonError::into_inner).remove(&number)
-                    });
-                    if let Some(probe) = probe {
+                    let text = std::str::from_utf8(&message.payload).ok();
+                    let number = text.and_then(|text| text.parse::<u64>().ok());
+                    if let Some(probe) = number.and_then(|number| self.probes().remove(&number)) {
                         // Whoever waited may have given up.
                         let _ = probe.send(());
                     }
@@ -255,13 +308,14 @@ impl Nats {
                 event = events.recv() => match event {
                     Some(Event::Connected) if was_away => {
                         was_away = false;
-                        tracing::info!("NATS is there again");
-                        self.say_again().await;
+                        tracing::info!("NATS is there");
+                        self.is_silent.store(false, Ordering::Relaxed);
                         app.deliver(Notice::Missed);
                     }
                     Some(Event::Disconnected) => {
                         was_away = true;
                         tracing::warn!("NATS is away: PostgreSQL carries what it would");
+                        app.say(Notice::Beat);
                     }
                     Some(Event::SlowConsumer(_)) => {
                         tracing::warn!("more is said than this service takes");
@@ -276,19 +330,6 @@ impl Nats {
         self.tasks.close();
         self.tasks.wait().await;
         Ok(())
-    }
-}
-
-/// Passes on what is said of one subject.
-async fn listen(app: Arc<App>, own: InstanceId, mut subscriber: Subscriber, end: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = end.cancelled() => return,
-            message = subscriber.next() => match message {
-                Some(message) => pass_on(&app, own, &message),
-                None => return,
-            },
-        }
     }
 }
 

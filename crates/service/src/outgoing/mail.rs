@@ -66,17 +66,11 @@ impl Mail {
             .header(ContentType::TEXT_PLAIN)
             .body(letter.body.expose().to_owned())
             .map_err(|_| SendError::Never("no mail can be made of it".to_owned()))?;
+        // Whatever it says: of an address that is none it says the same as of a password that is wrong, and the one
+        // costs a few tries, the other a mail.
         self.transport.send(message).await.map(|_| ()).map_err(|error| {
             let status = error.status().map(|code| format!(" ({code})")).unwrap_or_default();
-            // Of a refusal, only what is said of the address is for good: a wrong password is the practice's to mend.
-            let is_of_address = error
-                .status()
-                .is_some_and(|code| matches!(code.to_string().as_str(), "550" | "551" | "553" | "554"));
-            if error.is_permanent() && is_of_address {
-                SendError::Never(format!("the mail server refuses it{status}"))
-            } else {
-                SendError::Later(format!("the mail server can't be reached, or does not take it now{status}"))
-            }
+            SendError::Later(format!("the mail server can't be reached, or does not take it{status}"))
         })
     }
 }

@@ -150,11 +150,16 @@ async fn send_all(app: &App, channel: Channel) -> Result<Duration, ApiError> {
 
 async fn send_one(app: &App, channel: Channel, item: &Item) -> Result<(), ApiError> {
     let letter = match compose(app, channel, item).await {
+        // A later version's: one of those takes it.
+        Ok(_) if item.about.is_none() => {
+            Err(SendError::Later("this version does not know what it is".to_owned()))
+        }
         // The database can't be asked: it is tried again when the claim has run out.
         Err(error) if error.code == Code::Unavailable => return Err(error),
         Err(error) => Err(SendError::Later(format!("it can't be made ({})", error.code.as_str()))),
         Ok(letter) => Ok(letter),
     };
+    let token = letter.as_ref().ok().and_then(Option::as_ref).and_then(|letter| letter.token.clone());
     let sent = match letter {
         Ok(Some(letter)) => {
             let sending = async {
@@ -179,6 +184,10 @@ async fn send_one(app: &App, channel: Channel, item: &Item) -> Result<(), ApiErr
             let doubled = FIRST_AGAIN.saturating_mul(1 << item.attempts.clamp(0, 16));
             let again = (!is_given_up).then(|| unit.now + doubled.min(LAST_AGAIN));
             unit.postpone_outgoing(item.id, again).await?;
+            // The next try has another.
+            if let Some(token) = &token {
+                unit.remove_mail_token(token).await?;
+            }
             if is_given_up {
                 let line = AuditLine::new("notification.given-up").of(item.user);
                 unit.audit(&line.on(format!("notification:{}", item.id))).await?;

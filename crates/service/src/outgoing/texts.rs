@@ -15,6 +15,8 @@ pub(super) struct Letter {
     pub(super) subject: String,
     /// The words. They may hold what opens something.
     pub(super) body: Token,
+    /// What it opens, if it opens anything.
+    pub(super) token: Option<Token>,
 }
 
 /// Whom it is from, where the clinic has not said what it is called.
@@ -69,7 +71,7 @@ pub(super) fn of_visit(
         ),
     };
     let body = format!("{body}\n\nYou can switch these messages off in Bedside, under your name.");
-    Letter { to, subject: subject.to_owned(), body: signed(&body, practice) }
+    Letter { to, subject: subject.to_owned(), body: signed(&body, practice), token: None }
 }
 
 /// About an account, with what opens it.
@@ -115,5 +117,5 @@ pub(super) fn of_account(
             ),
         ),
     };
-    Letter { to, subject: subject.to_owned(), body: signed(&body, practice) }
+    Letter { to, subject: subject.to_owned(), body: signed(&body, practice), token: Some(token.clone()) }
 }

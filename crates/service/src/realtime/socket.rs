@@ -42,6 +42,9 @@ const MAX_FRAME_BYTES: usize = MAX_BODY_BYTES + 8 * 1024;
 /// What the WebSocket itself takes, so that a frame that is somewhat too large gets a STOMP
 /// error with its code and not only a closed connection.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Of each socket, kept for as long as it is there: most messages fit, and what does not takes another read. Of
+/// thousands who wait, the usual 128 KiB would be most of what the service takes.
+const BUFFER_BYTES: usize = 4 * 1024;
 /// Time to send CONNECT: a round trip of the slowest line, twice.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Time for a last word.
@@ -78,6 +81,8 @@ pub(crate) async fn upgrade(
         .protocols([stomp::SUBPROTOCOL])
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
         .on_upgrade(move |socket| sockets.track_future(serve(app, socket, from, place, needed_more))))
 }
 

@@ -177,21 +177,20 @@ impl Unit {
         Ok((added == 1).then_some(user.id))
     }
 
-    /// Whose account somebody's is whom another issuer calls this, and their role.
+    /// The account of whom another issuer calls this.
     pub async fn outside_account(
         &mut self,
         issuer: &str,
         subject: &str,
-    ) -> Result<Option<(UserId, Role)>, StoreError> {
-        let row = sql!(
-            "SELECT u.id, u.role FROM outside_accounts o JOIN users u ON u.id = o.user_id
-             WHERE o.issuer = $1 AND o.subject = $2"
+    ) -> Result<Option<Account>, StoreError> {
+        let row = select!(
+            "WHERE id = (SELECT user_id FROM outside_accounts o WHERE o.issuer = $1 AND o.subject = $2)"
         )
         .bind(issuer)
         .bind(subject)
         .fetch_optional(&mut self.tx)
         .await?;
-        row.map(|row| Ok((row.get("id")?, from_word(&row.get::<String>("role")?)?))).transpose()
+        row.as_ref().map(account).transpose()
     }
 
     /// Another issuer calls somebody this; false where it calls somebody so.

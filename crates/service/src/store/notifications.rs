@@ -310,6 +310,12 @@ impl Unit {
         row.get("mails")
     }
 
+    /// What a mail would have opened that was not sent.
+    pub async fn remove_mail_token(&mut self, token: &Token) -> Result<(), StoreError> {
+        sql!("DELETE FROM mail_tokens WHERE hash = $1").bind(hash(token)).execute(&mut self.tx).await?;
+        Ok(())
+    }
+
     /// Whatever mails to somebody opened, they open nothing any more.
     pub(super) async fn forget_mail_tokens(&mut self, user: UserId) -> Result<(), StoreError> {
         sql!("DELETE FROM mail_tokens WHERE user_id = $1").bind(user).execute(&mut self.tx).await?;

@@ -198,9 +198,13 @@ async fn sign_in(
         return Ok(None);
     }
     let user = match unit.outside_account(issuer, &outsider.subject).await? {
-        // Nobody becomes another by another token.
-        Some((_, role)) if role != outsider.role => return Ok(None),
-        Some((user, _)) => user,
+        Some(known) => {
+            // Nobody becomes another by another token, nor of another clinic, nor comes back who has left.
+            if known.user.role != outsider.role || known.clinic != outsider.clinic || known.is_disabled {
+                return Ok(None);
+            }
+            known.user.id
+        }
         None => {
             let id = UserId::generate();
             let user = User { id, role: outsider.role, name: outsider.name, specialization: None };

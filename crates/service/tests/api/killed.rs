@@ -110,6 +110,8 @@ async fn balance(listener: TcpListener, services: Vec<SocketAddr>) {
 struct Told {
     /// Client's id to the service's, of what was confirmed.
     confirmed: BTreeMap<String, String>,
+    /// How many of others' messages they heard as they were written.
+    heard: usize,
     /// The longest that they were away.
     longest_away: Duration,
 }
@@ -141,7 +143,7 @@ async fn write(address: SocketAddr, clinic: Arc<Clinic>, who: Arc<Person>, stop:
                     }
                 },
             };
-            if let Some(message) = confirmed(&mut live, &frame, &id).await {
+            if let Some(message) = confirmed(&mut live, &frame, &id, &mut told.heard).await {
                 told.confirmed.insert(id, message);
                 socket = Some(live);
                 break;
@@ -159,7 +161,7 @@ async fn comes_back(address: SocketAddr, clinic: &Clinic, who: &Person) -> Optio
 }
 
 /// The service's id of a message, once it has come back.
-async fn confirmed(socket: &mut Socket, frame: &Frame, id: &str) -> Option<String> {
+async fn confirmed(socket: &mut Socket, frame: &Frame, id: &str, others: &mut usize) -> Option<String> {
     if !socket.try_send(frame).await {
         return None;
     }
@@ -169,6 +171,7 @@ async fn confirmed(socket: &mut Socket, frame: &Frame, id: &str) -> Option<Strin
         if heard["payload"]["clientMessageId"] == id {
             return Some(heard["payload"]["messageId"].as_str().unwrap().to_owned());
         }
+        *others += usize::from(heard["type"] == "CHAT_MESSAGE");
     }
 }
 
@@ -226,6 +229,8 @@ async fn survive(mut cluster: Vec<Nats>) {
         let told = tokio::time::timeout(Duration::from_secs(30), writer).await.unwrap().unwrap();
         assert!(told.longest_away < Duration::from_secs(5), "away for {:?}", told.longest_away);
         assert!(told.confirmed.len() > 10, "they hardly wrote");
+        // There are three others: of whom some are at other services.
+        assert!(told.heard > told.confirmed.len(), "heard {} of others", told.heard);
         confirmed.extend(told.confirmed);
     }
     balancer.abort();
