@@ -130,6 +130,7 @@ pub struct Settings {
     #[arg(long, env = "BEDSIDE_CLINIC_NAME", global = true, value_name = "NAME")]
     pub clinic_name: Option<String>,
     /// What prices are in where it is not said, as a code such as EUR [default: INR].
+    #[serde(rename = "default-currency", alias = "currency")]
     #[arg(long = "default-currency", env = "BEDSIDE_CURRENCY", global = true, value_name = "CODE")]
     pub currency: Option<String>,
     /// File with the key that access tokens are signed with, of at least 32 bytes, for other systems that are to read

@@ -141,3 +141,41 @@ async fn a_certificate_is_read_again_when_it_has_changed() {
     };
     tokio::time::timeout(Duration::from_secs(45), seen).await.expect("it is read again");
 }
+
+/// Names of figures that a text asks for.
+fn asked_for(text: &str) -> std::collections::BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("bedside_"))
+        .map(|word| {
+            let of = ["_bucket", "_count", "_sum"].into_iter().find_map(|end| word.strip_suffix(end));
+            of.unwrap_or(word).to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_watched_is_told() {
+    let packaging = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging");
+    let told = asked_for(include_str!("../../src/telemetry.rs"));
+    for file in ["alerts.yml", "grafana.json"] {
+        let asked = asked_for(&std::fs::read_to_string(packaging.join(file)).unwrap());
+        assert!(asked.len() > 5, "{file} asks for {asked:?}");
+        let unknown: Vec<_> = asked.difference(&told).collect();
+        assert!(unknown.is_empty(), "{file} asks for {unknown:?}, which nobody tells");
+    }
+}
+
+#[test]
+fn the_example_of_settings_is_one() {
+    let packaging = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging");
+    let text = std::fs::read_to_string(packaging.join("service.toml")).unwrap();
+    // Everything that is commented out, but for words: each setting of it is one as well.
+    let settings: String = text
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        .filter(|line| line.contains(" = ") && !line.starts_with("listen"))
+        .fold(String::new(), |all, line| if all.contains(line) { all } else { all + line + "\n" });
+    let settings: bedside_service::config::Settings = toml::from_str(&settings).unwrap();
+    settings.check().unwrap();
+    assert!(settings.nats.is_some() && settings.relay_tls_name.is_some() && settings.mail_from.is_some());
+}
