@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What ends the name of a file that is not whole yet.
-const PARTIAL: &str = "partial";
+pub(crate) const PARTIAL: &str = "partial";
 /// Files that are looked at side by side, each whole in memory.
 const LOOKED_AT: usize = 2;
 

@@ -71,6 +71,22 @@ pub(crate) enum Command {
     /// The log of who did or looked at what.
     #[command(subcommand)]
     Audit(Audit),
+    /// Copy all that is kept into a new folder, while the service runs: the database, files and keys. Of PostgreSQL by
+    /// its own pg_dump. Whoever has it can read what patients wrote: keep it as closed as the service.
+    Backup {
+        /// Which folder.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Bring a backup back, to where nothing is yet.
+    Restore {
+        /// The backup's folder.
+        #[arg(long)]
+        from: PathBuf,
+    },
+    /// Look whether everything that the service needs is there, and say what to do. Changes nothing; look again while
+    /// the service runs, as some of it is only seen then.
+    Doctor,
     /// Print the OpenAPI document.
     Openapi,
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Less room than this, and the administrator is to be told: a busy clinic's week.
-const LITTLE: u64 = 1024 * 1024 * 1024;
+pub(crate) const LITTLE: u64 = 1024 * 1024 * 1024;
 /// How often it is looked.
 const LOOKS_EVERY: Duration = Duration::from_secs(60);
 /// How often it is said while it stays so.
@@ -69,13 +69,13 @@ impl Room {
 
 /// Bytes that may still be written there; none where the system does not say.
 #[cfg(unix)]
-fn free(path: &Path) -> io::Result<Option<u64>> {
+pub(crate) fn free(path: &Path) -> io::Result<Option<u64>> {
     let stat = rustix::fs::statvfs(path)?;
     Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
 }
 
 #[cfg(not(unix))]
-fn free(_: &Path) -> io::Result<Option<u64>> {
+pub(crate) fn free(_: &Path) -> io::Result<Option<u64>> {
     Ok(None)
 }
 

@@ -65,6 +65,21 @@ async fn run() -> anyhow::Result<()> {
                 print(&format!("{id} {name}"));
             }
         }
+        Command::Backup { to } => bedside_service::backup::backup(&config, &to).await?,
+        Command::Restore { from } => bedside_service::backup::restore(&config, &from).await?,
+        Command::Doctor => {
+            let found = bedside_service::doctor::examine(&config).await;
+            for finding in &found {
+                match &finding.found {
+                    Ok(is) => print(&format!("  ok  {}: {is}", finding.what)),
+                    Err(wrong) => print(&format!("  !!  {}: {wrong}", finding.what)),
+                }
+            }
+            let wrong = found.iter().filter(|finding| finding.found.is_err()).count();
+            if wrong > 0 {
+                bail!("{wrong} of {} things need somebody", found.len());
+            }
+        }
         Command::Openapi => print(&bedside_service::openapi().to_pretty_json()?),
         Command::Account(account) => {
             let app = App::open(config, None).await?;

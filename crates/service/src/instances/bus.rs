@@ -168,6 +168,13 @@ impl Bus {
         self.had_others.store(others, Ordering::Relaxed);
     }
 
+    /// The same, as the database has it. Those that were not heard of until now were not told what was said.
+    pub(crate) fn discover_others(&self, others: bool) {
+        if !self.had_others.swap(others, Ordering::Relaxed) && others {
+            self.has_missed.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Waits until everything before has been said; false where it could not be.
     pub(crate) async fn flush(&self) -> bool {
         let Some(queue) = &self.queue else { return true };

@@ -95,7 +95,7 @@ pub(crate) async fn keep(app: Arc<App>, stop: CancellationToken) {
 /// Whether there are others is remembered: after a while without the database nobody has a lease.
 async fn remember_others(app: &App) {
     match app.store.has_other_instances(Timestamp::now()).await {
-        Ok(others) => app.bus.remember_others(others),
+        Ok(others) => app.bus.discover_others(others),
         Err(error) => tracing::error!(%error, "it can't be seen which other services run"),
     }
 }

@@ -54,6 +54,15 @@ impl Mail {
         Ok(Self { transport: transport.build(), from })
     }
 
+    /// Whether the server takes us, or what is wrong.
+    pub(super) async fn answers(&self) -> Result<String, String> {
+        match self.transport.test_connection().await {
+            Ok(true) => Ok("the mail server takes us".to_owned()),
+            Ok(false) => Err("the mail server does not answer as one".to_owned()),
+            Err(error) => Err(format!("{error}. Look at --mail-server and its password's file")),
+        }
+    }
+
     pub(super) async fn send(&self, id: NotificationId, letter: &Letter) -> Result<(), SendError> {
         // None of these words repeats an address: it goes into the log.
         let to = letter.to.reveal().parse::<Address>();

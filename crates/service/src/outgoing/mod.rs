@@ -82,6 +82,11 @@ impl Outgoing {
         mail.into_iter().chain(self.sms.as_ref().map(|_| Channel::Sms))
     }
 
+    /// Whether the mail server takes us, or what is wrong; none where there is none.
+    pub(crate) async fn mail_answers(&self) -> Option<Result<String, String>> {
+        Some(self.mail.as_ref()?.answers().await)
+    }
+
     /// Whether people can be written to.
     pub(crate) const fn has_mail(&self) -> bool {
         self.mail.is_some()

@@ -8,8 +8,8 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    PgPool, SqlitePool,
-    migrate::MigrateError,
+    Connection as _, PgConnection, PgPool, SqliteConnection, SqlitePool,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -147,6 +147,83 @@ impl Store {
     }
 }
 
+/// How a database is, as it was found.
+#[derive(Clone, Copy, Debug)]
+pub enum Schema {
+    /// Nothing is there yet.
+    Missing,
+    /// An older version's.
+    Older {
+        /// Which it has.
+        has: i64,
+        /// Which this version has.
+        wants: i64,
+    },
+    /// This version's.
+    Current {
+        /// Which.
+        schema: i64,
+        /// What its clock says, where it has one of its own.
+        clock: Option<Timestamp>,
+    },
+    /// A newer version's.
+    Newer(i64),
+}
+
+impl Store {
+    /// Copies a database that is a file, as it is at one moment, while others write to it.
+    pub async fn copy_sqlite(from: &Path, to: &Path) -> Result<(), StoreError> {
+        let options = SqliteConnectOptions::new().filename(from).busy_timeout(WAITS_FOR);
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let to = to.to_str().ok_or_else(|| StoreError::Address("the folder's name is no text".to_owned()))?;
+        sqlx::query("VACUUM INTO $1").bind(to).execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
+    /// Looks how a database is, and changes nothing.
+    pub async fn schema(database: &Database) -> Result<Schema, StoreError> {
+        const NEWEST: &str = "SELECT MAX(version) FROM _sqlx_migrations";
+        let (has, wants, clock) = match database {
+            Database::Sqlite(path) => {
+                if !path.exists() {
+                    return Ok(Schema::Missing);
+                }
+                let options =
+                    SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(WAITS_FOR);
+                let mut connection = SqliteConnection::connect_with(&options).await?;
+                let has = sqlx::query_scalar::<_, Option<i64>>(NEWEST).fetch_one(&mut connection).await?;
+                (has, newest(&SQLITE), None)
+            }
+            Database::Postgres { url, password_file } => {
+                let options = postgres_options(url, password_file.as_deref())?;
+                let mut connection = PgConnection::connect_with(&options).await?;
+                let there = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+                if !sqlx::query_scalar::<_, bool>(there).fetch_one(&mut connection).await? {
+                    return Ok(Schema::Missing);
+                }
+                let has = sqlx::query_scalar::<_, Option<i64>>(NEWEST).fetch_one(&mut connection).await?;
+                let clock = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT";
+                let clock = sqlx::query_scalar::<_, i64>(clock).fetch_one(&mut connection).await?;
+                (has, newest(&POSTGRES), Some(super::instant(clock)?))
+            }
+        };
+        Ok(match has {
+            None => Schema::Missing,
+            Some(has) if has < wants => Schema::Older { has, wants },
+            Some(has) if has > wants => Schema::Newer(has),
+            Some(schema) => Schema::Current { schema, clock },
+        })
+    }
+}
+
+/// What brings each up to date.
+static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
+
+fn newest(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
 fn newer(error: MigrateError) -> StoreError {
     match error {
         MigrateError::VersionMissing(version) => StoreError::Newer(version),
@@ -164,12 +241,12 @@ async fn open_sqlite(path: &Path) -> Result<Pools, StoreError> {
         .busy_timeout(WAITS_FOR);
     let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
     let writer = pool(1).connect_with(options.clone()).await?;
-    sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(newer)?;
+    SQLITE.run(&writer).await.map_err(newer)?;
     let reader = pool(SQLITE_READERS).connect_with(options).await?;
     Ok(Pools::Sqlite { writer, reader })
 }
 
-async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools, StoreError> {
+fn postgres_options(url: &Url, password_file: Option<&Path>) -> Result<PgConnectOptions, StoreError> {
     if url.password().is_some() {
         let why = "its address must hold no password, which others could see: put it into a file of its own";
         return Err(StoreError::Address(why.into()));
@@ -184,10 +261,15 @@ async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools,
             .map_err(|error| StoreError::Address(format!("{} can't be read: {error}", file.display())))?;
         options = options.password(password.trim_end_matches(['\r', '\n']));
     }
+    Ok(options)
+}
+
+async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools, StoreError> {
+    let options = postgres_options(url, password_file)?;
     let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
     let writer = pool(POSTGRES_WRITERS).connect_with(options.clone()).await?;
     // Under a lock: several services may start at once.
-    sqlx::migrate!("./migrations/postgres").run(&writer).await.map_err(newer)?;
+    POSTGRES.run(&writer).await.map_err(newer)?;
     let reader = pool(POSTGRES_READERS).connect_with(options.clone()).await?;
     Ok(Pools::Postgres { writer, reader, listener: Box::new(options) })
 }

@@ -33,7 +33,7 @@ pub use appointments::{AppointmentFilter, AppointmentRow};
 pub use audit::{AuditFilter, AuditLine, Chain};
 pub use census::Census;
 pub use chat::{NewMessage, StoredAttachment};
-pub use database::{Database, Store};
+pub use database::{Database, Schema, Store};
 pub(crate) use device_checks::KEPT_FOR as DEVICE_CHECKS_KEPT_FOR;
 pub use error::StoreError;
 pub use feedback::Price;

@@ -21,6 +21,7 @@ mod hang_up;
 #[cfg(target_os = "linux")]
 mod instances;
 mod issuer;
+mod keeping;
 #[cfg(target_os = "linux")]
 mod killed;
 mod line;

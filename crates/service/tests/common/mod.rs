@@ -159,6 +159,12 @@ impl Service {
         Self { address, http: reqwest::Client::new(), config, stop, task: Some(task), _folder: folder }
     }
 
+    /// Starts one with these settings.
+    pub async fn start_with(config: Config) -> Self {
+        Self::start(Config { listen: "127.0.0.1:0".parse().unwrap(), ..config }, tempfile::tempdir().unwrap())
+            .await
+    }
+
     /// Starts another on the same database and attachments.
     pub async fn beside(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
