@@ -95,9 +95,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
 
 fn folder_of(path: &Path) -> Result<String, String> {
     let shown = path.display();
-    let there = std::fs::metadata(path).map_err(|error| {
-        format!("{shown}: {error}. It is made at the first start; who runs it must be able to")
-    })?;
+    let Ok(there) = std::fs::metadata(path) else { return made_at_first(path) };
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -120,11 +118,26 @@ fn folder_of(path: &Path) -> Result<String, String> {
     }
 }
 
+/// A folder that is not there: the first start makes it, where there is something to make it in.
+fn made_at_first(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    // With what it is in. More than that missing is a slip of the keyboard, or a disk that is not mounted.
+    let mut above = path.ancestors().skip(1).take(3);
+    let is_root = |above: &Path| above.has_root() && above.parent().is_none();
+    if above.any(|above| above.as_os_str().is_empty() || (above.is_dir() && !is_root(above))) {
+        Ok(format!("{shown} is made at the first start"))
+    } else {
+        Err(format!(
+            "{shown} is not there, nor what it would be in: is it written right, and is its disk mounted?"
+        ))
+    }
+}
+
 fn attachments(path: &Path) -> Result<String, String> {
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => Ok(path.display().to_string()),
         Ok(_) => Err(format!("{} is no folder", path.display())),
-        Err(error) => Err(format!("{}: {error}. It is made at the first start", path.display())),
+        Err(_) => made_at_first(path),
     }
 }
 

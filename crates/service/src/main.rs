@@ -36,6 +36,8 @@ fn say(line: &str) {
 }
 
 async fn run() -> anyhow::Result<()> {
+    // What asks others over TLS takes what the process has.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     let file = cli.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
     let settings = cli.settings.or(file)?;

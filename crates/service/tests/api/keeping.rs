@@ -117,6 +117,18 @@ async fn the_doctor_finds_what_is_wrong_and_says_what_to_do() {
     let mut config = clinic.service.config.clone();
     config.listen = clinic.service.address;
     assert_eq!(wrong(&config).await, Vec::<String>::new(), "it runs, and its relay answers");
+    // As a program of its own, which nobody has prepared for it.
+    let relay = config.relay.as_ref().unwrap().listen.to_string();
+    let address = config.listen.to_string();
+    let new = tempfile::tempdir().unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_bedside-service"))
+        .args(["--listen", &address, "--relay-listen", &relay, "doctor", "--data"])
+        .arg(new.path().join("data"))
+        .output()
+        .await
+        .unwrap();
+    let printed = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && printed.contains("is ready"), "{printed} {done:?}");
     clinic.service.stop().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     config.listen = taken.local_addr().unwrap();
