@@ -150,8 +150,7 @@ impl App {
                 tracing::warn!("something was missed: every client is to fetch it");
                 self.hub.cut_all();
             }
-            Notice::Beat => self.bus.note_beat(),
-            Notice::Echo => {}
+            Notice::Beat | Notice::Echo => {}
             Notice::Aside(notice) => {
                 // Whoever hears over NATS has heard it.
                 if !self.bus.hears_over_nats() {

@@ -7,6 +7,7 @@ use bedside_consult::billing::{Pricing, Tier};
 use bedside_protocol::{ClinicId, UserId};
 use bedside_service::config::Settings;
 use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
 use rust_decimal::Decimal;
 
 /// The consultation service: sign-in, waiting room, chat and call signalling for visits between
@@ -131,6 +132,33 @@ fn read_tier(text: &str) -> anyhow::Result<Tier> {
     Ok(Tier { up_to_minutes: up_to_minutes.parse()?, price: price.parse()? })
 }
 
+/// A machine's account.
+#[derive(Args)]
+pub(crate) struct Machine {
+    /// Where it stands, or what it is.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Of which clinic, as `clinic list` has its id; without it a kiosk is of none, and another system of all.
+    #[arg(long)]
+    pub(crate) clinic: Option<ClinicId>,
+    #[command(flatten)]
+    pub(crate) lasts: Lasts,
+}
+
+/// How long a machine's token lasts.
+#[derive(Args)]
+pub(crate) struct Lasts {
+    /// Days that its token lasts.
+    #[arg(long, default_value_t = 365)]
+    days: u16,
+}
+
+impl From<Lasts> for SignedDuration {
+    fn from(lasts: Lasts) -> Self {
+        Self::from_hours(24 * i64::from(lasts.days))
+    }
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Account {
     /// Confirm whose an account is that somebody registered, after having made sure.
@@ -207,37 +235,16 @@ pub(crate) enum Account {
     },
     /// Make the account of a machine in a waiting room, at which patients check in; prints its id, when its token ends,
     /// and the token, which is told this once.
-    AddKiosk {
-        /// Where it stands.
-        #[arg(long)]
-        name: String,
-        /// Of which clinic, as `clinic list` has its id.
-        #[arg(long)]
-        clinic: Option<ClinicId>,
-        /// Days that its token lasts.
-        #[arg(long, default_value_t = 365)]
-        days: u16,
-    },
+    AddKiosk(Machine),
     /// Make the account of another system of the clinic's, such as its calendar; prints the same.
-    AddService {
-        /// What it is.
-        #[arg(long)]
-        name: String,
-        /// Of which clinic, as `clinic list` has its id; of all without it.
-        #[arg(long)]
-        clinic: Option<ClinicId>,
-        /// Days that its token lasts.
-        #[arg(long, default_value_t = 365)]
-        days: u16,
-    },
+    AddService(Machine),
     /// Give a kiosk or another system another token; the one before has ended.
     RenewToken {
         /// Its id, as it was printed when it was made.
         #[arg(long)]
         id: UserId,
-        /// Days that its token lasts.
-        #[arg(long, default_value_t = 365)]
-        days: u16,
+        #[command(flatten)]
+        lasts: Lasts,
     },
 }
 

@@ -102,17 +102,16 @@ async fn run() -> anyhow::Result<()> {
                 Account::SetClinic { email, clinic } => {
                     return Ok(accounts::set_clinic(&app, anybody(&app, &email).await?, clinic).await?);
                 }
-                Account::AddKiosk { name, clinic, days } => {
-                    let days = SignedDuration::from_hours(24 * i64::from(days));
-                    return say_machine(machines::add(&app, Role::Kiosk, &name, clinic, days).await);
+                Account::AddKiosk(cli::Machine { name, clinic, lasts }) => {
+                    return say_machine(machines::add(&app, Role::Kiosk, &name, clinic, lasts.into()).await);
                 }
-                Account::AddService { name, clinic, days } => {
-                    let days = SignedDuration::from_hours(24 * i64::from(days));
-                    return say_machine(machines::add(&app, Role::Service, &name, clinic, days).await);
+                Account::AddService(cli::Machine { name, clinic, lasts }) => {
+                    return say_machine(
+                        machines::add(&app, Role::Service, &name, clinic, lasts.into()).await,
+                    );
                 }
-                Account::RenewToken { id, days } => {
-                    let days = SignedDuration::from_hours(24 * i64::from(days));
-                    return say_machine(machines::renew(&app, id, days).await);
+                Account::RenewToken { id, lasts } => {
+                    return say_machine(machines::renew(&app, id, lasts.into()).await);
                 }
                 Account::AddDoctor { email, name, specialization, clinic } => {
                     (Role::Doctor, email, name, specialization, clinic)

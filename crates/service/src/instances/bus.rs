@@ -130,7 +130,7 @@ impl Bus {
     }
 
     /// Another service hears only over PostgreSQL.
-    pub(crate) fn note_beat(&self) {
+    fn note_beat(&self) {
         let until = Instant::now() + SPLIT_FOR;
         *self.is_split_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
     }
@@ -342,6 +342,9 @@ pub(crate) async fn hear(app: Arc<App>, mut notices: Notices, stop: Cancellation
             Ok(Ok(Some(text))) => match incoming.add(own, &text) {
                 Heard::Whole(notice) => {
                     app.bus.remember_others(true);
+                    if matches!(notice, Notice::Beat) {
+                        app.bus.note_beat();
+                    }
                     app.deliver(notice);
                 }
                 Heard::Nothing => {}

@@ -41,7 +41,8 @@ pub(crate) async fn begin(app: &App) -> Result<(), StoreError> {
 
 /// Says that this service is there, before it serves anybody: who was alone says nothing to others until then.
 pub(crate) async fn say_hello(app: &App) {
-    app.say(Notice::Beat);
+    // Only of who does not hear over NATS need the others know it.
+    app.say(if app.bus.hears_over_nats() { Notice::Echo } else { Notice::Beat });
     if !app.bus.flush().await {
         tracing::warn!("the other services will only see in some seconds that this one is there");
     }

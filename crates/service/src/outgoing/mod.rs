@@ -39,7 +39,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// How long after the start somebody is still waited for.
 const WAITS_FOR: SignedDuration = SignedDuration::from_hours(2);
 /// How long a mail opens another password.
-const RESETS_FOR: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const RESETS_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// How long a mail opens a new account, or confirms an address.
 const WELCOMES_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 

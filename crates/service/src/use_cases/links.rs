@@ -25,7 +25,7 @@ const LONGEST_MINUTES: u8 = 30;
 /// How long somebody stays who came by a link or a code: a long day's wait, the visit and its feedback.
 const STAYS_FOR: SignedDuration = SignedDuration::from_hours(12);
 /// The least characters of a client's secret.
-pub(super) const LEAST_ATTEMPT: usize = 16;
+const LEAST_ATTEMPT: usize = 16;
 
 fn of_link(link: LinkId) -> String {
     format!("link:{link}")

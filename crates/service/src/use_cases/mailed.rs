@@ -9,6 +9,7 @@ use super::accounts::{account, address, check_password};
 use crate::{
     App,
     error::ApiError,
+    outgoing::RESETS_FOR,
     store::{About, AuditLine, Channel},
 };
 
@@ -16,8 +17,6 @@ use crate::{
 const NO_OTHER_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// And no more of them in a day: nobody's mailbox is filled by a stranger.
 const MOST_A_DAY: u64 = 5;
-/// How long a mail opens another password, as `outgoing` says it.
-const OPENS_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Somebody has forgotten their password. Whether there is such an account is not said, nor to be told from how long the
 /// answer takes: it does not wait.
@@ -48,8 +47,8 @@ async fn send_reset(app: &App, from: IpAddr, email: &str) -> Result<(), ApiError
     let Some(found) = found else { return Ok(()) };
     let user = found.user.id;
     let mut unit = app.store.begin(Timestamp::now()).await?;
-    let lately = unit.now + OPENS_FOR - NO_OTHER_WITHIN;
-    let today = unit.now + OPENS_FOR - SignedDuration::from_hours(24);
+    let lately = unit.now + RESETS_FOR - NO_OTHER_WITHIN;
+    let today = unit.now + RESETS_FOR - SignedDuration::from_hours(24);
     if unit.count_mails(user, About::PasswordReset, lately).await? > 0
         || unit.count_mails(user, About::PasswordReset, today).await? >= MOST_A_DAY
     {
