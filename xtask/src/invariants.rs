@@ -28,7 +28,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("servers", &[]),
     ("rtc", &["bwe", "media", "proxy", "redact"]),
     ("backends", &["protocol", "proxy", "redact"]),
-    ("service", &["authz", "consult", "protocol", "redact"]),
+    ("sealing", &["redact"]),
+    ("service", &["authz", "consult", "protocol", "redact", "sealing"]),
     ("client", &["backends", "bwe", "call", "devices", "media", "protocol", "redact", "rtc", "session"]),
 ];
 
@@ -46,7 +47,7 @@ const OWNED: &[(&str, &str)] = &[
 ];
 
 /// Crates that decide and never perform.
-const PURE: &[&str] = &["redact", "protocol", "authz", "consult", "session", "bwe", "call"];
+const PURE: &[&str] = &["redact", "sealing", "protocol", "authz", "consult", "session", "bwe", "call"];
 
 /// Words by which code outside tests would do I/O or ask for the time.
 const IMPURE: &[&str] = &[

@@ -7,8 +7,9 @@ use bedside_servers::Postgres;
 
 use crate::{build_page, cargo, demo, python, root, setup};
 
-/// Newer versions know more words: an upgrade may need a change here and there.
-const TYPOS: &str = "typos==1.52.0";
+/// The spelling checker, whose newer versions know more words, so that an upgrade may need a change here and there; and a
+/// service of S3's kind for tests.
+const TOOLS: &[&str] = &["typos==1.52.0", "localbucket==1.2.1"];
 
 /// Runs all checks, the quick ones first.
 pub(crate) fn run() -> Result<()> {
@@ -25,8 +26,8 @@ pub(crate) fn run() -> Result<()> {
     run_step("UI types", &mut npx(&["tsc", "--noEmit"]))?;
     run_step("UI lint", &mut npx(&["eslint", ".", "--max-warnings", "0"]))?;
     run_step("UI tests", &mut npx(&["vitest", "run"]))?;
-    let tools =
-        python::environment("target/tools", &[TYPOS])?.context("the spelling checker can't be had")?;
+    let tools = python::environment("target/tools", TOOLS)?
+        .context("the spelling checker and others can't be had")?;
     run_step("spelling", Command::new(tools.with_file_name("typos")).current_dir(root()))?;
     run_step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     run_step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;

@@ -184,6 +184,8 @@ actions! {
     Chat: THE_TWO;
     /// Send and read its files.
     Files: THE_TWO;
+    /// Read who was in it, and what happened.
+    ReadRecord: THE_TWO;
     /// Tell and read how it is seen and heard.
     Quality: THE_TWO;
     /// Write and read the doctor's notes of a visit.

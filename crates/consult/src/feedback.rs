@@ -67,6 +67,7 @@ mod tests {
 
     fn feedback() -> FeedbackRequest {
         FeedbackRequest {
+            is_public: None,
             overall_rating: 5,
             audio_quality: Some(4),
             video_quality: Some(3),

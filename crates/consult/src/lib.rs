@@ -10,6 +10,7 @@ pub mod feedback;
 pub mod line;
 pub mod practice;
 pub mod quality;
+pub mod record;
 pub mod reminders;
 pub mod session;
 

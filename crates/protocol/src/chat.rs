@@ -23,6 +23,9 @@ pub enum MessageType {
     Image,
     /// Another file.
     File,
+    /// Nobody wrote it: something happened that both are to know. Its `content` is the event's name
+    /// ([`SessionEventType`](crate::SessionEventType)), its sender is whom it is about, of an end the doctor.
+    System,
 }
 
 /// How far a message has come.
@@ -52,6 +55,10 @@ pub struct Attachment {
     pub file_size: u64,
     /// As the service recognised it from the bytes.
     pub mime_type: String,
+    /// Where a small picture of it is, if there is one: a path of the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub thumbnail_url: Option<String>,
 }
 
 /// A stored message.
@@ -87,6 +94,20 @@ pub struct ChatMessage {
     pub attachment: Option<Attachment>,
     /// How far it has come.
     pub status: MessageStatus,
+    /// When it came to the other's device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub delivered_at: Option<Timestamp>,
+    /// When it came onto the other's screen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub read_at: Option<Timestamp>,
+    /// Whether its writer has taken it back: its words and its file are gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(optional, as = "Option<bool>")]
+    pub is_deleted: bool,
     /// When the service stored it.
     #[ts(type = "string")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
@@ -104,12 +125,16 @@ pub struct ChatPage {
     pub has_older: bool,
     /// Whether there are newer ones than the last of these.
     pub has_newer: bool,
+    /// The `seq` of every message of this visit that was taken back, on whichever page it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(optional, as = "Option<Vec<u32>>")]
+    pub deleted: Vec<u64>,
 }
 
 impl ChatPage {
     /// A page that says nothing.
     pub const fn empty() -> Self {
-        Self { items: vec![], has_older: false, has_newer: false }
+        Self { items: vec![], has_older: false, has_newer: false, deleted: vec![] }
     }
 }
 

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AppointmentId, DeviceId, SessionId, Text, Token, User, UserId};
+use crate::{AppointmentId, DeviceId, DeviceType, SessionId, Text, Token, User, UserId};
 
 /// How the two meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
@@ -279,6 +279,15 @@ pub struct JoinRequest {
     /// The app asks by itself, not at a press of the person's: it takes the visit from no other device.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_itself: bool,
+    /// What they sit at, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_type: Option<DeviceType>,
+    /// The browser or app and its version, at most 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<Text>,
+    /// The operating system, at most 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<Text>,
 }
 
 /// `POST /api/v1/consultations/sessions/{id}/leave`. Everything may be left out.

@@ -93,6 +93,10 @@ pub struct FeedbackRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub would_recommend: Option<bool>,
+    /// Whether others may read it, without the patient's name; they may unless it says no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub is_public: Option<bool>,
 }
 
 /// Feedback as stored.
@@ -105,6 +109,9 @@ pub struct Feedback {
     /// What was said.
     #[serde(flatten)]
     pub given: FeedbackRequest,
+    /// Whether its writer was in the visit: always, here.
+    #[serde(default)]
+    pub is_verified: bool,
     /// What the doctor says to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doctor_response: Option<Text>,

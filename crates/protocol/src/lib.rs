@@ -20,6 +20,7 @@ pub mod practice;
 pub mod problem;
 pub mod quality;
 pub mod realtime;
+pub mod record;
 pub mod stomp;
 mod text;
 
@@ -38,4 +39,5 @@ pub use practice::*;
 pub use problem::{Code, Problem};
 pub use quality::*;
 pub use realtime::*;
+pub use record::*;
 pub use text::{Text, Token};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ChatMessage, ClientMessageId, Invitation, MessageStatus, Notification, OutgoingMessage, PeerId, Presence,
-    Problem, Queue, Schedule, Session, SessionId, UserId,
+    Problem, Queue, Schedule, Session, SessionId, SharedImage, UserId,
 };
 
 /// Path of the WebSocket.
@@ -68,6 +68,8 @@ pub enum ServerMessage {
     ChatMessage(ChatMessage),
     /// Messages up to one have been delivered or read.
     ChatStatus(ChatStatus),
+    /// A picture was shared to be looked at in full; it is in the visit's list as well.
+    ImageShared(Box<SharedImage>),
     /// Somebody is writing.
     Typing(Typing),
     /// From the other end of the call.

@@ -1,6 +1,7 @@
 //! Servers of the system's own packages, started for tests on a port and in a folder of their own, and gone with
 //! whoever started them.
 
+mod bucket;
 mod nats;
 mod postgres;
 
@@ -12,6 +13,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+pub use bucket::Bucket;
 pub use nats::Nats;
 pub use postgres::Postgres;
 

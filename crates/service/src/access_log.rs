@@ -103,7 +103,7 @@ impl AccessLog {
 async fn write(store: &Store, looks: &[Look]) -> Result<(), StoreError> {
     let mut unit = store.begin(Timestamp::now()).await?;
     for look in looks {
-        unit.audit_at(&look.line, look.at).await?;
+        unit.audit_at(look.line.clone(), look.at);
     }
     unit.commit().await
 }

@@ -8,7 +8,6 @@ use bedside_protocol::{
     SignInId, User, UserId, topic,
 };
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -45,8 +44,6 @@ pub struct App {
     pub(crate) presence: Presence,
     /// Where files are kept.
     pub(crate) attachments: Attachments,
-    /// Something has been stored that others are to be told.
-    pub(crate) news: Notify,
     /// Who looked at what.
     pub(crate) access_log: AccessLog,
     /// Files that are coming in.
@@ -76,7 +73,9 @@ impl App {
     /// Opens the database and the folder of attachments.
     pub async fn open(config: Config, relay: Option<RelayCredentials>) -> Result<Self, ServiceError> {
         folder::open(&config.data)?;
-        let store = Store::open(&config.database).await?;
+        let keys = Arc::new(config.sealing_keys()?);
+        let store = Store::open(&config.database, keys.clone()).await?;
+        check_keys(&store, &config).await?;
         let nats = match &config.nats {
             Some(_) if !store.is_shared() => {
                 return Err(ServiceError::Config("several services need a database that they share".into()));
@@ -84,14 +83,13 @@ impl App {
             Some(nats) => Some(Nats::connect(nats, store.instance()).await?),
             None => None,
         };
-        let attachments = Attachments::open(config.attachments.clone())?;
+        let attachments = Attachments::open(&config, keys)?;
         Ok(Self {
             hub: Hub::default(),
             bus: Bus::new(store.is_shared(), nats),
             presence: Presence::default(),
             store,
             attachments,
-            news: Notify::new(),
             access_log: AccessLog::default(),
             uploads: Uploads::default(),
             sign_ins: SignIns::default(),
@@ -301,12 +299,25 @@ impl App {
     }
 }
 
+/// Whoever lacks a key that something is sealed with must not begin: half of what there is could not be read, and what it
+/// wrote could not be read by the others.
+async fn check_keys(store: &Store, config: &Config) -> Result<(), ServiceError> {
+    let missing = store.keys_missing().await?;
+    if !missing.is_empty() {
+        return Err(ServiceError::Config(format!(
+            "what is kept is sealed with {}, which {} has not: all services of a database have the same keys \
+             (sealing-keys-file), and a backup comes back with its own",
+            missing.join(" and "),
+            config.sealing_keys_path().display()
+        )));
+    }
+    let mut unit = store.begin(Timestamp::now()).await?;
+    unit.use_key().await?;
+    Ok(unit.commit().await?)
+}
+
 fn presence(row: &SessionRow, party: Party) -> PresenceOf {
-    let status = match party {
-        Party::Patient => row.attendance.patient,
-        Party::Doctor => row.attendance.doctor,
-    };
-    PresenceOf { user_id: row.user(party), party, status }
+    PresenceOf { user_id: row.user(party), party, status: row.attendance.of(party) }
 }
 
 fn notice(

@@ -9,7 +9,9 @@ use std::{
 use tokio::process::Command;
 
 use crate::{
-    Config, ServiceError, folder,
+    Config, ServiceError,
+    config::Place,
+    folder,
     store::{Database, Store},
 };
 
@@ -17,8 +19,9 @@ use crate::{
 const SQLITE: &str = "bedside.sqlite";
 const POSTGRES: &str = "bedside.dump";
 const ATTACHMENTS: &str = "attachments";
-/// Keys of the service's own. Without them everybody signs in again, and calls that run lose their relay.
-const KEYS: [&str; 2] = ["relay.key", "token.key"];
+/// Keys of the service's own, where they are in its data folder. Without the first nothing that is sealed can be read;
+/// without the others everybody signs in again, and calls that run lose their relay.
+const KEYS: [&str; 3] = ["sealing.keys", "relay.key", "token.key"];
 
 fn failed(what: impl std::fmt::Display) -> ServiceError {
     ServiceError::Config(what.to_string())
@@ -41,7 +44,10 @@ pub async fn backup(config: &Config, to: &Path) -> Result<(), ServiceError> {
             run(dump, "pg_dump").await?;
         }
     }
-    copy_folder(&config.attachments, &to.join(ATTACHMENTS))?;
+    // A bucket's own service keeps copies of it.
+    if let Place::Folder(folder) = &config.attachments {
+        copy_folder(folder, &to.join(ATTACHMENTS))?;
+    }
     for key in KEYS {
         let from = config.data.join(key);
         if from.exists() {
@@ -71,7 +77,9 @@ pub async fn restore(config: &Config, from: &Path) -> Result<(), ServiceError> {
             run(restore, "pg_restore").await?;
         }
     }
-    copy_folder(&from.join(ATTACHMENTS), &config.attachments)?;
+    if let Place::Folder(folder) = &config.attachments {
+        copy_folder(&from.join(ATTACHMENTS), folder)?;
+    }
     for key in KEYS {
         if from.join(key).exists() {
             std::fs::copy(from.join(key), config.data.join(key))?;

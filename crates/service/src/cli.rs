@@ -72,6 +72,9 @@ pub(crate) enum Command {
     /// The log of who did or looked at what.
     #[command(subcommand)]
     Audit(Audit),
+    /// The keys that notes, messages and files are sealed with.
+    #[command(subcommand)]
+    Keys(Keys),
     /// Copy all that is kept into a new folder, while the service runs: the database, files and keys. Of PostgreSQL by
     /// its own pg_dump. Whoever has it can read what patients wrote: keep it as closed as the service.
     Backup {
@@ -90,6 +93,14 @@ pub(crate) enum Command {
     Doctor,
     /// Print the OpenAPI document.
     Openapi,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Keys {
+    /// Put a new key before the others: services seal with it once they are started again.
+    Add,
+    /// Seal everything anew with the first key, while the service runs. Afterwards the others can go from the file.
+    SealAnew,
 }
 
 #[derive(Subcommand)]

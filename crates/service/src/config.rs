@@ -1,21 +1,70 @@
 //! How the service is set up.
 
+mod aliases;
 mod settings;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use bedside_consult::session::Limits;
 use bedside_redact::Secret;
+use bedside_sealing::Keys;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use url::Url;
 
+pub use aliases::Aliases;
 pub use settings::{LogFormat, Settings};
 
 use crate::{ServiceError, folder, relay::RelayCredentials, store::Database};
+
+/// Where files are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In a bucket of an S3 service.
+    Bucket(BucketConfig),
+}
+
+/// A bucket of an S3 service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BucketConfig {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub region: String,
+    /// The service's address, where it is not Amazon's.
+    pub endpoint: Option<Url>,
+    /// What it is opened with; without it, what the machine has been given.
+    pub credentials: Option<BucketCredentials>,
+}
+
+impl BucketConfig {
+    /// Only where an address says so itself: a service in the same rack.
+    pub(crate) fn allows_http(&self) -> bool {
+        self.endpoint.as_ref().is_some_and(|url| url.scheme() == "http")
+    }
+}
+
+/// A file of two lines: the id of an access key, and its secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BucketCredentials(pub PathBuf);
+
+impl BucketCredentials {
+    pub(crate) fn read(&self) -> Result<(String, Secret<String>), ServiceError> {
+        let Self(path) = self;
+        let wrong = |why: &dyn std::fmt::Display| ServiceError::Config(format!("{}: {why}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        match (lines.next(), lines.next(), lines.next()) {
+            (Some(id), Some(secret), None) => Ok((id.to_owned(), Secret::new(secret.to_owned()))),
+            _ => Err(wrong(&"it has two lines, an access key's id and its secret")),
+        }
+    }
+}
 
 /// How the service is set up.
 #[derive(Clone, Debug)]
@@ -24,8 +73,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the attachments, the relay's key, and the database where that is a file.
     pub data: PathBuf,
-    /// Folder of what people send one another.
-    pub attachments: PathBuf,
+    /// Where the files are that people send one another.
+    pub attachments: Place,
+    /// The file with the keys that what patients and doctors write and send is sealed with; made in the data folder
+    /// where it is not said.
+    pub sealing_keys_file: Option<PathBuf>,
     /// What is kept where.
     pub database: Database,
     /// Its own certificate, where nothing in front of it ends TLS.
@@ -48,6 +100,8 @@ pub struct Config {
     pub absent_minutes: u32,
     /// Minutes after a visit's end in which the doctor may re-call the patient.
     pub recall_minutes: u32,
+    /// Days after a visit's end for which its chat and its files are kept; 0 is for ever.
+    pub chat_days: u32,
     /// The clinic's name, as people see it before they sign in.
     pub clinic_name: Option<String>,
     /// What prices are in where it is not said (ISO 4217).
@@ -55,6 +109,8 @@ pub struct Config {
     /// The file with the key that access tokens are signed with, at least 32 bytes; made in the data folder where it is
     /// not said. Other systems that are to read them have the same.
     pub token_secret_file: Option<PathBuf>,
+    /// The same from the environment, where there is no file.
+    pub token_secret: Option<Secret<String>>,
     /// Another issuer whose access tokens are taken.
     pub issuer: Option<IssuerConfig>,
     /// What carries what services say to one another, in place of PostgreSQL.
@@ -205,10 +261,31 @@ impl Config {
 
     /// The key that access tokens are signed with: the file's, or one's own, made at the first start.
     pub fn token_secret(&self) -> Result<Secret<Vec<u8>>, ServiceError> {
-        let Some(path) = &self.token_secret_file else { return self.own_key("token.key") };
+        let path = match (&self.token_secret_file, &self.token_secret) {
+            (Some(path), _) => path,
+            (None, Some(secret)) => return Ok(Secret::new(secret.expose().trim().as_bytes().to_vec())),
+            (None, None) => return self.own_key("token.key"),
+        };
         let secret = std::fs::read(path)
             .map_err(|error| ServiceError::Config(format!("{} can't be read: {error}", path.display())))?;
         Ok(Secret::new(secret.trim_ascii().to_vec()))
+    }
+
+    /// Where the keys are that things are sealed with.
+    pub fn sealing_keys_path(&self) -> PathBuf {
+        self.sealing_keys_file.clone().unwrap_or_else(|| self.data.join("sealing.keys"))
+    }
+
+    /// The keys that things are sealed with: the file's, or one of one's own, made at the first start.
+    pub fn sealing_keys(&self) -> Result<Keys, ServiceError> {
+        let path = self.sealing_keys_path();
+        let wrong = |why: &dyn std::fmt::Display| ServiceError::Config(format!("{}: {why}", path.display()));
+        if self.sealing_keys_file.is_none() && !path.exists() {
+            folder::open(&self.data)?;
+            write_private(&path, format!("{}\n", bedside_sealing::new_key().expose()).as_bytes())?;
+        }
+        let file = std::fs::read_to_string(&path).map_err(|error| wrong(&error))?;
+        Keys::read(&Secret::new(file)).map_err(|error| wrong(&error))
     }
 
     fn own_key(&self, name: &str) -> Result<Secret<Vec<u8>>, ServiceError> {
@@ -221,13 +298,18 @@ impl Config {
             Err(error) => return Err(error.into()),
         }
         let key = rand::random::<[u8; 32]>().to_vec();
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        std::io::Write::write_all(&mut options.open(&path)?, &key)?;
+        write_private(&path, &key)?;
         Ok(Secret::new(key))
     }
+}
+
+/// Writes a file that is not there yet and that nobody else reads.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::Write::write_all(&mut options.open(path)?, bytes)
 }
 
 #[cfg(test)]

@@ -87,6 +87,20 @@ impl App {
         Ok((row, side))
     }
 
+    /// The side that somebody is on in a visit that they may do this to: as [`App::session_of`], where the visit
+    /// itself is not wanted. Who is in one never changes, so it is remembered.
+    pub(crate) async fn party_in(&self, ctx: &Ctx, id: SessionId, action: Action) -> Result<Party, ApiError> {
+        let side = self.store.whose_visits().of(id).and_then(|people| {
+            let is_theirs = ctx.visit.is_none_or(|visit| visit == id);
+            people.party(ctx.user.id).filter(|_| is_theirs)
+        });
+        match side {
+            Some(side) if bedside_authz::decide(action, ctx.user.role, Some(side)).is_ok() => Ok(side),
+            // Not known yet, or refused, which is written down.
+            _ => Ok(self.session_of(ctx, id, action).await?.1),
+        }
+    }
+
     /// Writes down that something was refused, if it was.
     pub(crate) async fn write_refusal<T>(
         &self,
@@ -112,5 +126,17 @@ impl App {
     ) -> Result<(), ApiError> {
         let line = ctx.line(action);
         self.access_log.note(row.map_or(line.clone(), |row| line.about(row))).await
+    }
+
+    /// Shows them something, when it has been written down that they look; both at once.
+    pub(crate) async fn look<T>(
+        &self,
+        ctx: &Ctx,
+        action: &'static str,
+        row: Option<&SessionRow>,
+        read: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let ((), shown) = tokio::try_join!(self.note_look(ctx, action, row), read)?;
+        Ok(shown)
     }
 }

@@ -7,11 +7,14 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::{
     Config,
+    blobs::Blobs,
+    config::Place,
     config::RelayConfig,
     descriptors, folder,
     outgoing::Outgoing,
@@ -47,7 +50,8 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut found = vec![
         finding("folder", folder_of(&config.data)),
         finding("database", database(config).await),
-        finding("attachments", attachments(&config.attachments)),
+        finding("attachments", attachments(config).await),
+        finding("keys", keys(config)),
         finding("connections", connections()),
     ];
     let (is_running, listens) = listens(config).await;
@@ -133,7 +137,32 @@ fn made_at_first(path: &Path) -> Result<String, String> {
     }
 }
 
-fn attachments(path: &Path) -> Result<String, String> {
+fn keys(config: &Config) -> Result<String, String> {
+    let path = config.sealing_keys_path();
+    if config.sealing_keys_file.is_none() && !path.exists() {
+        return made_at_first(&path);
+    }
+    let keys = config.sealing_keys().map_err(|error| error.to_string())?;
+    let ids: Vec<String> = keys.ids().map(|id| id.to_string()).collect();
+    Ok(format!("{}: {} seals", path.display(), ids.join(", then ")))
+}
+
+async fn attachments(config: &Config) -> Result<String, String> {
+    let path = match &config.attachments {
+        Place::Folder(path) => path,
+        Place::Bucket(bucket) => {
+            let said = |error: &dyn std::fmt::Display| {
+                format!("{error}. Look at s3-endpoint, s3-region, s3-key-file, and what the key may do")
+            };
+            let blobs = Blobs::bucket(bucket).map_err(|error| said(&error))?;
+            let mut names = blobs.names();
+            return match tokio::time::timeout(ANSWERS_WITHIN, names.next()).await {
+                Ok(None | Some(Ok(_))) => Ok(format!("the bucket {}", bucket.name)),
+                Ok(Some(Err(error))) => Err(said(&error)),
+                Err(_) => Err("it does not answer: is it up, and does a firewall stand between?".to_owned()),
+            };
+        }
+    };
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => Ok(path.display().to_string()),
         Ok(_) => Err(format!("{} is no folder", path.display())),

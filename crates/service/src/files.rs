@@ -5,6 +5,7 @@ use bedside_protocol::Code;
 use encoding_rs::{UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 mod pictures;
+mod thumbnails;
 
 use crate::error::ApiError;
 
@@ -53,16 +54,21 @@ pub(crate) struct Accepted {
     pub(crate) kind: Kind,
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
+    /// Pixels across and down, of a picture.
+    pub(crate) size: Option<(u32, u32)>,
+    /// A small one of it, as JPEG, where it could be made.
+    pub(crate) thumbnail: Option<Vec<u8>>,
 }
 
 /// Takes a file, or says in words why not.
 pub(crate) fn accept(name: &str, bytes: Vec<u8>) -> Result<Accepted, ApiError> {
-    let (kind, bytes) = match infer::get(&bytes).map(|kind| kind.mime_type()) {
-        Some("image/jpeg") => (Kind::Jpeg, pictures::check(Kind::Jpeg, &bytes)?),
-        Some("image/png") => (Kind::Png, pictures::check(Kind::Png, &bytes)?),
-        Some("image/webp") => (Kind::WebP, pictures::check(Kind::WebP, &bytes)?),
-        Some("image/gif") => (Kind::Gif, pictures::check(Kind::Gif, &bytes)?),
-        Some("application/pdf") => (Kind::Pdf, bytes),
+    let picture = |kind| pictures::rewrite(kind, &bytes).map(|picture| (kind, Some(picture), vec![]));
+    let (kind, picture, other) = match infer::get(&bytes).map(|kind| kind.mime_type()) {
+        Some("image/jpeg") => picture(Kind::Jpeg)?,
+        Some("image/png") => picture(Kind::Png)?,
+        Some("image/webp") => picture(Kind::WebP)?,
+        Some("image/gif") => picture(Kind::Gif)?,
+        Some("application/pdf") => (Kind::Pdf, None, bytes),
         Some("image/heif" | "image/heic") => {
             return Err(refused(
                 "A photo in the HEIC format can’t be shown on every computer. On an iPhone, choose Settings, Camera, \
@@ -75,9 +81,19 @@ pub(crate) fn accept(name: &str, bytes: Vec<u8>) -> Result<Accepted, ApiError> {
             ));
         }
         // Text that begins like a page or a script is text here: it is kept, shown and saved as nothing else.
-        _ => (Kind::Text, text(&bytes)?),
+        _ => (Kind::Text, None, text(&bytes)?),
     };
-    Ok(Accepted { kind, name: format!("{}.{}", stem(name), kind.extension()), bytes })
+    let name = format!("{}.{}", stem(name), kind.extension());
+    Ok(match picture {
+        Some(picture) => Accepted {
+            kind,
+            name,
+            size: Some((picture.width, picture.height)),
+            thumbnail: thumbnails::make(kind, &picture.bytes),
+            bytes: picture.bytes,
+        },
+        None => Accepted { kind, name, bytes: other, size: None, thumbnail: None },
+    })
 }
 
 fn refused(detail: &str) -> ApiError {

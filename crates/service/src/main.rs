@@ -9,13 +9,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_consult::billing::Currency;
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role};
 use bedside_service::{
-    App, accounts,
-    config::{LogFormat, Settings},
-    machines,
+    App, Config, accounts,
+    config::{Aliases, LogFormat, Settings},
+    keys, machines,
     store::Chain,
 };
 use clap::Parser;
-use cli::{Account, Audit, Cli, Clinic, Command};
+use cli::{Account, Audit, Cli, Clinic, Command, Keys};
 use jiff::{SignedDuration, Timestamp};
 
 #[tokio::main]
@@ -40,10 +40,17 @@ async fn run() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     let file = cli.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
-    let settings = cli.settings.or(file)?;
+    let aliases = Aliases::find(|name| std::env::var(name).ok());
+    let settings = cli.settings.or(aliases.settings)?.or(file)?;
     settings.check()?;
     log(settings.log_format);
-    let config = settings.complete();
+    if !aliases.taken.is_empty() {
+        tracing::info!(names = aliases.taken.join(", "), "settings by other systems' names are taken");
+    }
+    if !aliases.without_effect.is_empty() {
+        tracing::warn!(names = aliases.without_effect.join(", "), "these settings have no effect here");
+    }
+    let config = Config { token_secret: aliases.token_secret, ..settings.complete() };
     match cli.command {
         Command::Serve => {
             let listener = tokio::net::TcpListener::bind(config.listen)
@@ -66,6 +73,13 @@ async fn run() -> anyhow::Result<()> {
             for (id, name) in App::open(config, None).await?.store.clinics().await? {
                 print(&format!("{id} {name}"));
             }
+        }
+        Command::Keys(Keys::Add) => {
+            print(&format!("{} seals from the next start on", keys::add(&config)?));
+        }
+        Command::Keys(Keys::SealAnew) => {
+            let changed = keys::seal_anew(&App::open(config, None).await?).await?;
+            print(&format!("{changed} things were sealed anew: the other keys can go from the file"));
         }
         Command::Backup { to } => bedside_service::backup::backup(&config, &to).await?,
         Command::Restore { from } => bedside_service::backup::restore(&config, &from).await?,

@@ -15,7 +15,7 @@ use crate::{
     folder::Room,
     instances,
     store::{DEVICE_CHECKS_KEPT_FOR, SessionRow},
-    use_cases::{change::Change, notifications, practice},
+    use_cases::{change::Change, files, notifications, practice},
 };
 
 /// How often open sessions are looked at: far finer than any limit, which are minutes.
@@ -86,6 +86,12 @@ async fn tick(app: &App) -> Result<(), ApiError> {
                 }
             }
         }
+    }
+    files::remove_some(app).await?;
+    if app.config.chat_days > 0 {
+        let kept = SignedDuration::from_hours(24 * i64::from(app.config.chat_days));
+        // Before there was time, nobody wrote anything.
+        files::forget_chats(app, now.checked_sub(kept).unwrap_or(Timestamp::MIN)).await?;
     }
     let (day, soon) = (Reminder::Day.before(), Reminder::Soon.before());
     for appointment in app.store.to_remind(now, day, soon, REMINDED_TOGETHER).await? {

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use bedside_protocol::{
-    ChatMessage, ChatPage, ChatStatus, ClientMessageId, MessageStatus, OutgoingMessage, Problem, SessionId,
-    UserId,
+    ChatMessage, ChatPage, ChatStatus, ClientMessageId, MessageStatus, MessageType, OutgoingMessage, Problem,
+    SessionId, Text, UserId,
 };
 
 /// Messages that may wait to be confirmed. Nobody writes more in a minute without a link.
@@ -88,7 +88,10 @@ impl ChatLog {
 
     /// How many of the other side's messages have not been on the screen.
     pub fn unread(&self) -> usize {
-        self.messages.values().filter(|m| m.sender_id != self.me && m.seq > self.reported.1).count()
+        let is_news = |m: &&ChatMessage| {
+            m.sender_id != self.me && m.seq > self.reported.1 && m.message_type != MessageType::System
+        };
+        self.messages.values().filter(is_news).count()
     }
 
     /// The person sends a message; false when too many wait already.
@@ -151,6 +154,12 @@ impl ChatLog {
         let last = page.items.last().map(|m| m.seq);
         for message in page.items {
             self.insert(message);
+        }
+        for seq in page.deleted {
+            if let Some(message) = self.messages.get_mut(&seq) {
+                (message.content, message.attachment) = (Text::default(), None);
+                message.is_deleted = true;
+            }
         }
         let mut actions = self.report();
         if let (true, Some(last)) = (page.has_newer && !from_start, last) {
@@ -225,7 +234,7 @@ impl ChatLog {
 
 #[cfg(test)]
 mod tests {
-    use bedside_protocol::{Code, MessageId, MessageType, Party};
+    use bedside_protocol::{Code, MessageId, Party};
     use proptest::prelude::*;
 
     use super::*;
@@ -248,7 +257,7 @@ mod tests {
 
         fn after(&self, seq: u64) -> ChatPage {
             let items: Vec<_> = self.stored.iter().filter(|m| m.seq > seq).cloned().collect();
-            ChatPage { items, has_older: false, has_newer: false }
+            ChatPage { items, ..ChatPage::empty() }
         }
     }
 
@@ -265,6 +274,9 @@ mod tests {
             content: "hello".into(),
             attachment: None,
             status: MessageStatus::Sent,
+            delivered_at: None,
+            read_at: None,
+            is_deleted: false,
             timestamp: "2026-01-30T14:30:00Z".parse().unwrap(),
         }
     }
@@ -277,6 +289,29 @@ mod tests {
             content: "hello".into(),
             attachment_id: None,
         }
+    }
+
+    #[test]
+    fn what_was_taken_back_is_gone_wherever_it_was() {
+        let (session, me, other) = (SessionId::generate(), UserId::generate(), UserId::generate());
+        let mut log = ChatLog::new(session, me);
+        let hello = |seq| message(session, seq, other, ClientMessageId::generate());
+        log.on_page(ChatPage { items: vec![hello(1), hello(2)], ..ChatPage::empty() });
+        // Away while it was: the page of what was missed says so of an older one.
+        log.on_page(ChatPage { items: vec![hello(3)], deleted: vec![1], ..ChatPage::empty() });
+        let gone: Vec<bool> = log.messages().map(|m| m.is_deleted && m.content.reveal().is_empty()).collect();
+        assert_eq!(gone, [true, false, false]);
+    }
+
+    #[test]
+    fn what_nobody_wrote_is_no_unread_message() {
+        let (session, me, other) = (SessionId::generate(), UserId::generate(), UserId::generate());
+        let mut log = ChatLog::new(session, me);
+        let said = message(session, 1, other, ClientMessageId::generate());
+        log.on_message(ChatMessage { message_type: MessageType::System, ..said });
+        assert_eq!(log.unread(), 0);
+        log.on_message(message(session, 2, other, ClientMessageId::generate()));
+        assert_eq!(log.unread(), 1);
     }
 
     #[test]

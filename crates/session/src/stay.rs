@@ -334,6 +334,7 @@ impl Stay {
             prepare: !self.wants_call,
             device: Some(self.device),
             by_itself: !on_purpose,
+            ..JoinRequest::default()
         };
         StayAction::AskToJoin { id, admit: self.admits, request }
     }

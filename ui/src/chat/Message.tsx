@@ -25,15 +25,39 @@ export function Earlier() {
 /** One message: who, when, what, and of one's own how far it came. */
 export function Message({ message, isMine }: { message: ChatMessage; isMine: boolean }) {
   const { t } = useTranslation();
+  if (message.messageType === "system") return <Happened message={message} />;
   return (
     <div className={isMine ? "message mine" : "message"}>
       <span className="meta">
         {isMine ? t("chat.you") : message.senderName}, {clock(message.timestamp)}
       </span>
-      {message.content}
+      {message.isDeleted ? <em>{t("chat.deleted")}</em> : message.content}
       {message.attachment && <File message={message} />}
       {isMine && <span className="meta">{t(`chat.${message.status}`)}</span>}
     </div>
+  );
+}
+
+/** Nobody wrote it: somebody came or went, or the visit stood still. */
+function Happened({ message }: { message: ChatMessage }) {
+  const { t } = useTranslation();
+  const name = message.senderName;
+  const words: Partial<Record<string, string>> = {
+    patient_joined: t("chat.happened.joined", { name }),
+    doctor_joined: t("chat.happened.joined", { name }),
+    patient_left: t("chat.happened.left", { name }),
+    doctor_left: t("chat.happened.left", { name }),
+    hold: t("chat.happened.hold", { name }),
+    resume: t("chat.happened.resume", { name }),
+    ended: t("chat.happened.ended"),
+    file_refused: t("chat.happened.fileRefused", { name }),
+  };
+  const said = words[message.content];
+  if (said === undefined) return null;
+  return (
+    <p className="happened">
+      {said} <span className="meta">{clock(message.timestamp)}</span>
+    </p>
   );
 }
 

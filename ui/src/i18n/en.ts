@@ -331,6 +331,15 @@ export const en = {
     image: "Picture {{name}}",
     unread_one: "one new message",
     unread_other: "{{count}} new messages",
+    deleted: "This message was taken back.",
+    happened: {
+      joined: "{{name}} joined the call.",
+      left: "{{name}} left the call.",
+      hold: "{{name}} put the call on hold.",
+      resume: "{{name}} is back from the hold.",
+      ended: "The visit has ended.",
+      fileRefused: "A file from {{name}} could not be sent.",
+    },
   },
   after: {
     title: "The visit has ended",

@@ -324,8 +324,9 @@ impl App {
             ServerMessage::ChatStatus(status) => self.on_chat_status(status),
             ServerMessage::Typing(typing) => self.on_typing(typing),
             ServerMessage::Signal(signal) => self.on_call(CallInput::Signal(signal)).await,
-            // No screen has a queue yet.
-            ServerMessage::ScheduleStatus(_)
+            // No screen has these yet.
+            ServerMessage::ImageShared(_)
+            | ServerMessage::ScheduleStatus(_)
             | ServerMessage::Queue(_)
             | ServerMessage::Invitation(_)
             | ServerMessage::InvitationStatus(_)

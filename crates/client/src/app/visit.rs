@@ -7,8 +7,8 @@ use std::{
 
 use bedside_backends::{BackendError, Clinic, SessionAction};
 use bedside_protocol::{
-    ClientMessage, Code, FeedbackRequest, IceServer, JoinResponse, LeaveRequest, Party, PeerId, Session,
-    SessionId, SessionStatus, Signal, Summary,
+    ClientMessage, Code, DeviceType, FeedbackRequest, IceServer, JoinResponse, LeaveRequest, Party, PeerId,
+    Session, SessionId, SessionStatus, Signal, Summary, Text,
 };
 use bedside_rtc::PeerConfig;
 use bedside_session::{
@@ -105,7 +105,10 @@ impl App {
         for action in actions {
             match action {
                 StayAction::Show(screen) => self.screen = screen,
-                StayAction::AskToJoin { id: join, admit, request } => {
+                StayAction::AskToJoin { id: join, admit, mut request } => {
+                    request.device_type = Some(DeviceType::Desktop);
+                    request.browser = Some(Text::new(concat!("Bedside ", env!("CARGO_PKG_VERSION"))));
+                    request.os = Some(Text::new(std::env::consts::OS));
                     if request.ready {
                         self.declining.cancel();
                     }

@@ -92,6 +92,7 @@ async fn a_whole_visit_without_devices_and_without_a_name_in_the_log() {
     }
     patient.command(Command::Feedback {
         feedback: FeedbackRequest {
+            is_public: None,
             overall_rating: 5,
             audio_quality: Some(4),
             video_quality: None,

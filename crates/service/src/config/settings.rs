@@ -13,12 +13,17 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Certificate, Config, IssuerConfig, MailConfig, NatsConfig, OwnRelay, RelayConfig, RelayTls, SmsConfig,
+    BucketConfig, BucketCredentials, Certificate, Config, IssuerConfig, MailConfig, NatsConfig, OwnRelay,
+    Place, RelayConfig, RelayTls, SmsConfig,
 };
 use crate::{ServiceError, store::Database};
 
 /// What prices are in unless it is said, as in the first source document.
 const CURRENCY: &str = "INR";
+/// The one that S3 services take where they have none.
+const REGION: &str = "us-east-1";
+/// A year, as the requirements have it.
+const CHAT_DAYS: u32 = 365;
 
 /// How a log is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
@@ -43,6 +48,22 @@ pub struct Settings {
     /// Folder for what people send one another, where it is not in --data: several services on one PostgreSQL share it.
     #[arg(long, env = "BEDSIDE_ATTACHMENTS", global = true, value_name = "FOLDER")]
     pub attachments: Option<PathBuf>,
+    /// Bucket of an S3 service for what people send one another, in place of a folder.
+    #[arg(long, env = "BEDSIDE_S3_BUCKET", global = true, value_name = "NAME")]
+    pub s3_bucket: Option<String>,
+    /// Its region [default: us-east-1].
+    #[arg(long, env = "BEDSIDE_S3_REGION", global = true, value_name = "NAME")]
+    pub s3_region: Option<String>,
+    /// The service's address, where it is not Amazon's.
+    #[arg(long, env = "BEDSIDE_S3_ENDPOINT", global = true, value_name = "ADDRESS")]
+    pub s3_endpoint: Option<Url>,
+    /// File of two lines, an access key's id and its secret. Without it, what the machine has been given counts.
+    #[arg(long, env = "BEDSIDE_S3_KEY_FILE", global = true, value_name = "FILE")]
+    pub s3_key_file: Option<PathBuf>,
+    /// File with the keys that notes, messages and files are sealed with, a line of base64 each, the first of which
+    /// seals [default: sealing.keys in --data]. All services of one database have the same.
+    #[arg(long, env = "BEDSIDE_SEALING_KEYS_FILE", global = true, value_name = "FILE")]
+    pub sealing_keys_file: Option<PathBuf>,
     /// PostgreSQL in place of a file in --data, such as postgres://bedside@db.example/bedside. Without a
     /// password, which others could see: that is in the file of --database-password-file, or PGPASSFILE names one.
     #[arg(long, env = "BEDSIDE_DATABASE", global = true, value_name = "ADDRESS")]
@@ -126,6 +147,9 @@ pub struct Settings {
     /// Minutes after a visit's end in which the doctor may re-call the patient [default: 60].
     #[arg(long, env = "BEDSIDE_RECALL_MINUTES", global = true, value_name = "MINUTES")]
     pub recall_minutes: Option<u32>,
+    /// Days after a visit's end for which its chat and its files are kept; 0 keeps them for ever [default: 365].
+    #[arg(long, env = "BEDSIDE_CHAT_DAYS", global = true, value_name = "DAYS")]
+    pub chat_days: Option<u32>,
     /// The clinic's name, as people see it before they sign in.
     #[arg(long, env = "BEDSIDE_CLINIC_NAME", global = true, value_name = "NAME")]
     pub clinic_name: Option<String>,
@@ -238,6 +262,15 @@ impl Settings {
                 "mail-server and mail-from belong together",
             ),
             (self.issuer.is_some() == has_issuer_keys, "issuer needs issuer-secret-file or issuer-keys-file"),
+            (
+                self.s3_bucket.is_some()
+                    || (self.s3_region.is_none() && self.s3_endpoint.is_none() && self.s3_key_file.is_none()),
+                "s3-region, s3-endpoint and s3-key-file are for an s3-bucket",
+            ),
+            (
+                self.s3_bucket.is_none() || self.attachments.is_none(),
+                "attachments are in a folder or in s3-bucket",
+            ),
             (self.nats.is_none() || !nats.is_empty(), "nats is one address or more"),
             (is_subject, "nats-subject is words of letters and digits, with full stops between them"),
             (
@@ -278,7 +311,16 @@ impl Settings {
                 Some(url) => Database::Postgres { url, password_file: self.database_password_file },
                 None => Database::Sqlite(data.join("bedside.sqlite")),
             },
-            attachments: self.attachments.unwrap_or_else(|| data.join("attachments")),
+            attachments: match self.s3_bucket {
+                Some(name) => Place::Bucket(BucketConfig {
+                    name,
+                    region: self.s3_region.unwrap_or_else(|| REGION.to_owned()),
+                    endpoint: self.s3_endpoint,
+                    credentials: self.s3_key_file.map(BucketCredentials),
+                }),
+                None => Place::Folder(self.attachments.unwrap_or_else(|| data.join("attachments"))),
+            },
+            sealing_keys_file: self.sealing_keys_file,
             data,
             tls: self
                 .tls_certificate
@@ -298,9 +340,11 @@ impl Settings {
             grace_minutes: self.grace_minutes.unwrap_or(minutes(limits.grace)),
             absent_minutes: self.absent_minutes.unwrap_or(minutes(limits.absent_after)),
             recall_minutes: self.recall_minutes.unwrap_or(minutes(limits.recall_within)),
+            chat_days: self.chat_days.unwrap_or(CHAT_DAYS),
             clinic_name: self.clinic_name.filter(|name| !name.trim().is_empty()),
             currency: self.currency.unwrap_or_else(|| CURRENCY.to_owned()),
             token_secret_file: self.token_secret_file,
+            token_secret: None,
             issuer: self.issuer.map(|name| IssuerConfig {
                 name,
                 audience: self.issuer_audience,

@@ -18,14 +18,14 @@ mod webp;
 const MOST_PIXELS: u64 = 64_000_000;
 
 /// A picture as it is kept.
-struct Rewritten {
-    bytes: Vec<u8>,
-    width: u32,
-    height: u32,
+pub(super) struct Rewritten {
+    pub(super) bytes: Vec<u8>,
+    pub(super) width: u32,
+    pub(super) height: u32,
 }
 
 /// The picture as it is kept, if it may be.
-pub(super) fn check(kind: Kind, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
+pub(super) fn rewrite(kind: Kind, bytes: &[u8]) -> Result<Rewritten, ApiError> {
     let rewritten = match kind {
         Kind::Jpeg => jpeg::rewrite(bytes),
         Kind::Png => png::rewrite(bytes),
@@ -34,7 +34,8 @@ pub(super) fn check(kind: Kind, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
         Kind::Pdf | Kind::Text => None,
     };
     let damaged = || ApiError::new(Code::UnsupportedType, "The picture is damaged");
-    let Rewritten { bytes, width, height } = rewritten.ok_or_else(damaged)?;
+    let rewritten = rewritten.ok_or_else(damaged)?;
+    let Rewritten { width, height, .. } = rewritten;
     if width == 0 || height == 0 {
         return Err(damaged());
     }
@@ -44,7 +45,13 @@ pub(super) fn check(kind: Kind, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
             "The picture has more than 64 million pixels. Send it smaller",
         ));
     }
-    Ok(bytes)
+    Ok(rewritten)
+}
+
+/// Its bytes alone.
+#[cfg(test)]
+fn check(kind: Kind, bytes: &[u8]) -> Result<Vec<u8>, ApiError> {
+    rewrite(kind, bytes).map(|picture| picture.bytes)
 }
 
 /// Reads a file from its beginning; `None` where it ends too early.

@@ -195,7 +195,7 @@ async fn send_one(app: &App, channel: Channel, item: &Item) -> Result<(), ApiErr
             }
             if is_given_up {
                 let line = AuditLine::new("notification.given-up").of(item.user);
-                unit.audit(&line.on(format!("notification:{}", item.id))).await?;
+                unit.audit(line.on(format!("notification:{}", item.id)));
             }
             tracing::warn!(%error, is_given_up, ?channel, "a message was not sent");
         }

@@ -21,7 +21,14 @@ struct Channel {
 const CHANNELS: &[Channel] = &[
     Channel {
         address: "/topic/session.{sessionId}",
-        messages: &["SESSION_STATUS", "PARTICIPANT_STATUS", "CHAT_MESSAGE", "CHAT_STATUS", "TYPING"],
+        messages: &[
+            "SESSION_STATUS",
+            "PARTICIPANT_STATUS",
+            "CHAT_MESSAGE",
+            "CHAT_STATUS",
+            "TYPING",
+            "IMAGE_SHARED",
+        ],
         is_sent_to: false,
         says: "What both sides of one visit hear. Being subscribed is being present.",
     },

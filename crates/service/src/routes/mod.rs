@@ -13,6 +13,7 @@ mod extract;
 mod notes;
 mod practice;
 mod quality;
+mod records;
 mod refusals;
 mod system;
 mod users;
@@ -132,7 +133,12 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(device_checks::keep_device_check))
         .routes(routes!(device_checks::device_check))
         .routes(routes!(chat::chat_page))
+        .routes(routes!(chat::delete_message))
         .routes(routes!(chat::download))
+        .routes(routes!(chat::thumbnail))
+        .routes(routes!(chat::view_image))
+        .routes(routes!(records::participants))
+        .routes(routes!(records::events))
         .routes(routes!(audit::audit_log))
         .routes(routes!(system::health))
         .routes(routes!(system::ready))
@@ -140,6 +146,7 @@ fn api() -> OpenApiRouter<Shared> {
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         // Files have a limit of their own.
         .routes(routes!(chat::upload))
+        .routes(routes!(chat::share_image, chat::list_images))
 }
 
 pub use actions::{ROUTES, Route};

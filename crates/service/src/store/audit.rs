@@ -1,6 +1,6 @@
 //! Who did or looked at what: lines that are only ever added, and the chain that shows it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
 
 use bedside_protocol::{AuditEntry, AuditPage, ClinicId, Code, Role, SessionId, SignInId, UserId};
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     SessionRow, Store, StoreError, Unit, from_word, millis,
-    sql::{Row, sql},
+    sql::{Query, Row, inserts, sql},
     word,
 };
 
@@ -128,8 +128,28 @@ pub enum Chain {
     },
 }
 
-/// Lines that are sealed at once.
-const TOGETHER: i64 = 500;
+/// Lines that one statement writes at the most: beyond that, the way to the database is little of it.
+const INSERTED: usize = 8;
+/// A line's columns.
+const COLUMNS: usize = 9;
+
+/// What writes one line, two, and so on up to [`INSERTED`].
+pub(super) static INSERTS: LazyLock<[String; INSERTED]> = LazyLock::new(|| {
+    inserts(
+        "audit_log (at, user_id, origin, action, session_id, patient_id, object, refused, guest)",
+        COLUMNS,
+    )
+});
+/// Seals that one statement writes at the most.
+const SEALED: usize = 64;
+/// What writes one seal, two, and so on.
+pub(super) static SEALS: LazyLock<[String; SEALED]> =
+    LazyLock::new(|| inserts("audit_seals (number, audit_id, hash)", 3));
+
+/// Lines that are sealed at once: few where others wait to write meanwhile, and more where each time costs a look for
+/// those that were stored late.
+const TOGETHER: i64 = 250;
+const TOGETHER_SHARED: i64 = 2_000;
 /// Lines among which one that was stored late is looked for: on PostgreSQL numbers are given before a change is stored,
 /// and thousands are stored while one waits for its lock.
 const LATE_WITHIN: i64 = 10_000;
@@ -241,27 +261,33 @@ impl Store {
 
 impl Unit {
     /// Adds a line to the audit log.
-    pub async fn audit(&mut self, line: &AuditLine) -> Result<(), StoreError> {
-        self.audit_at(line, self.now).await
+    pub fn audit(&mut self, line: AuditLine) {
+        self.audit_at(line, self.now);
     }
 
     /// Adds a line of what was done at another time.
-    pub async fn audit_at(&mut self, line: &AuditLine, at: Timestamp) -> Result<(), StoreError> {
-        sql!(
-            "INSERT INTO audit_log (at, user_id, origin, action, session_id, patient_id, object, refused, guest)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-        )
-        .bind(millis(at))
-        .bind(line.user)
-        .bind(line.origin.map(|origin| origin.to_string()))
-        .bind(line.action)
-        .bind(line.session)
-        .bind(line.patient)
-        .bind(line.object.clone())
-        .bind(line.refused.as_ref().map(word).transpose()?)
-        .bind(line.guest)
-        .execute(&mut self.tx)
-        .await?;
+    pub fn audit_at(&mut self, line: AuditLine, at: Timestamp) {
+        self.lines.push((line, at));
+    }
+
+    /// Writes the lines that were added.
+    pub(super) async fn write_lines(&mut self) -> Result<(), StoreError> {
+        for lines in self.lines.chunks(INSERTED) {
+            let mut query = Query::new(&INSERTS[lines.len() - 1]);
+            for (line, at) in lines {
+                query = query
+                    .bind(millis(*at))
+                    .bind(line.user)
+                    .bind(line.origin.map(|origin| origin.to_string()))
+                    .bind(line.action)
+                    .bind(line.session)
+                    .bind(line.patient)
+                    .bind(line.object.clone())
+                    .bind(line.refused.as_ref().map(word).transpose()?)
+                    .bind(line.guest);
+            }
+            query.execute(&mut self.tx).await?;
+        }
         Ok(())
     }
 
@@ -279,19 +305,18 @@ impl Unit {
              FROM audit_log a WHERE a.id > $1
              AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.audit_id = a.id) ORDER BY a.id LIMIT $2"
         )
-        .bind(newest - LATE_WITHIN)
-        .bind(TOGETHER)
+        .bind(if self.tx.has_one_writer() { newest } else { newest - LATE_WITHIN })
+        .bind(if self.tx.has_one_writer() { TOGETHER } else { TOGETHER_SHARED })
         .fetch_all(&mut self.tx)
         .await?;
-        for row in &rows {
-            number += 1;
-            hash = seal(&hash, row)?;
-            sql!("INSERT INTO audit_seals (number, audit_id, hash) VALUES ($1, $2, $3)")
-                .bind(number)
-                .bind(row.get::<i64>("id")?)
-                .bind(hash.clone())
-                .execute(&mut self.tx)
-                .await?;
+        for rows in rows.chunks(SEALED) {
+            let mut query = Query::new(&SEALS[rows.len() - 1]);
+            for row in rows {
+                number += 1;
+                hash = seal(&hash, row)?;
+                query = query.bind(number).bind(row.get::<i64>("id")?).bind(hash.clone());
+            }
+            query.execute(&mut self.tx).await?;
         }
         Ok(rows.len())
     }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use bedside_protocol::{
-    Attachment, AttachmentId, ChatMessage, ChatPage, MessageId, MessageStatus, OutgoingMessage, Party,
-    SessionId, User, UserId,
+    Attachment, AttachmentId, ChatMessage, ChatPage, ClientMessageId, MessageId, MessageStatus, MessageType,
+    OutgoingMessage, Party, SessionEventType, SessionId, Text, UserId,
 };
+use bedside_sealing::Keys;
+use jiff::Timestamp;
 
 use super::{
-    SessionRow, Store, StoreError, Unit, from_word,
+    SessionRow, Store, StoreError, Unit, from_word, sealed,
     sql::{Connection, Row, sql},
     word,
 };
@@ -22,34 +24,33 @@ pub struct NewMessage {
     pub is_new: bool,
 }
 
-/// An attachment and where it belongs.
-#[derive(Debug)]
-pub struct StoredAttachment {
-    /// In which visit.
-    pub session: SessionId,
-    /// What it is.
-    pub attachment: Attachment,
-}
-
 /// Keeps a visit as it is, and other messages and files out of it.
-const SESSION: &str = "SELECT id FROM consultation_sessions WHERE id = $1 FOR NO KEY UPDATE";
+pub(super) const SESSION: &str = "SELECT id FROM consultation_sessions WHERE id = $1 FOR NO KEY UPDATE";
 
 /// Messages, as [`message`] reads them; what follows says which.
 macro_rules! select {
     ($which:literal) => {
         sql!(
             "SELECT m.id, m.session_id, m.seq, m.client_message_id, m.sender_id, u.name AS sender_name,
-             m.message_type, m.content, m.created_at, a.id AS attachment_id, a.file_name, a.file_size, a.mime_type
-             FROM chat_messages m JOIN users u ON u.id = m.sender_id
+             m.message_type, m.content, m.sealed_with, m.created_at, m.delivered_at, m.read_at, m.deleted_at, a.id AS attachment_id,
+             a.file_name, a.file_size, a.mime_type, a.has_thumbnail FROM chat_messages m JOIN users u ON u.id = m.sender_id
              LEFT JOIN attachments a ON a.id = m.attachment_id ",
             $which
         )
     };
 }
 
-fn attachment(row: &Row) -> Result<Attachment, StoreError> {
+/// Where a small picture of one is.
+pub(crate) fn thumbnail_url(session: SessionId, id: AttachmentId) -> String {
+    format!("/api/v1/consultations/sessions/{session}/attachments/{id}/thumbnail")
+}
+
+pub(super) fn attachment(row: &Row, session: SessionId) -> Result<Attachment, StoreError> {
+    let id: AttachmentId = row.get("attachment_id")?;
+    let has_thumbnail: bool = row.get("has_thumbnail")?;
     Ok(Attachment {
-        attachment_id: row.get("attachment_id")?,
+        attachment_id: id,
+        thumbnail_url: has_thumbnail.then(|| thumbnail_url(session, id)),
         file_name: row.get("file_name")?,
         file_size: row.get("file_size")?,
         mime_type: row.get("mime_type")?,
@@ -60,14 +61,16 @@ fn message(
     row: &Row,
     of: &SessionRow,
     progress: &HashMap<UserId, (u64, u64)>,
+    keys: &Keys,
 ) -> Result<ChatMessage, StoreError> {
+    let id: MessageId = row.get("id")?;
     let sender: UserId = row.get("sender_id")?;
     let seq = row.get("seq")?;
     let party = of.party(sender).unwrap_or(Party::Doctor);
     let (delivered, read) = progress.get(&of.user(party.other())).copied().unwrap_or_default();
     let has_attachment = row.get::<Option<String>>("attachment_id")?.is_some();
     Ok(ChatMessage {
-        message_id: row.get("id")?,
+        message_id: id,
         client_message_id: row.get("client_message_id")?,
         session_id: of.id,
         seq,
@@ -75,8 +78,8 @@ fn message(
         sender_name: row.get("sender_name")?,
         sender_type: party,
         message_type: from_word(&row.get::<String>("message_type")?)?,
-        content: row.get("content")?,
-        attachment: has_attachment.then(|| attachment(row)).transpose()?,
+        content: sealed::read(keys, &sealed::of_message(id), row.get("content")?, row.get("sealed_with")?)?,
+        attachment: has_attachment.then(|| attachment(row, of.id)).transpose()?,
         status: if seq <= read {
             MessageStatus::Read
         } else if seq <= delivered {
@@ -84,6 +87,9 @@ fn message(
         } else {
             MessageStatus::Sent
         },
+        delivered_at: row.get("delivered_at")?,
+        read_at: row.get("read_at")?,
+        is_deleted: row.get::<Option<Timestamp>>("deleted_at")?.is_some(),
         timestamp: row.get("created_at")?,
     })
 }
@@ -131,50 +137,40 @@ impl Store {
         let query = query.bind(of.id).bind(from).bind(to).bind(i64::from(limit) + 1);
         let rows = query.fetch_all(&mut reader).await?;
         let progress = chat_progress(&mut reader, of.id).await?;
+        let deleted = sql!(
+            "SELECT seq FROM chat_messages WHERE session_id = $1 AND deleted_at IS NOT NULL ORDER BY seq"
+        )
+        .bind(of.id)
+        .fetch_all(&mut reader)
+        .await?;
+        let deleted = deleted.iter().map(|row| row.get("seq")).collect::<Result<Vec<u64>, _>>()?;
         let more = rows.len() > wanted;
-        let mut items =
-            rows.iter().take(wanted).map(|row| message(row, of, &progress)).collect::<Result<Vec<_>, _>>()?;
+        let mut items = rows
+            .iter()
+            .take(wanted)
+            .map(|row| message(row, of, &progress, self.keys()))
+            .collect::<Result<Vec<_>, _>>()?;
         if after.is_none() {
             items.reverse();
         }
         Ok(if after.is_some() {
-            ChatPage { has_older: items.first().is_some_and(|m| m.seq > 1), has_newer: more, items }
+            ChatPage { has_older: items.first().is_some_and(|m| m.seq > 1), has_newer: more, items, deleted }
         } else {
-            ChatPage { has_older: more, has_newer: before.is_some(), items }
+            ChatPage { has_older: more, has_newer: before.is_some(), items, deleted }
         })
     }
 
-    /// How many messages a visit has.
+    /// How many messages a visit has that somebody wrote, or had before they were forgotten.
     pub async fn chat_count(&self, session: SessionId) -> Result<u64, StoreError> {
-        let row = sql!("SELECT count(*) AS messages FROM chat_messages WHERE session_id = $1")
-            .bind(session)
-            .fetch_one(&mut self.reader().await?)
-            .await?;
-        row.get("messages")
-    }
-
-    /// Bytes of all files of a visit.
-    pub async fn attachment_bytes(&self, session: SessionId) -> Result<u64, StoreError> {
         let row = sql!(
-            "SELECT CAST(coalesce(sum(file_size), 0) AS BIGINT) AS bytes FROM attachments WHERE session_id = $1"
+            "SELECT s.forgotten_messages + (SELECT count(*) FROM chat_messages m WHERE m.session_id = s.id
+             AND m.message_type <> 'system' AND m.deleted_at IS NULL) AS messages
+             FROM consultation_sessions s WHERE s.id = $1"
         )
         .bind(session)
         .fetch_one(&mut self.reader().await?)
         .await?;
-        row.get("bytes")
-    }
-
-    /// One attachment.
-    pub async fn attachment(&self, which: AttachmentId) -> Result<Option<StoredAttachment>, StoreError> {
-        let row = sql!(
-            "SELECT id AS attachment_id, session_id, file_name, file_size, mime_type FROM attachments
-             WHERE id = $1",
-        )
-        .bind(which)
-        .fetch_optional(&mut self.reader().await?)
-        .await?;
-        row.map(|row| Ok(StoredAttachment { session: row.get("session_id")?, attachment: attachment(&row)? }))
-            .transpose()
+        row.get("messages")
     }
 }
 
@@ -184,39 +180,42 @@ impl Unit {
     pub async fn add_message(
         &mut self,
         of: &SessionRow,
-        sender: &User,
+        sender: UserId,
         outgoing: &OutgoingMessage,
     ) -> Result<Option<NewMessage>, StoreError> {
+        let id = MessageId::generate();
+        let sealed = self.keys.seal_text(&sealed::of_message(id), outgoing.content.reveal());
         // One after the other, as they are numbered; and an end of the visit comes before it or after it.
         self.tx.lock(SESSION, of.id).await?;
         let added = sql!(
             "INSERT INTO chat_messages (id, session_id, seq, client_message_id, sender_id, message_type, content,
-             attachment_id, created_at)
+             attachment_id, created_at, sealed_with)
              SELECT CAST($1 AS TEXT), id, (SELECT coalesce(max(seq), 0) + 1 FROM chat_messages
              WHERE session_id = $2), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT),
-             CAST($7 AS TEXT), CAST($8 AS BIGINT) FROM consultation_sessions
+             CAST($7 AS TEXT), CAST($8 AS BIGINT), CAST($9 AS TEXT) FROM consultation_sessions
              WHERE id = $2 AND ended_at IS NULL
              ON CONFLICT (session_id, sender_id, client_message_id) DO NOTHING",
         )
-        .bind(MessageId::generate())
+        .bind(id)
         .bind(of.id)
         .bind(outgoing.client_message_id)
-        .bind(sender.id)
+        .bind(sender)
         .bind(word(&outgoing.message_type)?)
-        .bind(outgoing.content.reveal())
+        .bind(sealed.text)
         .bind(outgoing.attachment_id)
         .bind(self.now)
+        .bind(sealed.key)
         .execute(&mut self.tx)
         .await?;
         let row = select!("WHERE m.session_id = $1 AND m.sender_id = $2 AND m.client_message_id = $3")
             .bind(of.id)
-            .bind(sender.id)
+            .bind(sender)
             .bind(outgoing.client_message_id)
             .fetch_optional(&mut self.tx)
             .await?;
         let Some(row) = row else { return Ok(None) };
         let progress = chat_progress(&mut self.tx, of.id).await?;
-        Ok(Some(NewMessage { message: message(&row, of, &progress)?, is_new: added == 1 }))
+        Ok(Some(NewMessage { message: message(&row, of, &progress, &self.keys)?, is_new: added == 1 }))
     }
 
     /// Notes how far a participant has got, at most to the newest message; never goes back. Gives how far that is
@@ -251,34 +250,75 @@ impl Unit {
         .bind(read)
         .execute(&mut self.tx)
         .await?;
-        Ok((advanced == 1).then_some(seq.unsigned_abs()))
-    }
-
-    /// Notes an attachment whose bytes have been stored, unless the visit's would be more than `most` with it.
-    pub async fn add_attachment(
-        &mut self,
-        session: SessionId,
-        owner: UserId,
-        attachment: &Attachment,
-        most: u64,
-    ) -> Result<bool, StoreError> {
-        self.tx.lock(SESSION, session).await?;
-        let added = sql!(
-            "INSERT INTO attachments (id, session_id, owner_id, file_name, file_size, mime_type, created_at)
-             SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT),
-             CAST($6 AS TEXT), CAST($7 AS BIGINT)
-             WHERE (SELECT coalesce(sum(file_size), 0) FROM attachments WHERE session_id = $2) + $5 <= $8",
+        if advanced == 0 {
+            return Ok(None);
+        }
+        sql!(
+            "UPDATE chat_messages SET delivered_at = coalesce(delivered_at, $1),
+             read_at = CASE WHEN seq <= $2 THEN coalesce(read_at, $1) ELSE read_at END
+             WHERE session_id = $3 AND sender_id <> $4 AND seq <= $5
+             AND (delivered_at IS NULL OR (read_at IS NULL AND seq <= $2))"
         )
-        .bind(attachment.attachment_id)
-        .bind(session)
-        .bind(owner)
-        .bind(attachment.file_name.reveal())
-        .bind(attachment.file_size)
-        .bind(attachment.mime_type.as_str())
         .bind(self.now)
-        .bind(most)
+        .bind(read)
+        .bind(session)
+        .bind(user)
+        .bind(seq)
         .execute(&mut self.tx)
         .await?;
-        Ok(added == 1)
+        Ok(Some(seq.unsigned_abs()))
+    }
+
+    /// Stores a message that nobody wrote, about somebody in a visit. None where the visit has ended.
+    pub async fn add_system_message(
+        &mut self,
+        of: &SessionRow,
+        about: UserId,
+        what: SessionEventType,
+    ) -> Result<Option<ChatMessage>, StoreError> {
+        let outgoing = OutgoingMessage {
+            session_id: of.id,
+            client_message_id: ClientMessageId::generate(),
+            message_type: MessageType::System,
+            content: Text::new(what.as_str()),
+            attachment_id: None,
+        };
+        Ok(self.add_message(of, about, &outgoing).await?.map(|new| new.message))
+    }
+
+    /// Takes a message back that `writer` wrote: its words are gone, and its file with it. None where there is no such
+    /// message of theirs.
+    pub async fn delete_message(
+        &mut self,
+        of: &SessionRow,
+        writer: UserId,
+        message_id: MessageId,
+    ) -> Result<Option<ChatMessage>, StoreError> {
+        self.tx.lock(SESSION, of.id).await?;
+        let row = select!(
+            "WHERE m.session_id = $1 AND m.sender_id = $2 AND m.id = $3 AND m.message_type <> 'system'"
+        )
+        .bind(of.id)
+        .bind(writer)
+        .bind(message_id)
+        .fetch_optional(&mut self.tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let progress = chat_progress(&mut self.tx, of.id).await?;
+        let mut taken_back = message(&row, of, &progress, &self.keys)?;
+        sql!(
+            "UPDATE chat_messages SET content = '', sealed_with = NULL, attachment_id = NULL, deleted_at = coalesce(deleted_at, $1)
+             WHERE id = $2"
+        )
+        .bind(self.now)
+        .bind(message_id)
+        .execute(&mut self.tx)
+        .await?;
+        if let Some(attachment) = taken_back.attachment.take() {
+            self.forget_attachment(attachment.attachment_id).await?;
+        }
+        taken_back.content = Text::default();
+        taken_back.is_deleted = true;
+        Ok(Some(taken_back))
     }
 }

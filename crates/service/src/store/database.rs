@@ -3,9 +3,11 @@
 use std::{
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
+use bedside_sealing::Keys;
 use jiff::Timestamp;
 use sqlx::{
     Connection as _, PgConnection, PgPool, SqliteConnection, SqlitePool,
@@ -16,7 +18,8 @@ use sqlx::{
 use url::Url;
 
 use super::{
-    InstanceId, StoreError, Unit,
+    InstanceId, News, People, StoreError, Unit,
+    news::Changed,
     sql::{Connection, sql},
 };
 
@@ -43,18 +46,28 @@ const POSTGRES_LOCKS_FOR: &str = "5s";
 const POSTGRES_RUNS_FOR: &str = "8s";
 /// A transaction in which nothing happens for so long has lost its service, and holds up the others.
 const POSTGRES_IDLE_FOR: &str = "10s";
+/// Statements that a connection keeps prepared: all that there are.
+const STATEMENTS: usize = 256;
+/// What a connection keeps of the file in memory, in KiB (below zero; SQLite's manual): all that a clinic's day is.
+const SQLITE_CACHE: &str = "-16384";
 /// Reads side by side: they go on beside the one that writes.
 const SQLITE_READERS: u32 = 4;
 /// Connections of one service to PostgreSQL that write, and that read. Apart, so that whoever holds one to write can
 /// always have one to read. A PostgreSQL has 100 for all its clients: enough for four services and a backup.
 const POSTGRES_WRITERS: u32 = 8;
 const POSTGRES_READERS: u32 = 12;
+/// How long after its last use a connection is taken to be there still. To ask is a way to the database and back, of
+/// some ten that a change takes; under load nearly all are younger than that.
+const POSTGRES_TRUSTED_FOR: Duration = Duration::from_millis(500);
 
 /// The database. Reads are its own; everything that is written is written by a [`Unit`].
 #[derive(Clone, Debug)]
 pub struct Store {
     pools: Pools,
     instance: InstanceId,
+    news: Arc<News>,
+    people: Arc<People>,
+    keys: Arc<Keys>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,12 +87,29 @@ enum Pools {
 
 impl Store {
     /// Opens a database, made where it is a file that is missing, and brings its schema up to date.
-    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+    /// What people write is sealed with `keys`.
+    pub async fn open(database: &Database, keys: Arc<Keys>) -> Result<Self, StoreError> {
         let pools = match database {
             Database::Sqlite(path) => open_sqlite(path).await?,
             Database::Postgres { url, password_file } => open_postgres(url, password_file.as_deref()).await?,
         };
-        Ok(Self { pools, instance: InstanceId::generate() })
+        let (instance, news, people) = (InstanceId::generate(), Arc::default(), Arc::default());
+        Ok(Self { pools, instance, news, people, keys })
+    }
+
+    /// What has been stored here and is to be told.
+    pub fn news(&self) -> &News {
+        &self.news
+    }
+
+    /// What people write is sealed with these.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Who is in which visit.
+    pub fn whose_visits(&self) -> &People {
+        &self.people
     }
 
     /// This service, among those that share the database.
@@ -143,7 +173,9 @@ impl Store {
         };
         // As it is stored, so that what is answered now is what is read later.
         let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
-        Ok(Unit { tx, instance: self.instance, now })
+        let (lines, events, changed) = (vec![], vec![], Changed::default());
+        let (instance, news, keys) = (self.instance, self.news.clone(), self.keys.clone());
+        Ok(Unit { tx, instance, now, lines, events, changed, news, keys })
     }
 }
 
@@ -238,8 +270,14 @@ async fn open_sqlite(path: &Path) -> Result<Pools, StoreError> {
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", SQLITE_CACHE)
+        .statement_cache_capacity(STATEMENTS)
         .busy_timeout(WAITS_FOR);
-    let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
+    // A connection to a file is not lost: to ask each time whether it is would be half of a short read.
+    let pool = |size| {
+        let options = SqlitePoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
+        options.test_before_acquire(false)
+    };
     let writer = pool(1).connect_with(options.clone()).await?;
     SQLITE.run(&writer).await.map_err(newer)?;
     let reader = pool(SQLITE_READERS).connect_with(options).await?;
@@ -266,7 +304,19 @@ fn postgres_options(url: &Url, password_file: Option<&Path>) -> Result<PgConnect
 
 async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools, StoreError> {
     let options = postgres_options(url, password_file)?;
-    let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
+    let options = options.statement_cache_capacity(STATEMENTS);
+    let pool = |size| {
+        let options = PgPoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
+        options.test_before_acquire(false).before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for < POSTGRES_TRUSTED_FOR {
+                    return Ok(true);
+                }
+                // One that is lost is made anew.
+                Ok(connection.ping().await.is_ok())
+            })
+        })
+    };
     let writer = pool(POSTGRES_WRITERS).connect_with(options.clone()).await?;
     // Under a lock: several services may start at once.
     POSTGRES.run(&writer).await.map_err(newer)?;

@@ -1,5 +1,6 @@
 //! What can go wrong with what is kept.
 
+use bedside_sealing::SealingError;
 use sqlx::migrate::MigrateError;
 
 /// Something in the store that can't be read or written. Never the caller's fault.
@@ -19,6 +20,9 @@ pub enum StoreError {
     /// A value that this version does not know.
     #[error("a stored {0} can't be read")]
     Unreadable(&'static str),
+    /// A text that can't be opened.
+    #[error("what is stored can't be opened: {0}")]
+    Sealed(#[from] SealingError),
     /// Its address or its password.
     #[error("the database can't be reached: {0}")]
     Address(String),

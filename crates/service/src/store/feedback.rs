@@ -86,7 +86,7 @@ impl Store {
     pub async fn feedback(&self, session: SessionId) -> Result<Option<Feedback>, StoreError> {
         let row = sql!(
             "SELECT overall_rating, audio_quality, video_quality, doctor_behaviour, review_text, feedback_tags,
-             would_recommend, doctor_response, doctor_responded_at FROM consultation_feedback WHERE session_id = $1",
+             would_recommend, is_public, doctor_response, doctor_responded_at FROM consultation_feedback WHERE session_id = $1",
         )
         .bind(session)
         .fetch_optional(&mut self.reader().await?)
@@ -107,7 +107,9 @@ impl Store {
                 review_text: row.get("review_text")?,
                 feedback_tags: tags.map_err(|_| StoreError::Unreadable("tags"))?,
                 would_recommend: row.get("would_recommend")?,
+                is_public: row.get("is_public")?,
             },
+            is_verified: true,
             doctor_response: row.get("doctor_response")?,
             doctor_responded_at: row.get("doctor_responded_at")?,
         }))
@@ -217,8 +219,8 @@ impl Unit {
             serde_json::to_string(&distinct_tags(given)).map_err(|_| StoreError::Unreadable("tags"))?;
         let added = sql!(
             "INSERT INTO consultation_feedback (session_id, patient_id, doctor_id, overall_rating, audio_quality,
-             video_quality, doctor_behaviour, review_text, feedback_tags, would_recommend, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (session_id) DO NOTHING",
+             video_quality, doctor_behaviour, review_text, feedback_tags, would_recommend, created_at,
+             is_public) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (session_id) DO NOTHING",
         )
         .bind(of.id)
         .bind(of.patient.id)
@@ -231,6 +233,7 @@ impl Unit {
         .bind(tags)
         .bind(given.would_recommend)
         .bind(self.now)
+        .bind(given.is_public.unwrap_or(true))
         .execute(&mut self.tx)
         .await?;
         Ok(added == 1)

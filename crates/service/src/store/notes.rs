@@ -2,7 +2,7 @@
 
 use bedside_protocol::{Issue, IssueId, IssueRequest, Notes, SessionId, Text, UserId};
 
-use super::{Store, StoreError, Unit, from_word, sql::sql, word};
+use super::{Store, StoreError, Unit, from_word, sealed, sql::sql, word};
 
 /// Issues kept of one visit: more than two people have to say.
 const MOST_ISSUES: i64 = 200;
@@ -10,12 +10,14 @@ const MOST_ISSUES: i64 = 200;
 impl Store {
     /// What the doctor wrote down of a visit.
     pub async fn notes(&self, session: SessionId) -> Result<Option<Notes>, StoreError> {
-        let row = sql!("SELECT notes, notes_at FROM consultation_sessions WHERE id = $1")
+        let row = sql!("SELECT notes, notes_sealed_with, notes_at FROM consultation_sessions WHERE id = $1")
             .bind(session)
             .fetch_optional(&mut self.reader().await?)
             .await?;
         row.map(|row| {
-            let notes = row.get::<Option<Text>>("notes")?.unwrap_or_else(|| Text::new(""));
+            let notes = row.get::<Option<String>>("notes")?.unwrap_or_default();
+            let notes =
+                sealed::read(self.keys(), &sealed::of_notes(session), notes, row.get("notes_sealed_with")?)?;
             Ok(Notes { session_id: session, notes, updated_at: row.get("notes_at")? })
         })
         .transpose()
@@ -48,12 +50,16 @@ impl Store {
 impl Unit {
     /// Keeps what the doctor wrote down of a visit, in place of what was there.
     pub async fn set_notes(&mut self, session: SessionId, notes: &Text) -> Result<(), StoreError> {
-        sql!("UPDATE consultation_sessions SET notes = $1, notes_at = $2 WHERE id = $3")
-            .bind(notes.reveal())
-            .bind(self.now)
-            .bind(session)
-            .execute(&mut self.tx)
-            .await?;
+        let sealed = self.keys.seal_text(&sealed::of_notes(session), notes.reveal());
+        sql!(
+            "UPDATE consultation_sessions SET notes = $1, notes_at = $2, notes_sealed_with = $3 WHERE id = $4"
+        )
+        .bind(sealed.text)
+        .bind(self.now)
+        .bind(sealed.key)
+        .bind(session)
+        .execute(&mut self.tx)
+        .await?;
         Ok(())
     }
 

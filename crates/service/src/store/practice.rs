@@ -386,6 +386,7 @@ impl Unit {
         .bind(self.now + TELLS_WITHIN)
         .execute(&mut self.tx)
         .await?;
+        self.changed.schedules = true;
         row.stored = row.practice.clone();
         row.stored_session = row.session;
         Ok(true)

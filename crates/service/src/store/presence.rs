@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bedside_protocol::PresenceStatus;
+use bedside_protocol::{Party, PresenceStatus, SessionEventType};
 use jiff::Timestamp;
 
 use super::{
@@ -20,6 +20,22 @@ pub struct Attendance {
     pub doctor: PresenceStatus,
     /// When that last changed; none where nobody was ever there.
     pub since: Option<Timestamp>,
+}
+
+impl Attendance {
+    /// Of a visit that nobody has come to.
+    pub const fn nobody() -> Self {
+        let status = PresenceStatus::Disconnected;
+        Self { patient: status, doctor: status, since: None }
+    }
+
+    /// One side.
+    pub const fn of(&self, party: Party) -> PresenceStatus {
+        match party {
+            Party::Patient => self.patient,
+            Party::Doctor => self.doctor,
+        }
+    }
 }
 
 /// How a status is read: the least of what its rows say.
@@ -86,7 +102,7 @@ impl Unit {
     }
 
     /// Somebody has come to listen through this service, or nobody does any more. Gives whether that changes who is
-    /// present.
+    /// present, which goes into the visit's record.
     pub async fn set_listening(&mut self, of: Listener, is_here: bool) -> Result<bool, StoreError> {
         // Two services whose sockets come and go at once must each see what the other did.
         let lock = "SELECT id FROM consultation_sessions WHERE id = $1 FOR NO KEY UPDATE";
@@ -111,7 +127,19 @@ impl Unit {
                 .execute(&mut self.tx)
                 .await?;
         }
-        Ok(self.presence(of).await? != before)
+        let after = self.presence(of).await?;
+        let kind = match (before, after) {
+            (PresenceStatus::Reconnecting, PresenceStatus::Connected) => {
+                SessionEventType::ParticipantReconnected
+            }
+            (_, PresenceStatus::Connected) => SessionEventType::ParticipantConnected,
+            (_, PresenceStatus::Reconnecting) => SessionEventType::ParticipantReconnecting,
+            (_, PresenceStatus::Disconnected) => SessionEventType::ParticipantDisconnected,
+        };
+        if after != before {
+            self.happened(of.session, kind, Some(of.user));
+        }
+        Ok(after != before)
     }
 
     /// Somebody left on purpose, whether or not they still listen: they are not waited for. Gives whether that changes
@@ -162,8 +190,13 @@ impl Unit {
             .bind(self.now - kept_for)
             .execute(&mut self.tx)
             .await?;
-        rows.iter()
+        let lost = rows
+            .iter()
             .map(|row| Ok(Listener { session: row.get("session_id")?, user: row.get("user_id")? }))
-            .collect()
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        for Listener { session, user } in &lost {
+            self.happened(*session, SessionEventType::ParticipantDisconnected, Some(*user));
+        }
+        Ok(lost)
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use super::{
-    Attendance, Store, StoreError, Unit,
+    Attendance, Store, StoreError, Two, Unit,
     accounts::{doctor, patient},
     contains, from_word,
     presence::{read_attendance, status_of},
@@ -46,6 +46,23 @@ pub struct SessionRow {
     pub(crate) version: i64,
 }
 
+/// An appointment that needs no payment, as it was made.
+#[derive(Debug)]
+pub struct NewAppointment {
+    /// Which.
+    pub id: AppointmentId,
+    /// Who is seen.
+    pub patient: User,
+    /// Who sees.
+    pub doctor: User,
+    /// How they meet.
+    pub mode: ConsultationMode,
+    /// When it is meant to start.
+    pub start: Timestamp,
+    /// How long it is meant to last.
+    pub duration: SignedDuration,
+}
+
 /// A place in a doctor's line, as it was told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AsTold {
@@ -80,7 +97,12 @@ impl SessionRow {
 macro_rules! select {
     ($($which:literal),+ $(,)?) => {
         sql!(
-            "SELECT s.*, p.name AS patient_name, d.name AS doctor_name, d.specialization AS doctor_specialization, ",
+            // All but the notes, which are long.
+            "SELECT s.id, s.appointment_id, s.patient_id, s.doctor_id, s.consultation_mode, s.room_name, s.status,
+             s.end_reason, s.scheduled_start, s.scheduled_minutes, s.waiting_since, s.ready, s.device_check, s.admitted,
+             s.patient_joined, s.doctor_joined, s.started_at, s.ended_at, s.clock_since, s.clock_before_ms, s.version,
+             s.left_at, s.admitted_at, s.amount_charged, s.currency, s.recalled_from, s.patient_device, s.doctor_device,
+             s.told_place, s.told_minutes, p.name AS patient_name, d.name AS doctor_name, d.specialization AS doctor_specialization, ",
             status_of!("s.id", "s.patient_id"),
             " AS patient_presence, ",
             status_of!("s.id", "s.doctor_id"),
@@ -164,7 +186,11 @@ fn new_room_name() -> String {
 impl Store {
     /// One session.
     pub async fn session(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
-        one_session(&mut self.reader().await?, session).await
+        let row = one_session(&mut self.reader().await?, session).await?;
+        if let Some(row) = &row {
+            self.whose_visits().remember(session, Two { patient: row.patient.id, doctor: row.doctor.id });
+        }
+        Ok(row)
     }
 
     /// A person's sessions that are open, or were scheduled at or after `since`: up to `limit` by their start, after
@@ -196,7 +222,7 @@ impl Store {
                 [
                     of!(
                         $column,
-                        "s.scheduled_start < $2 AND s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')"
+                        "s.scheduled_start < $2 AND s.ended_at IS NULL AND s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')"
                     ),
                     of!($column, "s.scheduled_start >= $2"),
                 ]
@@ -301,6 +327,43 @@ impl Unit {
         let row =
             select!("WHERE s.appointment_id = $1").bind(appointment).fetch_optional(&mut self.tx).await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// The session of an appointment that was made just now, which has none.
+    pub async fn add_session(&mut self, of: NewAppointment) -> Result<SessionRow, StoreError> {
+        let NewAppointment { id: appointment, patient, doctor, mode, start, duration } = of;
+        let (id, room_name) = (SessionId::generate(), new_room_name());
+        sql!(
+            "INSERT INTO consultation_sessions (id, appointment_id, patient_id, doctor_id, consultation_mode,
+             room_name, status, scheduled_start, scheduled_minutes, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, 'SCHEDULED', $7, $8, $9)",
+        )
+        .bind(id)
+        .bind(appointment)
+        .bind(patient.id)
+        .bind(doctor.id)
+        .bind(word(&mode)?)
+        .bind(room_name.clone())
+        .bind(start)
+        .bind(duration.as_mins())
+        .bind(self.now)
+        .execute(&mut self.tx)
+        .await?;
+        Ok(SessionRow {
+            id,
+            appointment,
+            patient,
+            doctor,
+            mode,
+            room_name,
+            consultation: Consultation::scheduled(start, duration),
+            charged: None,
+            recalled_from: None,
+            payment: PaymentStatus::NotRequired,
+            attendance: Attendance::nobody(),
+            told: None,
+            version: 0,
+        })
     }
 
     /// The session that re-calls the patient of `ended` now, made when there is none: planned for

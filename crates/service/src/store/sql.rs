@@ -69,6 +69,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether changes are stored one after another, so that what is numbered later is stored later.
+    pub(super) const fn has_one_writer(&self) -> bool {
+        matches!(self, Self::Sqlite(_) | Self::SqliteUnit(_))
+    }
+
     /// Keeps others from what a query finds until this is committed. SQLite has one writer: there is nobody to keep.
     ///
     /// `text` selects by one id and ends with `FOR NO KEY UPDATE`.
@@ -94,6 +99,18 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Statements that insert one row, two, and so on up to `N`, of so many columns: `into` is the table and their names.
+pub(super) fn inserts<const N: usize>(into: &str, columns: usize) -> [String; N] {
+    std::array::from_fn(|last| {
+        let row = |row: usize| {
+            let values: Vec<String> = (1..=columns).map(|at| format!("${}", row * columns + at)).collect();
+            format!("({})", values.join(", "))
+        };
+        let rows: Vec<String> = (0..=last).map(row).collect();
+        format!("INSERT INTO {into} VALUES {}", rows.join(", "))
+    })
 }
 
 /// A statement and what is bound to it.

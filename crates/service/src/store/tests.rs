@@ -2,20 +2,33 @@
 
 use std::collections::BTreeSet;
 
+use std::sync::Arc;
+
+use bedside_sealing::Keys;
 use bedside_servers::Postgres;
 use sqlx::{Connection, Executor, PgConnection, Row, SqlStr, SqliteConnection};
 
-use super::{Database, Store, sql::STATEMENTS};
+use super::{
+    Database, Store,
+    audit::{INSERTS, SEALS},
+    records::EVENTS,
+    sql::STATEMENTS,
+};
+
+/// Some.
+pub(super) fn keys() -> Arc<Keys> {
+    Arc::new(Keys::read(&bedside_sealing::new_key()).unwrap())
+}
 
 /// One of each, with today's schema.
 async fn both(folder: &std::path::Path, server: &Postgres) -> (SqliteConnection, PgConnection) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let path = folder.join("both.sqlite");
     let address = format!("sqlite://{}", path.display());
-    Store::open(&Database::Sqlite(path)).await.unwrap().close().await;
+    Store::open(&Database::Sqlite(path), keys()).await.unwrap().close().await;
     let url = server.database().unwrap();
     let postgres = Database::Postgres { url: url.parse().unwrap(), password_file: None };
-    Store::open(&postgres).await.unwrap().close().await;
+    Store::open(&postgres, keys()).await.unwrap().close().await;
     (SqliteConnection::connect(&address).await.unwrap(), PgConnection::connect(&url).await.unwrap())
 }
 
@@ -24,7 +37,9 @@ async fn every_statement_is_understood_by_both() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Postgres::start().unwrap());
     let (mut sqlite, mut postgres) = both(folder.path(), &server).await;
     assert!(STATEMENTS.len() > 40, "there are {} only", STATEMENTS.len());
-    for &statement in STATEMENTS {
+    for statement in
+        STATEMENTS.iter().copied().chain(INSERTS.iter().chain(&*SEALS).chain(&*EVENTS).map(String::as_str))
+    {
         let on_sqlite = sqlite.prepare(SqlStr::from_static(statement)).await.err();
         let on_postgres = postgres.prepare(SqlStr::from_static(statement)).await.err();
         assert!(on_sqlite.is_none() && on_postgres.is_none(), "{statement}\n{on_sqlite:?}\n{on_postgres:?}");
@@ -49,7 +64,7 @@ async fn people_stay_when_their_table_is_made_anew() {
         old.execute(statement).await.unwrap();
     }
     old.close().await.unwrap();
-    Store::open(&Database::Sqlite(path)).await.unwrap().close().await;
+    Store::open(&Database::Sqlite(path), keys()).await.unwrap().close().await;
     let mut new = SqliteConnection::connect(&address).await.unwrap();
     let row =
         new.fetch_one("SELECT u.confirmed_at FROM users u JOIN token_families f ON f.user_id = u.id").await;

@@ -443,7 +443,10 @@ impl Unit {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bedside_protocol::{Role, Text};
+    use bedside_sealing::Keys;
 
     use super::*;
     use crate::store::Database;
@@ -451,7 +454,8 @@ mod tests {
     #[tokio::test]
     async fn reuse_is_seen_even_within_one_millisecond() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Database::Sqlite(folder.path().join("tokens.db"))).await.unwrap();
+        let keys = Arc::new(Keys::read(&bedside_sealing::new_key()).unwrap());
+        let store = Store::open(&Database::Sqlite(folder.path().join("tokens.db")), keys).await.unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let user = User {
             id: UserId::generate(),

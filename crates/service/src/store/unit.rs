@@ -1,13 +1,16 @@
 //! A change and all that goes with it: state, audit lines, amounts, and whom it is to be told to.
 //! Everything that is written is written here, and all of one change is there or none of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bedside_protocol::SessionId;
+use bedside_sealing::Keys;
 use jiff::Timestamp;
 
 use super::{
-    AsTold, InstanceId, SessionRow, Store, StoreError,
+    AsTold, AuditLine, InstanceId, News, SessionRow, Store, StoreError,
+    news::Changed,
+    records::NewEvent,
     sql::{Connection, sql},
 };
 
@@ -19,6 +22,17 @@ pub struct Unit {
     pub(super) instance: InstanceId,
     /// When the change is made: the same instant for all of it.
     pub now: Timestamp,
+    /// Lines of the audit log, which are written with the end of it: together, where each alone would be a way to the
+    /// database and back.
+    pub(super) lines: Vec<(AuditLine, Timestamp)>,
+    /// What happened, likewise.
+    pub(super) events: Vec<NewEvent>,
+    /// What is to be told of it.
+    pub(super) changed: Changed,
+    /// Who is told that there is something to tell.
+    pub(super) news: Arc<News>,
+    /// What people write is sealed with these.
+    pub(super) keys: Arc<Keys>,
 }
 
 impl Store {
@@ -42,6 +56,8 @@ impl Store {
         places: &[(SessionId, AsTold)],
     ) -> Result<(), StoreError> {
         let mut unit = self.begin(Timestamp::now()).await?;
+        // What is lost of it is told once more.
+        unit.tx.needs_not_last().await?;
         // First the visits and then their news, as a change has them: so neither waits for the other in a circle.
         for &(session, place) in places {
             unit.keep_told(session, place).await?;
@@ -71,8 +87,12 @@ pub struct Untold<Id> {
 
 impl Unit {
     /// Makes it so.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        self.write_lines().await?;
+        self.write_events().await?;
+        self.tx.commit().await?;
+        self.news.add(self.changed);
+        Ok(())
     }
 
     /// Whoever listens to this session is to be told of it as it is now, once all this is committed.
@@ -88,6 +108,7 @@ impl Unit {
         .bind(self.now + TELLS_WITHIN)
         .execute(&mut self.tx)
         .await?;
+        self.changed.sessions.push(Untold { what: row.id, version: row.version });
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{Account, AppointmentFilter, AppointmentRow, SessionRow, Unit},
+    store::{Account, AppointmentFilter, AppointmentRow, NewAppointment, SessionRow, Unit},
 };
 
 /// How far before and after now a visit may be planned.
@@ -129,12 +129,11 @@ pub(crate) async fn create(
     }
     let id = unit.add_appointment(request, doctor).await?;
     let line = ctx.line("appointment.created").on(format!("appointment:{id}"));
-    unit.audit(&line.of(request.patient_id)).await?;
+    unit.audit(line.of(request.patient_id));
     if request.appointment_type == AppointmentType::Virtual && !request.payment_required {
         make_visit(&mut unit, ctx, id).await?;
     }
     unit.commit().await?;
-    app.news.notify_one();
     show(app, id).await
 }
 
@@ -158,9 +157,14 @@ async fn is_free(
 /// Makes the visit of an appointment where there is none.
 async fn make_visit(unit: &mut Unit, ctx: &Ctx, id: AppointmentId) -> Result<SessionRow, ApiError> {
     let visit = unit.session_for(id).await?.ok_or(Code::NotFound)?;
-    unit.audit(&ctx.line("session.created").about(&visit)).await?;
-    unit.tell(&visit).await?;
+    note_visit(unit, ctx, &visit).await?;
     Ok(visit)
+}
+
+/// Writes down that a visit was made, and that it is to be told.
+async fn note_visit(unit: &mut Unit, ctx: &Ctx, visit: &SessionRow) -> Result<(), ApiError> {
+    unit.audit(ctx.line("session.created").about(visit));
+    Ok(unit.tell(visit).await?)
 }
 
 async fn show(app: &App, id: AppointmentId) -> Result<Appointment, ApiError> {
@@ -313,12 +317,11 @@ impl<'a> Under<'a> {
         let line = ctx.line(action).on(format!("appointment:{}", row.id)).of(row.patient.id);
         let unit = self.unit();
         unit.keep_appointment(row).await?;
-        unit.audit(&line).await?;
+        unit.audit(line);
         match self {
             Self::Visit(change) => drop(change.commit_all().await?),
             Self::Alone(unit) => unit.commit().await?,
         }
-        app.news.notify_one();
         show(app, row.id).await
     }
 }
@@ -419,7 +422,6 @@ async fn visit_of(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<SessionRow,
     wants_visit(&row)?;
     let visit = make_visit(&mut unit, ctx, id).await?;
     unit.commit().await?;
-    app.news.notify_one();
     Ok(visit)
 }
 
@@ -458,17 +460,21 @@ pub(crate) async fn instant(
     app.allow(ctx, Action::MakeInstantVisit).await?;
     let now = Timestamp::now();
     check_time(now, request.scheduled_duration_minutes)?;
-    meets(ctx.clinic, &person(app, request.patient_id, Role::Patient).await?)?;
+    let patient = person(app, request.patient_id, Role::Patient).await?;
+    meets(ctx.clinic, &patient)?;
     let InstantSessionRequest { patient_id, consultation_mode: mode, scheduled_duration_minutes: minutes } =
         request;
     let appointment = CreateAppointmentRequest::in_a_call(patient_id, now, minutes, mode);
     let mut unit = app.store.begin(now).await?;
     let id = unit.add_appointment(&appointment, ctx.user.id).await?;
     let line = ctx.line("appointment.created").on(format!("appointment:{id}"));
-    unit.audit(&line.of(patient_id)).await?;
-    let visit = make_visit(&mut unit, ctx, id).await?;
+    unit.audit(line.of(patient_id));
+    let duration = SignedDuration::from_mins(i64::from(minutes));
+    let start = unit.now;
+    let (patient, doctor) = (patient.user, ctx.user.clone());
+    let visit = unit.add_session(NewAppointment { id, patient, doctor, mode, start, duration }).await?;
+    note_visit(&mut unit, ctx, &visit).await?;
     unit.commit().await?;
-    app.news.notify_one();
     app.view(&visit).await
 }
 

@@ -1,12 +1,16 @@
 //! Changes of a visit: what the rules say, the audit lines, the amount and the news of it, stored together.
 
+use std::mem::take;
+
 use bedside_authz::Action;
 use bedside_consult::{
     Consultation, Effect, Input, Refused,
     billing::{self, Currency},
+    record,
 };
 use bedside_protocol::{
-    Code, Notification, NotificationKind, Party, PresenceStatus, SessionId, SessionStatus, UserId,
+    ChatMessage, Code, Notification, NotificationKind, Party, PresenceStatus, ServerMessage,
+    SessionEventType, SessionId, SessionStatus, UserId, topic,
 };
 use jiff::Timestamp;
 
@@ -15,7 +19,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{AuditLine, Listener, SessionRow, StoreError, Unit},
+    store::{AuditLine, Listener, SessionRow, SitsAt, StoreError, Unit},
 };
 
 /// A change of one visit under way. Dropped before it is committed, nothing has happened.
@@ -30,6 +34,10 @@ pub(crate) struct Change<'a> {
     has_more: bool,
     /// What its people are told.
     told: Vec<(UserId, Notification)>,
+    /// What the chat says of it.
+    said: Vec<ChatMessage>,
+    /// What whoever makes it sits at.
+    pub(crate) sits_at: SitsAt,
 }
 
 impl<'a> Change<'a> {
@@ -37,7 +45,9 @@ impl<'a> Change<'a> {
     pub(crate) async fn begin(app: &'a App, id: SessionId, by: Option<&'a Ctx>) -> Result<Self, ApiError> {
         let mut unit = app.store.begin(Timestamp::now()).await?;
         let row = unit.session(id).await?.ok_or(Code::NotFound)?;
-        Ok(Self { app, stored: row.consultation.clone(), unit, row, by, has_more: false, told: vec![] })
+        let stored = row.consultation.clone();
+        let (told, said, sits_at) = (vec![], vec![], SitsAt::default());
+        Ok(Self { app, stored, unit, row, by, has_more: false, told, said, sits_at })
     }
 
     /// Begins one that somebody makes who may; gives the side that they are on.
@@ -48,7 +58,7 @@ impl<'a> Change<'a> {
         action: Action,
     ) -> Result<(Self, Party), ApiError> {
         // Whoever may not has no turn among those who write.
-        let (_, party) = app.session_of(ctx, id, action).await?;
+        let party = app.party_in(ctx, id, action).await?;
         Ok((Self::begin(app, id, Some(ctx)).await?, party))
     }
 
@@ -69,7 +79,7 @@ impl<'a> Change<'a> {
                 Effect::Ended => "session.ended",
             };
             tracing::info!(session = %self.row.id, action, status = ?self.row.consultation.status, "session changes");
-            self.audit(action).await?;
+            self.audit(action);
         }
         if effects.contains(&Effect::Admitted) && self.row.attendance.patient != PresenceStatus::Connected {
             self.notify(Party::Patient, NotificationKind::DoctorWaits).await?;
@@ -97,24 +107,22 @@ impl<'a> Change<'a> {
     }
 
     /// Adds a line to the audit log about this visit.
-    pub(crate) async fn audit(&mut self, action: &'static str) -> Result<(), ApiError> {
-        self.audit_on(action, None).await
+    pub(crate) fn audit(&mut self, action: &'static str) {
+        self.audit_on(action, None);
     }
 
     /// The same, about a thing in it.
-    pub(crate) async fn audit_on(
-        &mut self,
-        action: &'static str,
-        object: Option<String>,
-    ) -> Result<(), ApiError> {
+    pub(crate) fn audit_on(&mut self, action: &'static str, object: Option<String>) {
         let line = self.by.map_or(AuditLine::new(action), |ctx| ctx.line(action)).about(&self.row);
-        self.unit.audit(&object.map_or(line.clone(), |object| line.on(object))).await?;
+        self.unit.audit(object.map_or(line.clone(), |object| line.on(object)));
         self.has_more = true;
-        Ok(())
     }
 
     /// Somebody who listens is there again; gives whether they had left.
     pub(crate) async fn returns(&mut self, party: Party) -> Result<bool, ApiError> {
+        if self.row.attendance.of(party) != PresenceStatus::Disconnected {
+            return Ok(false);
+        }
         let listener = self.listener(party);
         let returns = self.unit.return_presence(listener).await?;
         self.look_who_is_there(returns).await
@@ -139,6 +147,46 @@ impl<'a> Change<'a> {
         Ok(has_changed)
     }
 
+    /// Writes what happened into the visit's record, and what both are to know of it into their chat: before the visit
+    /// itself, whose end would keep it out.
+    async fn record(&mut self) -> Result<(), ApiError> {
+        let happened = record::between(&self.stored, &self.row.consultation);
+        let before = &self.stored;
+        let has_begun = self.row.consultation.started_at.is_some();
+        let begins = has_begun && before.started_at.is_none();
+        if begins && !happened.iter().any(|one| one.kind == SessionEventType::DoctorJoined) {
+            // They came with the calling-in, when there was nothing to say yet.
+            self.say(self.row.doctor.id, SessionEventType::DoctorJoined).await?;
+        }
+        for one in happened {
+            let user = one.party.map(|party| self.row.user(party));
+            self.unit.happened(self.row.id, one.kind, user);
+            match (one.kind, user) {
+                (SessionEventType::PatientJoined | SessionEventType::DoctorJoined, Some(user)) => {
+                    let is_theirs = self.by.is_some_and(|ctx| ctx.user.id == user);
+                    let at = if is_theirs { take(&mut self.sits_at) } else { SitsAt::default() };
+                    self.unit.participant_joined(self.row.id, user, &at).await?;
+                }
+                (SessionEventType::PatientLeft | SessionEventType::DoctorLeft, Some(user)) => {
+                    self.unit.participant_left(self.row.id, Some(user)).await?;
+                }
+                (SessionEventType::Ended, _) => self.unit.participant_left(self.row.id, None).await?,
+                _ => {}
+            }
+            if has_begun && one.is_said() {
+                self.say(user.unwrap_or(self.row.doctor.id), one.kind).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says in the chat that something happened.
+    pub(crate) async fn say(&mut self, about: UserId, what: SessionEventType) -> Result<(), ApiError> {
+        let said = self.unit.add_system_message(&self.row, about, what).await?;
+        self.said.extend(said);
+        Ok(())
+    }
+
     /// The same, with what was written beside it.
     pub(crate) async fn commit_all(mut self) -> Result<SessionRow, ApiError> {
         self.has_more = true;
@@ -149,14 +197,15 @@ impl<'a> Change<'a> {
     pub(crate) async fn commit(mut self) -> Result<SessionRow, ApiError> {
         let has_changed = self.row.consultation != self.stored;
         if has_changed {
+            self.record().await?;
             self.row = self.unit.replace(self.row).await?;
             self.unit.tell(&self.row).await?;
         }
         if has_changed || self.has_more {
             self.unit.commit().await?;
         }
-        if has_changed {
-            self.app.news.notify_one();
+        for message in self.said {
+            self.app.publish(&topic::session(self.row.id), &ServerMessage::ChatMessage(message));
         }
         for (user, notification) in self.told {
             notifications::tell(self.app, user, notification);

@@ -2,8 +2,8 @@
 
 use bedside_authz::Action;
 use bedside_protocol::{
-    ChatPage, ChatStatus, Code, MAX_MESSAGE_CHARS, MessageStatus, MessageType, OutgoingMessage,
-    ServerMessage, SessionId, Typing, topic,
+    ChatMessage, ChatPage, ChatStatus, Code, MAX_MESSAGE_CHARS, MessageId, MessageStatus, MessageType,
+    OutgoingMessage, ServerMessage, SessionId, Typing, topic,
 };
 use jiff::Timestamp;
 
@@ -23,8 +23,8 @@ pub(crate) async fn page(
     if before.is_some_and(|at| at > top) || after.is_some_and(|at| at > top) {
         return Err(ApiError::new(Code::Invalid, "there is no such place in a chat"));
     }
-    app.note_look(ctx, "chat.read", Some(&row)).await?;
-    Ok(app.store.chat_page(&row, before, after, limit).await?)
+    let page = async { Ok(app.store.chat_page(&row, before, after, limit).await?) };
+    app.look(ctx, "chat.read", Some(&row), page).await
 }
 
 /// Messages are taken from when the waiting room opens until the visit has ended.
@@ -56,10 +56,10 @@ pub(crate) async fn send(app: &App, ctx: &Ctx, outgoing: &OutgoingMessage) -> Re
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     // One that was stored before the visit ended is confirmed even after it.
-    let new = unit.add_message(&row, &ctx.user, outgoing).await?.ok_or(Code::SessionEnded)?;
+    let new = unit.add_message(&row, ctx.user.id, outgoing).await?.ok_or(Code::SessionEnded)?;
     if new.is_new {
         let line = ctx.line("chat.sent").about(&row);
-        unit.audit(&line.on(format!("message:{}", new.message.message_id))).await?;
+        unit.audit(line.on(format!("message:{}", new.message.message_id)));
     }
     unit.commit().await?;
     let message = ServerMessage::ChatMessage(new.message);
@@ -69,6 +69,25 @@ pub(crate) async fn send(app: &App, ctx: &Ctx, outgoing: &OutgoingMessage) -> Re
         app.publish_to(row.user(party.other()), topic::NOTIFICATIONS, Some(row.id), &message);
     }
     Ok(())
+}
+
+/// Takes back what somebody wrote, while the visit goes on: afterwards it is part of its record.
+pub(crate) async fn delete(
+    app: &App,
+    ctx: &Ctx,
+    id: SessionId,
+    message: MessageId,
+) -> Result<ChatMessage, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::Chat).await?;
+    if row.consultation.status.is_final() {
+        return Err(Code::SessionEnded.into());
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    let deleted = unit.delete_message(&row, ctx.user.id, message).await?.ok_or(Code::NotFound)?;
+    unit.audit(ctx.line("chat.deleted").about(&row).on(format!("message:{message}")));
+    unit.commit().await?;
+    app.publish(&topic::session(row.id), &ServerMessage::ChatMessage(deleted.clone()));
+    Ok(deleted)
 }
 
 /// Notes how far somebody has read, or has been given.

@@ -30,7 +30,7 @@ pub(crate) async fn keep(app: &App, ctx: &Ctx, report: &DeviceCheckReport) -> Re
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let code = unit.add_device_check(ctx.user.id, report).await?;
-    unit.audit(&ctx.line("device-check.kept").of(ctx.user.id)).await?;
+    unit.audit(ctx.line("device-check.kept").of(ctx.user.id));
     unit.commit().await?;
     Ok(code)
 }

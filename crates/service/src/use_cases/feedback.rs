@@ -24,9 +24,16 @@ pub(crate) async fn give(
     if !unit.add_feedback(&row, &given).await? {
         return Err(Code::FeedbackGiven.into());
     }
-    unit.audit(&ctx.line("feedback.submitted").about(&row)).await?;
+    unit.audit(ctx.line("feedback.submitted").about(&row));
     unit.commit().await?;
-    Ok(Feedback { session_id: id, given, doctor_response: None, doctor_responded_at: None })
+    let given = FeedbackRequest { is_public: given.is_public.or(Some(true)), ..given };
+    Ok(Feedback {
+        session_id: id,
+        given,
+        is_verified: true,
+        doctor_response: None,
+        doctor_responded_at: None,
+    })
 }
 
 /// What was said of a visit, for both who were in it.
@@ -47,7 +54,7 @@ pub(crate) async fn answer(app: &App, ctx: &Ctx, id: SessionId, text: &Text) -> 
     if !unit.answer_feedback(id, text).await? {
         return Err(Code::NotFound.into());
     }
-    unit.audit(&ctx.line("feedback.answered").about(&row)).await?;
+    unit.audit(ctx.line("feedback.answered").about(&row));
     unit.commit().await?;
     app.store.feedback(id).await?.ok_or(Code::NotFound.into())
 }

@@ -34,7 +34,7 @@ pub(crate) async fn check_in(app: &App, ctx: &Ctx, request: &CheckInRequest) -> 
     };
     unit.check_in(&mut row).await?;
     let line = ctx.line("appointment.checked-in").on(format!("appointment:{}", row.id)).of(row.patient.id);
-    unit.audit(&line).await?;
+    unit.audit(line);
     // Who checked in before is out: they have gone to another kiosk, or it was somebody else.
     let (sign_in, ended) = match &row.visit {
         Some((session, _)) => {
@@ -42,7 +42,7 @@ pub(crate) async fn check_in(app: &App, ctx: &Ctx, request: &CheckInRequest) -> 
             let signed_in = links::sign_in(app, &mut unit, *session, &row.patient).await?;
             unit.add_opened_link(*session, ctx.user.id, signed_in.family).await?;
             let line = AuditLine::new("signed-in").by(row.patient.id).as_guest(Some(signed_in.family));
-            unit.audit(&line.from(ctx.origin).in_visit(*session, row.patient.id)).await?;
+            unit.audit(line.from(ctx.origin).in_visit(*session, row.patient.id));
             (Some(signed_in.tokens), ended)
         }
         None => (None, vec![]),
@@ -71,7 +71,7 @@ pub(crate) async fn check_in_at_desk(
     }
     unit.check_in(&mut row).await?;
     let line = ctx.line("appointment.checked-in").on(format!("appointment:{id}")).of(row.patient.id);
-    unit.audit(&line).await?;
+    unit.audit(line);
     unit.commit().await?;
     Ok(appointments::view(row))
 }

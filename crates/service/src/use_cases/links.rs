@@ -65,7 +65,7 @@ pub(crate) async fn create(
         return Err(Code::SessionEnded.into());
     }
     let link = unit.add_link(&token, session, ctx.user.id, lasts).await?;
-    unit.audit(&line.on(of_link(link))).await?;
+    unit.audit(line.on(of_link(link)));
     let expires_at = unit.now + lasts;
     unit.commit().await?;
     let url = app.config.public_url.as_ref().map(|address| {
@@ -88,7 +88,7 @@ pub(crate) async fn end(app: &App, ctx: &Ctx, id: AppointmentId, link: LinkId) -
     let (session, line) = visit(app, ctx, id).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let family = unit.end_link(session, link).await?.ok_or(Code::NotFound)?;
-    unit.audit(&line.named("link.ended").on(of_link(link))).await?;
+    unit.audit(line.named("link.ended").on(of_link(link)));
     unit.commit().await?;
     if let Some(family) = family {
         app.end_relaying(&family.to_string());
@@ -119,7 +119,7 @@ pub(crate) async fn open(app: &App, from: IpAddr, request: &OpenLinkRequest) -> 
     }
     let pair = sign_in(app, &mut unit, opened.session, &row.patient).await?;
     let line = AuditLine::new("link.opened").by(row.patient.id).as_guest(Some(pair.family)).from(from);
-    unit.audit(&line.about(&row).on(of_link(opened.link))).await?;
+    unit.audit(line.about(&row).on(of_link(opened.link)));
     unit.link_signed_in(opened.link, pair.family).await?;
     unit.commit().await?;
     if let Some(before) = opened.before {

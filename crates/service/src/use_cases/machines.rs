@@ -35,7 +35,7 @@ pub async fn add(
         let user = User { id, role, name: Text::new(name.trim()), specialization: None };
         let mut unit = app.store.begin(Timestamp::now()).await?;
         unit.add_account(&user, &no_address(id), NO_PASSWORD, true, clinic).await?;
-        unit.audit(&AuditLine::new("account.created").on(account(id))).await?;
+        unit.audit(AuditLine::new("account.created").on(account(id)));
         let machine = give_token(app, &mut unit, &user, clinic, lasts).await?;
         unit.commit().await?;
         Ok(machine)
@@ -74,6 +74,6 @@ async fn give_token(
     let family = unit.start_family_for(user.id, None, Some(until)).await?;
     unit.add_token(family, "access", &token, until).await?;
     let line = AuditLine::new("signed-in").by(user.id);
-    unit.audit(&line.on(format!("sign-in:{family}"))).await?;
+    unit.audit(line.on(format!("sign-in:{family}")));
     Ok(Machine { id: user.id, token, until })
 }

@@ -21,6 +21,7 @@ pub(crate) mod people;
 pub(crate) mod practice;
 pub(crate) mod pricing;
 pub(crate) mod quality;
+pub(crate) mod records;
 pub(crate) mod sign_ins;
 pub(crate) mod signals;
 pub(crate) mod visits;

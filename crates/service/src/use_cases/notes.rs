@@ -19,7 +19,7 @@ pub(crate) async fn write(app: &App, ctx: &Ctx, id: SessionId, notes: &Text) -> 
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_notes(id, notes).await?;
-    unit.audit(&ctx.line("notes.written").about(&row)).await?;
+    unit.audit(ctx.line("notes.written").about(&row));
     unit.commit().await?;
     app.store.notes(id).await?.ok_or(Code::NotFound.into())
 }
@@ -47,7 +47,7 @@ pub(crate) async fn report(
     let issue = unit.add_issue(id, ctx.user.id, request).await?;
     let issue = issue
         .ok_or_else(|| ApiError::new(Code::TooManyAttempts, "so much was told of this visit already"))?;
-    unit.audit(&ctx.line("issue.reported").about(&row).on(format!("issue:{}", issue.id))).await?;
+    unit.audit(ctx.line("issue.reported").about(&row).on(format!("issue:{}", issue.id)));
     unit.commit().await?;
     Ok(issue)
 }

@@ -214,7 +214,7 @@ async fn sign_in(
                 return Err(Code::Unavailable.into());
             }
             let line = AuditLine::new("account.created").on(account(id));
-            unit.audit(&if user.role == Role::Patient { line.of(id) } else { line }).await?;
+            unit.audit(if user.role == Role::Patient { line.of(id) } else { line });
             id
         }
     };
@@ -222,7 +222,7 @@ async fn sign_in(
     // Kept for as long as it is good elsewhere, so that what was ended here does not begin anew.
     if unit.add_token_once(family, token, outsider.expires_at).await? {
         let line = AuditLine::new("signed-in").by(user).from(from);
-        unit.audit(&line.on(format!("sign-in:{family}"))).await?;
+        unit.audit(line.on(format!("sign-in:{family}")));
         unit.commit().await?;
     } else {
         // Somebody has shown it at the same moment.

@@ -69,11 +69,11 @@ impl<'a> PracticeChange<'a> {
     }
 
     /// Adds a line to the audit log about these hours, and somebody in them.
-    async fn audit(&mut self, action: &'static str, patient: Option<UserId>) -> Result<(), ApiError> {
+    fn audit(&mut self, action: &'static str, patient: Option<UserId>) {
         let line = self.by.map_or(AuditLine::new(action), |ctx| ctx.line(action));
         let line = line.on(format!("schedule:{}", self.row.head.id));
         let line = patient.map_or(line.clone(), |patient| line.of(patient));
-        Ok(self.unit.audit(&line).await?)
+        self.unit.audit(line);
     }
 
     /// Stores it; whoever listens is told afterwards. `taken` is what it means that there can be only one.
@@ -81,7 +81,7 @@ impl<'a> PracticeChange<'a> {
         if let Some(patient) = self.ran_out {
             // Time did it, whoever came next.
             let line = AuditLine::new("invitation.expired").of(patient);
-            self.unit.audit(&line.on(format!("schedule:{}", self.row.head.id))).await?;
+            self.unit.audit(line.on(format!("schedule:{}", self.row.head.id)));
         }
         match self.unit.keep_schedule(&mut self.row).await {
             Ok(_) => {}
@@ -89,7 +89,6 @@ impl<'a> PracticeChange<'a> {
             Err(error) => return Err(error.into()),
         }
         self.unit.commit().await?;
-        self.app.news.notify_one();
         Ok(self.row)
     }
 }
@@ -175,7 +174,7 @@ pub(crate) async fn create(
     };
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.add_schedule(&head).await?;
-    unit.audit(&ctx.line("schedule.created").on(format!("schedule:{}", head.id))).await?;
+    unit.audit(ctx.line("schedule.created").on(format!("schedule:{}", head.id)));
     unit.commit().await?;
     Ok(views::schedule(&head))
 }
@@ -209,7 +208,7 @@ pub(crate) async fn listen(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<(), A
 pub(crate) async fn open(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Schedule, ApiError> {
     let mut change = PracticeChange::by(app, ctx, id, Action::RunSchedule).await?;
     change.apply(Input::Open)?;
-    change.audit("schedule.opened", None).await?;
+    change.audit("schedule.opened", None);
     Ok(views::schedule(&change.commit(another_is_open).await?.head))
 }
 
@@ -217,7 +216,7 @@ pub(crate) async fn open(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Schedul
 pub(crate) async fn close(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Schedule, ApiError> {
     let mut change = PracticeChange::by(app, ctx, id, Action::RunSchedule).await?;
     change.apply(Input::Close)?;
-    change.audit("schedule.closed", None).await?;
+    change.audit("schedule.closed", None);
     Ok(views::schedule(&change.commit(another_is_open).await?.head))
 }
 
@@ -237,7 +236,7 @@ pub(crate) async fn join(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Queue, 
     let user = ctx.user.id;
     change.apply(Input::Join(user))?;
     change.row.patients.entry(user).or_insert_with(|| ctx.user.clone());
-    change.audit("queue.joined", Some(user)).await?;
+    change.audit("queue.joined", Some(user));
     let row = change.commit(in_another_queue).await?;
     Ok(views::queue(&row, views::Viewer::Patient(user)))
 }
@@ -267,7 +266,7 @@ async fn own_place(
 ) -> Result<Queue, ApiError> {
     let mut change = PracticeChange::by(app, ctx, id, Action::KeepOwnPlace).await?;
     change.apply(input)?;
-    change.audit(action, Some(ctx.user.id)).await?;
+    change.audit(action, Some(ctx.user.id));
     let row = change.commit(in_another_queue).await?;
     Ok(views::queue(&row, views::Viewer::Patient(ctx.user.id)))
 }
@@ -286,7 +285,7 @@ pub(crate) async fn invite(
     let invitation = change.row.practice.invitation.ok_or(Code::Internal)?;
     if before.is_none_or(|before| before.id != invitation.id) {
         change.row.session = None;
-        change.audit("patient.invited", Some(patient)).await?;
+        change.audit("patient.invited", Some(patient));
     }
     change.commit(in_another_queue).await?;
     views::invitation_of(app, invitation.id).await
@@ -317,7 +316,7 @@ pub(crate) async fn reset(app: &App, ctx: &Ctx, id: ScheduleId, patient: UserId)
         }
     };
     change.apply(Input::Reset(patient))?;
-    change.audit("queue.reset", Some(patient)).await?;
+    change.audit("queue.reset", Some(patient));
     let row = change.commit(in_another_queue).await?;
     Ok(views::queue(&row, views::Viewer::Practice))
 }
@@ -380,7 +379,7 @@ pub(crate) async fn confirm(app: &App, ctx: &Ctx, id: InvitationId) -> Result<In
     if rang == Some(InvitationStatus::Invited) {
         let session = begin_visit(&mut change, ctx.user.id).await?;
         change.row.session = Some(session);
-        change.audit("invitation.confirmed", Some(ctx.user.id)).await?;
+        change.audit("invitation.confirmed", Some(ctx.user.id));
     }
     change.commit(in_another_queue).await?;
     views::invitation_of(app, id).await
@@ -404,7 +403,7 @@ async fn begin_visit(
     unit.tell(&visit).await?;
     if let Some(ctx) = change.by {
         for action in ["session.created", "session.waiting", "session.admitted"] {
-            unit.audit(&ctx.line(action).about(&visit)).await?;
+            unit.audit(ctx.line(action).about(&visit));
         }
     }
     Ok(visit.id)
@@ -415,7 +414,7 @@ pub(crate) async fn decline(app: &App, ctx: &Ctx, id: InvitationId) -> Result<In
     let known = invitation(app, ctx, id, Action::AnswerInvitation).await?;
     let mut change = PracticeChange::begin(app, known.schedule, Some(ctx)).await?;
     change.apply(Input::Decline(id))?;
-    change.audit("invitation.declined", Some(ctx.user.id)).await?;
+    change.audit("invitation.declined", Some(ctx.user.id));
     change.commit(in_another_queue).await?;
     views::invitation_of(app, id).await
 }
@@ -437,7 +436,7 @@ pub(crate) async fn end_invitation(app: &App, ctx: &Ctx, id: InvitationId) -> Re
         }
     };
     change.apply(Input::End(id))?;
-    change.audit("invitation.ended", Some(known.patient.id)).await?;
+    change.audit("invitation.ended", Some(known.patient.id));
     change.commit(in_another_queue).await?;
     views::invitation_of(app, id).await
 }
@@ -464,7 +463,7 @@ pub(crate) async fn by_time(app: &App, id: ScheduleId) -> Result<(), ApiError> {
     let before = change.row.practice.clone();
     change.apply(Input::Tick)?;
     if change.row.practice.status != before.status {
-        change.audit("schedule.closed", None).await?;
+        change.audit("schedule.closed", None);
     }
     change.commit(in_another_queue).await.map(|_| ())
 }

@@ -61,7 +61,7 @@ pub(crate) async fn sign_in(
     let family = unit.start_family(found.user.id).await?;
     let signed_in = give_tokens(app, &mut unit, &found.user, found.clinic, family, None).await?;
     let line = AuditLine::new("signed-in").by(found.user.id).from(from);
-    unit.audit(&line.on(format!("sign-in:{family}"))).await?;
+    unit.audit(line.on(format!("sign-in:{family}")));
     unit.commit().await?;
     Ok(signed_in.tokens)
 }
@@ -111,7 +111,7 @@ pub(crate) async fn refresh(
     if let Refreshed::Reused(ended) = &refreshed {
         // Of the two who have shown it, one is not whose it is; which, nobody knows.
         let line = AuditLine::new("sign-in.reused").from(from).refused(Code::TokenReused);
-        unit.audit(&line.on(format!("sign-in:{}", ended.family)).of(ended.user)).await?;
+        unit.audit(line.on(format!("sign-in:{}", ended.family)).of(ended.user));
     }
     unit.commit().await?;
     match refreshed {
@@ -142,7 +142,7 @@ pub(crate) async fn end_sign_in(app: &App, ctx: &Ctx, id: SignInId) -> Result<()
     if !unit.end_sign_in(ctx.user.id, id).await? {
         return Err(Code::NotFound.into());
     }
-    unit.audit(&ctx.line("sign-in.ended").on(format!("sign-in:{id}"))).await?;
+    unit.audit(ctx.line("sign-in.ended").on(format!("sign-in:{id}")));
     unit.commit().await?;
     app.end_relaying(&id.to_string());
     Ok(())
@@ -156,7 +156,7 @@ pub(crate) async fn sign_out(app: &App, from: IpAddr, token: &Token) -> Result<(
     let mut unit = app.store.begin(Timestamp::now()).await?;
     if let Some(ended) = unit.end_family_of(token).await? {
         let line = AuditLine::new("signed-out").by(ended.user).from(from);
-        unit.audit(&line.on(format!("sign-in:{}", ended.family))).await?;
+        unit.audit(line.on(format!("sign-in:{}", ended.family)));
         unit.commit().await?;
         app.end_relaying(&ended.family.to_string());
     }

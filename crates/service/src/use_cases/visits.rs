@@ -4,15 +4,22 @@ use bedside_authz::Action;
 use bedside_consult::{Input, billing};
 use bedside_protocol::{
     Code, HistoryFilter, HistoryPage, JoinRequest, JoinResponse, LeaveRequest, NotificationKind, Party,
-    PaymentStatus, Session, SessionId, SessionStatus, Summary,
+    PaymentStatus, Session, SessionId, SessionStatus, Summary, Text,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use super::{change::Change, sign_ins};
-use crate::{App, ctx::Ctx, error::ApiError, store::SessionRow};
+use crate::{
+    App,
+    ctx::Ctx,
+    error::ApiError,
+    store::{SessionRow, SitsAt},
+};
 
 /// How long a media token lasts. It is asked for again before it ends, without touching the call.
 const MEDIA_TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(1);
+/// Characters of what a client says of the device that it runs on.
+const MOST_DEVICE_WORDS: usize = 100;
 /// Visits on one page of the history.
 const HISTORY_PAGE: u32 = 20;
 
@@ -24,12 +31,13 @@ pub(crate) async fn list(
     limit: u32,
 ) -> Result<(Vec<Session>, Option<SessionId>), ApiError> {
     app.allow(ctx, Action::ListOwnVisits).await?;
-    app.note_look(ctx, "sessions.listed", None).await?;
     if let Some(visit) = ctx.visit {
+        app.note_look(ctx, "sessions.listed", None).await?;
         let row = app.store.session(visit).await?.ok_or(Code::NotFound)?;
         return Ok((vec![app.view(&row).await?], None));
     }
-    let mut sessions = app.sessions_of(&ctx.user, after, limit + 1).await?;
+    let page = app.sessions_of(&ctx.user, after, limit + 1);
+    let mut sessions = app.look(ctx, "sessions.listed", None, page).await?;
     let more = sessions.len() > limit as usize;
     sessions.truncate(limit as usize);
     let next = sessions.last().filter(|_| more).map(|last| last.session_id);
@@ -39,8 +47,7 @@ pub(crate) async fn list(
 /// One visit.
 pub(crate) async fn read(app: &App, ctx: &Ctx, id: SessionId) -> Result<Session, ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::ReadVisit).await?;
-    app.note_look(ctx, "session.read", Some(&row)).await?;
-    app.view(&row).await
+    app.look(ctx, "session.read", Some(&row), app.view(&row)).await
 }
 
 /// Whether somebody may hear of what happens in a visit.
@@ -58,7 +65,18 @@ pub(crate) async fn join(
     id: SessionId,
     request: JoinRequest,
 ) -> Result<JoinResponse, ApiError> {
+    let short = |text: &Option<Text>| {
+        text.as_ref().is_none_or(|text| text.reveal().chars().count() <= MOST_DEVICE_WORDS)
+    };
+    if !short(&request.browser) || !short(&request.os) {
+        return Err(ApiError::new(
+            Code::Invalid,
+            "a browser and a system are named in 100 characters at most",
+        ));
+    }
     let (mut change, party) = Change::by_participant(app, ctx, id, Action::Join).await?;
+    let JoinRequest { device_type, browser, os, .. } = request.clone();
+    change.sits_at = SitsAt { device_type, browser, os };
     if change.row.payment == PaymentStatus::Pending {
         return Err(Code::PaymentRequired.into());
     }
@@ -78,7 +96,7 @@ pub(crate) async fn join(
     change.apply(Input::Sit { party, device, enters, on_purpose }).await?;
     let is_here = change.row.consultation.device(party) == Some(device);
     if is_here && sits_on.is_some_and(|before| before != device) {
-        change.audit("session.taken-over").await?;
+        change.audit("session.taken-over");
     }
     let comes_back = is_here || !change.row.consultation.has_joined(party);
     let admitted = change.row.consultation.may_join(party);
@@ -90,7 +108,7 @@ pub(crate) async fn join(
         let until = change.unit.now + MEDIA_TOKEN_LASTS;
         let token = sign_ins::random_token();
         change.unit.add_media_token(&token, id, ctx.user.id, device, until).await?;
-        change.audit(if request.prepare { "session.prepared" } else { "session.joined" }).await?;
+        change.audit(if request.prepare { "session.prepared" } else { "session.joined" });
         media = Some((token, until));
     }
     let returns = comes_back && change.returns(party).await?;
@@ -124,9 +142,9 @@ pub(crate) async fn act(
     let (mut change, _) = Change::by_participant(app, ctx, id, action).await?;
     change.apply(input).await?;
     match action {
-        Action::Decline => change.audit("session.declined").await?,
-        Action::Hold if matches!(input, Input::Pause) => change.audit("session.held").await?,
-        Action::Hold => change.audit("session.resumed").await?,
+        Action::Decline => change.audit("session.declined"),
+        Action::Hold if matches!(input, Input::Pause) => change.audit("session.held"),
+        Action::Hold => change.audit("session.resumed"),
         _ => {}
     }
     let row = change.commit().await?;
@@ -145,7 +163,7 @@ pub(crate) async fn leave(
     let before = &change.row.consultation;
     let is_elsewhere = before.has_joined(party) && before.device(party).is_some_and(|has| has != device);
     change.apply(Input::LeaveOn(party, device)).await?;
-    change.audit("session.left").await?;
+    change.audit("session.left");
     let goes = !is_elsewhere && change.leaves(party).await?;
     let row = change.commit().await?;
     if goes {
@@ -158,7 +176,7 @@ pub(crate) async fn leave(
 pub(crate) async fn cancel(app: &App, ctx: &Ctx, id: SessionId) -> Result<Session, ApiError> {
     let (mut change, party) = Change::by_participant(app, ctx, id, Action::Cancel).await?;
     change.apply(Input::Cancel(party)).await?;
-    change.audit("session.cancelled").await?;
+    change.audit("session.cancelled");
     let row = change.commit().await?;
     app.view(&row).await
 }
@@ -175,9 +193,8 @@ pub(crate) async fn recall(app: &App, ctx: &Ctx, id: SessionId) -> Result<Sessio
     }
     let row = change.unit.recall(&change.row).await?;
     change.unit.tell(&row).await?;
-    change.audit("session.recalled").await?;
+    change.audit("session.recalled");
     change.commit().await?;
-    app.news.notify_one();
     app.view(&row).await
 }
 

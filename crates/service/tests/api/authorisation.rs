@@ -59,6 +59,13 @@ fn rules() -> Vec<Rule> {
         rule(Method::POST, "/decline", json!({}), [401, 200, 403, 403, 403, 403]),
         rule(Method::POST, "/attachments?name=a.txt", json!("text"), [401, 201, 201, 403, 403, 403]),
         rule(Method::GET, NO_FILE, json!(null), [401, 404, 404, 403, 403, 403]),
+        rule(Method::GET, NO_THUMBNAIL, json!(null), [401, 404, 404, 403, 403, 403]),
+        rule(Method::POST, "/images?name=a.png", json!("no picture"), [401, 415, 415, 403, 403, 403]),
+        rule(Method::GET, "/images", json!(null), [401, 200, 200, 403, 403, 403]),
+        rule(Method::GET, NO_IMAGE, json!(null), [401, 404, 404, 403, 403, 403]),
+        rule(Method::DELETE, NO_MESSAGE, json!(null), [401, 404, 404, 403, 403, 403]),
+        rule(Method::GET, "/participants", json!(null), [401, 200, 200, 403, 403, 403]),
+        rule(Method::GET, "/events", json!(null), [401, 200, 200, 403, 403, 403]),
         // Last: these two change it.
         rule(Method::POST, "/join", json!({}), [401, 200, 200, 403, 403, 403]),
         rule(Method::POST, "/cancel", json!({}), [401, 200, 409, 403, 403, 403]),
@@ -67,6 +74,21 @@ fn rules() -> Vec<Rule> {
 
 /// Of a file that nobody sent.
 const NO_FILE: &str = "/attachments/01890a5d-ac96-774b-bcce-b302099a8057";
+const NO_THUMBNAIL: &str = "/attachments/01890a5d-ac96-774b-bcce-b302099a8057/thumbnail";
+const NO_IMAGE: &str = "/images/01890a5d-ac96-774b-bcce-b302099a8057";
+/// Of a message that nobody wrote.
+const NO_MESSAGE: &str = "/chat/01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// A path as the document has it.
+fn template(path: &str) -> &str {
+    match path {
+        NO_FILE => "/attachments/{attachment}",
+        NO_THUMBNAIL => "/attachments/{attachment}/thumbnail",
+        NO_IMAGE => "/images/{image}",
+        NO_MESSAGE => "/chat/{message}",
+        path => path,
+    }
+}
 
 async fn send(clinic: &Clinic, rule: &Rule, caller: Option<&Person>) -> (u16, Value) {
     let token = caller.map(|person| person.token.as_str());
@@ -134,8 +156,7 @@ fn every_route_of_a_visit_is_in_the_matrix() {
         .iter()
         .map(|rule| {
             let path = rule.path.split_once('?').map_or(rule.path, |(path, _)| path);
-            let path = if path == NO_FILE { "/attachments/{attachment}" } else { path };
-            format!("{} {path}", rule.method.as_str().to_lowercase())
+            format!("{} {}", rule.method.as_str().to_lowercase(), template(path))
         })
         .collect();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -161,8 +182,7 @@ fn the_table_says_what_the_matrix_says() {
     ];
     for rule in &rules() {
         let path = rule.path.split_once('?').map_or(rule.path, |(path, _)| path);
-        let path = if path == NO_FILE { "/attachments/{attachment}" } else { path };
-        let path = format!("{VISIT}{path}");
+        let path = format!("{VISIT}{}", template(path));
         let method = rule.method.as_str().to_lowercase();
         let route = ROUTES.iter().find(|route| route.method == method && route.path == path);
         let action = route.unwrap_or_else(|| panic!("{method} {path} asks for nothing")).action;

@@ -2,7 +2,7 @@
 
 use crate::common::{PASSWORD, clinic, email};
 use bedside_protocol::{Attachment, AttachmentId};
-use bedside_service::App;
+use bedside_service::{App, store::NewAttachment};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -149,9 +149,13 @@ async fn the_files_of_one_visit_do_not_fill_the_disk() {
         file_name: "scan.pdf".into(),
         file_size: 200 * 1024 * 1024,
         mime_type: "application/pdf".into(),
+        thumbnail_url: None,
     };
     let mut unit = app.store.begin(jiff::Timestamp::now()).await.unwrap();
-    unit.add_attachment(clinic.session, clinic.patient.id, &large, u64::MAX).await.unwrap();
+    let (session, owner) = (clinic.session, clinic.patient.id);
+    let new =
+        NewAttachment { session, owner, attachment: &large, size: None, is_shared: false, most: u64::MAX };
+    unit.add_attachment(new).await.unwrap();
     unit.commit().await.unwrap();
     let (status, refused) = send().await;
     assert_eq!((status.as_u16(), refused["code"].as_str()), (413, Some("too-large")));

@@ -121,7 +121,7 @@ async fn a_visit_at_two(Two { clinic, other, mut doctor, mut patient }: Two) {
     // Longer than what the database passes on at once, and of letters of several bytes.
     let long = "🙂🙂\" ".repeat(950);
     patient.send(&chat(&clinic, &long)).await;
-    let heard: Value = serde_json::from_str(&doctor.until(&["CHAT_MESSAGE"]).await.body).unwrap();
+    let heard: Value = serde_json::from_str(&doctor.until(&["CHAT_MESSAGE", "\"text\""]).await.body).unwrap();
     assert_eq!(heard["payload"]["content"], long);
     doctor.send(&chat(&clinic, "understood")).await;
     patient.until(&["CHAT_MESSAGE", "understood"]).await;

@@ -4,23 +4,23 @@
 use std::{path::Path, process::Stdio};
 
 use bedside_protocol::{app, topic};
-use bedside_service::{App, Config, doctor, store::Database};
+use bedside_service::{App, Config, config::Place, doctor, store::Database};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::{
-    common::{Clinic, PASSWORD, Service, clinic, email, service_with},
+    common::{Clinic, PASSWORD, Service, clinic, email, folder as files, service_with},
     sockets::{Socket, send},
 };
 
-async fn run(config: &Config, args: &[&str], path: &Path) -> Result<(), String> {
+pub(crate) async fn run(config: &Config, args: &[&str], path: Option<&Path>) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bedside-service"));
-    command.arg("--data").arg(&config.data).arg("--attachments").arg(&config.attachments);
+    command.arg("--data").arg(&config.data).arg("--attachments").arg(files(&config.attachments));
     if let Database::Postgres { url, .. } = &config.database {
         command.args(["--database", url.as_str()]);
     }
-    let done = command.args(args).arg(path).stdin(Stdio::null()).output().await.unwrap();
+    let done = command.args(args).args(path).stdin(Stdio::null()).output().await.unwrap();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     if done.status.success() { Ok(()) } else { Err(said) }
 }
@@ -67,15 +67,15 @@ async fn a_backup_is_whole_although_people_write() {
         }
         socket.until(&["meanwhile 59"]).await;
     };
-    let (copied, ()) = tokio::join!(run(&clinic.service.config, &["backup", "--to"], &to), writes);
+    let (copied, ()) = tokio::join!(run(&clinic.service.config, &["backup", "--to"], Some(&to)), writes);
     copied.unwrap();
-    let refused = run(&clinic.service.config, &["backup", "--to"], &to).await.unwrap_err();
+    let refused = run(&clinic.service.config, &["backup", "--to"], Some(&to)).await.unwrap_err();
     assert!(refused.contains("folder of its own"), "{refused}");
 
     // Brought back elsewhere, it has all that was confirmed before, and of what came meanwhile a beginning.
     let mut brought = clinic.service.config.clone();
     brought.data = folder.path().join("data");
-    brought.attachments = brought.data.join("attachments");
+    brought.attachments = Place::Folder(brought.data.join("attachments"));
     brought.database = match &clinic.service.config.database {
         Database::Sqlite(_) => Database::Sqlite(brought.data.join("bedside.sqlite")),
         Database::Postgres { .. } => {
@@ -83,8 +83,8 @@ async fn a_backup_is_whole_although_people_write() {
             Database::Postgres { url, password_file: None }
         }
     };
-    run(&brought, &["restore", "--from"], &to).await.unwrap();
-    assert!(run(&brought, &["restore", "--from"], &to).await.is_err(), "there is something");
+    run(&brought, &["restore", "--from"], Some(&to)).await.unwrap();
+    assert!(run(&brought, &["restore", "--from"], Some(&to)).await.is_err(), "there is something");
     let other = service_with(|_| ()).await;
     let other = {
         let mut config = other.config.clone();

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    common::{Clinic, Person, clinic_with, shared_database},
+    common::{Clinic, Person, clinic_with, folder, shared_database},
     sockets::{Socket, send},
 };
 
@@ -30,6 +30,7 @@ use crate::{
 struct Shared {
     database: String,
     attachments: std::path::PathBuf,
+    sealing_keys: std::path::PathBuf,
     /// Servers of NATS, with commas between them.
     nats: Option<String>,
 }
@@ -58,6 +59,8 @@ impl Process {
             .arg(data)
             .arg("--attachments")
             .arg(&shared.attachments)
+            .arg("--sealing-keys-file")
+            .arg(&shared.sealing_keys)
             .arg("serve")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -193,7 +196,8 @@ async fn survive(mut cluster: Vec<Nats>) {
     let addresses: Vec<_> = cluster.iter().map(Nats::address).collect();
     let shared = Shared {
         database,
-        attachments: clinic.service.config.attachments.clone(),
+        attachments: folder(&clinic.service.config.attachments).to_owned(),
+        sealing_keys: clinic.service.config.sealing_keys_path(),
         nats: (!cluster.is_empty()).then(|| addresses.join(",")),
     };
     let mut processes = vec![];

@@ -309,7 +309,7 @@ async fn a_message_stored_before_the_end_is_confirmed_after_it() {
     let known = message("01890a5d-ac96-774b-bcce-b302099a8057");
     let stored = async |socket: &mut Socket| loop {
         let told: Value = serde_json::from_str(&socket.frame().await.body).unwrap();
-        if told["type"] == "CHAT_MESSAGE" {
+        if told["type"] == "CHAT_MESSAGE" && told["payload"]["messageType"] == "text" {
             return told["payload"]["messageId"].clone();
         }
     };

@@ -4,7 +4,10 @@
 use std::{net::SocketAddr, sync::LazyLock};
 
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role, SessionId, UserId};
-use bedside_service::{App, Config, accounts, config::Settings};
+use bedside_service::{
+    App, Config, accounts,
+    config::{Place, Settings},
+};
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -22,6 +25,14 @@ const DATABASE: &str = "BEDSIDE_TEST_DATABASE";
 /// The server that they share.
 static POSTGRES: LazyLock<bedside_servers::Postgres> =
     LazyLock::new(|| bedside_servers::Postgres::start().expect("PostgreSQL starts"));
+
+/// The folder of files.
+pub fn folder(place: &Place) -> &std::path::Path {
+    match place {
+        Place::Folder(folder) => folder,
+        Place::Bucket(bucket) => panic!("they are in the bucket {}", bucket.name),
+    }
+}
 
 /// A running service.
 pub struct Service {
@@ -172,6 +183,7 @@ impl Service {
             listen: "127.0.0.1:0".parse().unwrap(),
             data: folder.path().to_owned(),
             relay: None,
+            sealing_keys_file: Some(self.config.sealing_keys_path()),
             ..self.config.clone()
         };
         Self::start(config, folder).await

@@ -1,0 +1,41 @@
+//! The record of a visit: who was in it, and what happened.
+
+use bedside_authz::Action;
+use bedside_protocol::{Participant, SessionEventPage, SessionId};
+
+use crate::{App, ctx::Ctx, error::ApiError};
+
+/// Who was in the call of a visit, with the means of what they measured.
+pub(crate) async fn participants(app: &App, ctx: &Ctx, id: SessionId) -> Result<Vec<Participant>, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::ReadRecord).await?;
+    app.note_look(ctx, "participants.read", Some(&row)).await?;
+    let mut participants = app.store.participants(&row).await?;
+    for participant in &mut participants {
+        let reports = app.store.quality(id, participant.party).await?;
+        let count = reports.len() as f32;
+        if let Some(mean) = bedside_consult::quality::mean(&reports) {
+            participant.avg_audio_level =
+                Some(reports.iter().map(|report| report.audio_level).sum::<f32>() / count);
+            participant.avg_video_bitrate = Some(mean.video_bitrate);
+            participant.packet_loss_percent = Some(mean.packet_loss_percent);
+        }
+    }
+    Ok(participants)
+}
+
+/// A page of what happened in it, in order, after an event.
+pub(crate) async fn events(
+    app: &App,
+    ctx: &Ctx,
+    id: SessionId,
+    after: i64,
+    limit: u32,
+) -> Result<SessionEventPage, ApiError> {
+    let (row, _) = app.session_of(ctx, id, Action::ReadRecord).await?;
+    let page = async { Ok(app.store.events(id, after, limit + 1).await?) };
+    let mut items = app.look(ctx, "events.read", Some(&row), page).await?;
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = items.last().filter(|_| more).map(|last| last.id);
+    Ok(SessionEventPage { items, next })
+}
