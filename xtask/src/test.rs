@@ -5,7 +5,7 @@ use std::{process::Command, time::Instant};
 use anyhow::{Context, Result};
 use bedside_servers::Postgres;
 
-use crate::{build_page, cargo, demo, python, root, setup};
+use crate::{build_page, cargo, contract, demo, python, root, setup};
 
 /// The spelling checker, whose newer versions know more words, so that an upgrade may need a change here and there; and a
 /// service of S3's kind for tests.
@@ -51,6 +51,7 @@ pub(crate) fn run() -> Result<()> {
             .env("BEDSIDE_TEST_DATABASE", "postgres");
         run_step("the service's tests on PostgreSQL", &mut service)?;
     }
+    step("the service's document, tried", contract::run)?;
     // With what is built already: alone it would choose other features of what is shared, and build that anew.
     step("a whole visit", || demo::run(&demo::Options::headless(root().join("target/demo/report.json"))))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];

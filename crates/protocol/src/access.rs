@@ -11,6 +11,7 @@ use crate::{Appointment, LinkId, Text, Token, TokenPair};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateLinkRequest {
     /// How long it can be opened, 1 to 30 minutes. Who has opened it stays in for the visit.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 30))]
     pub minutes: u8,
 }
 

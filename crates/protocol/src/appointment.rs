@@ -51,6 +51,7 @@ pub struct CreateAppointmentRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub scheduled_start_time: Timestamp,
     /// Minutes, 1 to 120.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 120))]
     pub scheduled_duration_minutes: u16,
     /// How the two meet in a call.
     pub consultation_mode: ConsultationMode,
@@ -100,6 +101,7 @@ pub struct InstantSessionRequest {
     /// How the two meet.
     pub consultation_mode: ConsultationMode,
     /// Minutes, 1 to 120.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 120))]
     pub scheduled_duration_minutes: u16,
 }
 
@@ -114,6 +116,7 @@ pub struct ChangeAppointmentRequest {
     pub scheduled_start_time: Option<Timestamp>,
     /// Another length.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 120))]
     pub scheduled_duration_minutes: Option<u16>,
     /// Why the patient comes.
     #[serde(default)]
@@ -223,6 +226,7 @@ pub struct Availability {
     /// Whose clock the hours go by: `Europe/Berlin` (IANA).
     pub time_zone: String,
     /// Minutes of a slot, 5 to 120.
+    #[cfg_attr(feature = "openapi", schema(minimum = 5, maximum = 120))]
     pub slot_minutes: u16,
     /// How patients may meet them.
     pub consultation_modes: Vec<ConsultationMode>,

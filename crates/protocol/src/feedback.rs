@@ -68,18 +68,22 @@ impl From<FeedbackTag> for String {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FeedbackRequest {
     /// The visit as a whole.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 5))]
     pub overall_rating: u8,
     /// The sound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 5))]
     pub audio_quality: Option<u8>,
     /// The picture; not for a visit by sound only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 5))]
     pub video_quality: Option<u8>,
     /// The doctor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 5))]
     pub doctor_behaviour: Option<u8>,
     /// In their own words, at most 2000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,6 +17,7 @@ pub struct NetworkCheck {
     pub bits_per_second: Option<u64>,
     /// Of the audio, 0 to 100.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(maximum = 100))]
     pub loss_percent: Option<u8>,
     /// To the relay and back, milliseconds.
     #[serde(default)]
@@ -61,7 +62,8 @@ pub struct KeptDeviceCheck {
     /// When it was made.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub checked_at: Timestamp,
-    /// What it found.
-    #[serde(flatten)]
-    pub report: DeviceCheckReport,
+    /// What the devices could do.
+    pub devices: DeviceCheck,
+    /// What the network could.
+    pub network: NetworkCheck,
 }

@@ -39,28 +39,39 @@ pub struct QualityReport {
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Loudness of what was heard, 0 to 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub audio_level: f32,
     /// Bits a second received, audio and video.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1000000000))]
     pub video_bitrate: u64,
     /// Frames drawn a second.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 240))]
     pub fps: u32,
     /// Of the picture; 0 where there is none.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 16384))]
     pub width: u32,
     /// Of the picture.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 16384))]
     pub height: u32,
     /// Audio packets that did not arrive, 0 to 100.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
     pub packet_loss_percent: f32,
     /// Interarrival jitter of the audio (RFC 3550 §6.4.1).
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 600000))]
     pub jitter_ms: u32,
     /// To the other participant and back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 600000))]
     pub round_trip_ms: Option<u32>,
     /// Share of the sound that was made up, 0 to 100.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
     pub concealed_percent: f32,
     /// Share of the time that the picture stood still, 0 to 100.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
     pub frozen_percent: f32,
     /// Mean opinion score by the E-model (ITU-T G.107), 1 to 5.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 5))]
     pub mos: f32,
     /// How media goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

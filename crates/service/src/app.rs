@@ -144,6 +144,7 @@ impl App {
                     relay.end(&ending);
                 }
             }
+            Notice::Attempt(attempt) => self.sign_ins.hear(attempt, self.store.instance()),
             Notice::Missed => {
                 tracing::warn!("something was missed: every client is to fetch it");
                 self.hub.cut_all();

@@ -193,6 +193,8 @@ pub struct IssuerConfig {
     pub secret_file: Option<PathBuf>,
     /// Or the file with the public keys (RFC 7517).
     pub keys_file: Option<PathBuf>,
+    /// The address of its public keys, as a JWK set (RFC 7517).
+    pub keys_url: Option<Url>,
 }
 
 /// A relay of the clinic's own.

@@ -80,8 +80,12 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T
     if holds_nul(body) {
         return Err(ApiError::new(Code::Invalid, "no text here has the character U+0000"));
     }
-    serde_json::from_slice(body)
-        .map_err(|_| ApiError::new(Code::Invalid, "the body is not the JSON that is expected here"))
+    let wrong = || ApiError::new(Code::Invalid, "the body is not the JSON that is expected here");
+    // An array would be taken for an object's fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(wrong());
+    }
+    serde_json::from_slice(body).map_err(|_| wrong())
 }
 
 /// Whether a text in this JSON has the character U+0000, which PostgreSQL does not keep and nobody types. In JSON it
@@ -102,6 +106,19 @@ fn holds_nul(json: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_array_is_no_object() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Two {
+            a: Option<u8>,
+            b: Option<u8>,
+        }
+        assert_eq!(read_json::<Two>(b" {\"a\": 1}").unwrap(), Two { a: Some(1), b: None });
+        for body in [&b"[1, 2]"[..], b" [null,null]", b"", b"null", b"7"] {
+            assert_eq!(read_json::<Two>(body).unwrap_err().code, Code::Invalid);
+        }
+    }
 
     #[test]
     fn a_nul_is_found_however_it_is_hidden() {

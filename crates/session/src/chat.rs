@@ -355,12 +355,17 @@ mod tests {
         let (session, me) = (SessionId::generate(), UserId::generate());
         let mut log = ChatLog::new(session, me);
         let one = |seq| message(session, seq, me, ClientMessageId::generate());
-        log.on_page(ChatPage { items: vec![one(51), one(52)], has_older: true, has_newer: false });
+        log.on_page(ChatPage {
+            items: vec![one(51), one(52)],
+            has_older: true,
+            has_newer: false,
+            deleted: vec![],
+        });
         assert!(log.has_older());
         log.on_page(ChatPage::empty());
-        log.on_page(ChatPage { items: vec![one(53)], has_older: false, has_newer: false });
+        log.on_page(ChatPage { items: vec![one(53)], has_older: false, has_newer: false, deleted: vec![] });
         assert!(log.has_older());
-        log.on_page(ChatPage { items: vec![one(50)], has_older: false, has_newer: true });
+        log.on_page(ChatPage { items: vec![one(50)], has_older: false, has_newer: true, deleted: vec![] });
         assert!(!log.has_older());
     }
 
@@ -374,7 +379,12 @@ mod tests {
         // That failed; the next message and the next coming up of the link ask again.
         assert!(log.on_message(one(5)).contains(&ChatAction::FetchAfter(1)));
         assert!(log.on_link_up().contains(&ChatAction::FetchAfter(1)));
-        log.on_page(ChatPage { items: vec![one(2), one(3)], has_older: true, has_newer: false });
+        log.on_page(ChatPage {
+            items: vec![one(2), one(3)],
+            has_older: true,
+            has_newer: false,
+            deleted: vec![],
+        });
         assert!(log.on_link_up().contains(&ChatAction::FetchAfter(5)));
     }
 

@@ -173,6 +173,9 @@ pub struct Settings {
     /// File with its public keys (a JWK Set).
     #[arg(long, env = "BEDSIDE_ISSUER_KEYS_FILE", global = true, value_name = "FILE")]
     pub issuer_keys_file: Option<PathBuf>,
+    /// Address of its public keys (JWKS), asked for again as they change.
+    #[arg(long, env = "BEDSIDE_ISSUER_KEYS_URL", global = true, value_name = "ADDRESS")]
+    pub issuer_keys_url: Option<Url>,
     /// Mail server, such as smtp://user@mail.example:587, for reminders and forgotten passwords. Without a password in
     /// it. It has to be reached over TLS, but on this machine itself.
     #[arg(long, env = "BEDSIDE_MAIL_SERVER", global = true, value_name = "ADDRESS")]
@@ -233,7 +236,12 @@ impl Settings {
             self.relay_tls_certificate.is_some(),
             self.relay_tls_key.is_some(),
         ];
-        let has_issuer_keys = self.issuer_secret_file.is_some() || self.issuer_keys_file.is_some();
+        let issuer_keys = [
+            self.issuer_secret_file.is_some(),
+            self.issuer_keys_file.is_some(),
+            self.issuer_keys_url.is_some(),
+        ];
+        let has_issuer_keys = issuer_keys.contains(&true);
         let nats = self.nats.as_deref().unwrap_or_default();
         let subject = self.nats_subject.as_deref().unwrap_or("bedside");
         let is_subject = subject.split('.').all(|word| {
@@ -261,7 +269,10 @@ impl Settings {
                 self.mail_server.is_some() == self.mail_from.is_some(),
                 "mail-server and mail-from belong together",
             ),
-            (self.issuer.is_some() == has_issuer_keys, "issuer needs issuer-secret-file or issuer-keys-file"),
+            (
+                self.issuer.is_some() == has_issuer_keys,
+                "issuer needs issuer-secret-file, issuer-keys-file or issuer-keys-url",
+            ),
             (
                 self.s3_bucket.is_some()
                     || (self.s3_region.is_none() && self.s3_endpoint.is_none() && self.s3_key_file.is_none()),
@@ -350,6 +361,7 @@ impl Settings {
                 audience: self.issuer_audience,
                 secret_file: self.issuer_secret_file,
                 keys_file: self.issuer_keys_file,
+                keys_url: self.issuer_keys_url,
             }),
             nats: self.nats.map(|servers| NatsConfig {
                 servers,

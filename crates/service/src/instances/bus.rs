@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::Nats;
 use crate::{
     App,
+    sign_ins::Attempt,
     store::{InstanceId, NOTICE_BYTES, Notices, StoreError},
     telemetry,
 };
@@ -62,6 +63,8 @@ pub(crate) enum Notice {
     },
     /// Nothing is relayed for a sign-in or a visit any more.
     EndRelaying(String),
+    /// Somebody tries to sign in.
+    Attempt(Attempt),
     /// Something was not said: whoever listens must look.
     Missed,
     /// That this service hears only here, over PostgreSQL; heard by itself, that it does.

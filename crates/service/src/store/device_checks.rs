@@ -21,13 +21,14 @@ impl Store {
         .fetch_optional(&mut self.reader().await?)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let report = serde_json::from_str(&row.get::<String>("report")?)
+        let DeviceCheckReport { devices, network } = serde_json::from_str(&row.get::<String>("report")?)
             .map_err(|_| StoreError::Unreadable("device check"))?;
         let kept = KeptDeviceCheck {
             code: row.get("code")?,
             name: row.get("name")?,
             checked_at: row.get("checked_at")?,
-            report,
+            devices,
+            network,
         };
         Ok(Some((kept, row.get("user_id")?)))
     }

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use super::{Store, StoreError, Unit, sql::sql};
 
 /// One running service. A restart is another.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct InstanceId(uuid::Uuid);
 
 impl InstanceId {
-    pub(super) fn generate() -> Self {
+    pub(crate) fn generate() -> Self {
         Self(uuid::Uuid::now_v7())
     }
 }

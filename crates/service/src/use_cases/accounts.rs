@@ -164,12 +164,12 @@ pub(crate) async fn change_password(app: &App, ctx: &Ctx, change: &PasswordChang
     let (user, from) = (ctx.user.id, ctx.origin);
     check_password(&change.new_password)?;
     // As guessable as at the door, for whoever found a screen unlocked.
-    app.sign_ins.admit(from, &user.to_string()).await?;
+    app.admit_attempt(from, &user.to_string()).await?;
     let account = app.store.account(user).await?.ok_or(Code::NotSignedIn)?;
     if !app.passwords.is_right(&change.current_password, Some(account.password_hash)).await? {
         return Err(Code::WrongCredentials.into());
     }
-    app.sign_ins.was_right(from, &user.to_string());
+    app.attempt_was_right(from, &user.to_string());
     let hash = app.passwords.hash(&change.new_password).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_password(user, &hash).await?;

@@ -16,7 +16,7 @@ const LATEST: SignedDuration = SignedDuration::from_hours(6);
 pub(crate) async fn check_in(app: &App, ctx: &Ctx, request: &CheckInRequest) -> Result<CheckIn, ApiError> {
     app.allow(ctx, Action::CheckIn).await?;
     // Nobody tries codes until one fits.
-    app.sign_ins.admit(ctx.origin, &ctx.user.id.to_string()).await?;
+    app.admit_attempt(ctx.origin, &ctx.user.id.to_string()).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let found = unit.appointment_of_code(request.code.reveal()).await?;
     let now = unit.now;

@@ -30,7 +30,7 @@ pub(crate) async fn request_reset(
         return Err(ApiError::new(Code::WrongState, why));
     }
     let email = address(&request.email);
-    app.sign_ins.admit(from, &email).await?;
+    app.admit_attempt(from, &email).await?;
     app.changes.spawn({
         let app = app.clone();
         async move {

@@ -1,6 +1,11 @@
 //! Tokens of another issuer that the clinic trusts: whoever is signed in there is signed in here.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bedside_protocol::{ClinicId, Code, Role, Text, Token, User, UserId};
 use bedside_redact::Secret;
@@ -10,6 +15,8 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm},
 };
 use serde::Deserialize;
+use tokio::sync::Mutex;
+use url::Url;
 
 use super::{
     accounts::{account, check_name},
@@ -24,6 +31,13 @@ use crate::{
 
 /// The longest that another issuer's token is believed in, whatever it says: a day's work.
 const LONGEST: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+/// How long keys from an address are taken without asking again: an issuer takes a key away when it is lost.
+const KEYS_LAST: Duration = Duration::from_secs(15 * 60);
+/// How soon they may be asked for again, whatever keys tokens name: anybody can name one.
+const KEYS_AGAIN: Duration = Duration::from_secs(10);
+/// How long the address has to answer, and the most that it may say.
+const KEYS_WITHIN: Duration = Duration::from_secs(5);
+const MOST_KEY_BYTES: usize = 256 * 1_024;
 /// The longest token that is looked at.
 const MOST_BYTES: usize = 8 * 1024;
 /// The longest name of somebody there.
@@ -39,6 +53,20 @@ pub(crate) struct Issuer {
 enum Keys {
     Secret(DecodingKey),
     Set(JwkSet),
+    /// At an address, asked for again when a token names a key that is not among them, and now and then.
+    At(KeysAt),
+}
+
+struct KeysAt {
+    url: Url,
+    http: reqwest::Client,
+    known: Mutex<Option<KnownKeys>>,
+}
+
+/// Keys as they were when they were last asked for.
+struct KnownKeys {
+    set: Arc<JwkSet>,
+    asked_at: Instant,
 }
 
 /// What another issuer says of somebody.
@@ -85,11 +113,69 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     }
 }
 
+fn is_of_use(set: &JwkSet) -> bool {
+    set.keys.iter().any(|jwk| algorithm(jwk).is_some())
+}
+
+/// The key of a set that a token is signed with.
+fn of_set<'s>(set: &'s JwkSet, kid: Option<&str>) -> Option<&'s Jwk> {
+    match kid {
+        Some(kid) => set.find(kid),
+        None => set.keys.first().filter(|_| set.keys.len() == 1),
+    }
+}
+
+impl KeysAt {
+    /// The keys, asked for anew where they are old or have not this one. Where that fails, those that were there last.
+    async fn with(&self, kid: Option<&str>) -> Option<Arc<JwkSet>> {
+        // One asks, and the others wait for what it is told.
+        let mut known = self.known.lock().await;
+        let is_enough = known.as_ref().is_some_and(|known| {
+            let age = known.asked_at.elapsed();
+            age < KEYS_AGAIN || (age < KEYS_LAST && of_set(&known.set, kid).is_some())
+        });
+        if !is_enough {
+            let before = known.take().map(|known| known.set);
+            let set = match self.ask().await {
+                Ok(set) => Some(Arc::new(set)),
+                Err(why) => {
+                    tracing::error!(why, "the issuer's keys can't be had; those of before count");
+                    before
+                }
+            };
+            let set = set.unwrap_or_else(|| Arc::new(JwkSet { keys: vec![] }));
+            *known = Some(KnownKeys { set, asked_at: Instant::now() });
+        }
+        known.as_ref().map(|known| known.set.clone())
+    }
+
+    async fn ask(&self) -> Result<JwkSet, String> {
+        let asking = async {
+            let answer = self.http.get(self.url.clone()).send().await.map_err(|error| error.to_string())?;
+            let mut answer = answer.error_for_status().map_err(|error| error.to_string())?;
+            let mut body = vec![];
+            while let Some(part) = answer.chunk().await.map_err(|error| error.to_string())? {
+                body.extend_from_slice(&part);
+                if body.len() > MOST_KEY_BYTES {
+                    return Err("it says more than keys".to_owned());
+                }
+            }
+            let set: JwkSet = serde_json::from_slice(&body).map_err(|_| "it holds no keys (RFC 7517)")?;
+            if is_of_use(&set) {
+                Ok(set)
+            } else {
+                Err("it holds no key for RS256, PS256, ES256 or EdDSA".to_owned())
+            }
+        };
+        tokio::time::timeout(KEYS_WITHIN, asking).await.map_err(|_| "it does not answer".to_owned())?
+    }
+}
+
 impl Issuer {
     /// By its configuration.
     pub(crate) fn open(config: &IssuerConfig) -> Result<Self, ServiceError> {
-        let keys = match (&config.secret_file, &config.keys_file) {
-            (Some(path), None) => {
+        let keys = match (&config.secret_file, &config.keys_file, &config.keys_url) {
+            (Some(path), None, None) => {
                 let secret = Secret::new(read(path)?);
                 let secret = secret.expose().trim_ascii();
                 let key = DecodingKey::from_secret(secret);
@@ -97,18 +183,24 @@ impl Issuer {
                     ServiceError::Config(format!("{} holds no secret: {error}", path.display()))
                 })?)
             }
-            (None, Some(path)) => {
+            (None, Some(path), None) => {
                 let set: JwkSet = serde_json::from_slice(&read(path)?).map_err(|error| {
                     ServiceError::Config(format!("{} holds no keys (RFC 7517): {error}", path.display()))
                 })?;
-                if !set.keys.iter().any(|jwk| algorithm(jwk).is_some()) {
+                if !is_of_use(&set) {
                     let why = "holds no key for RS256, PS256, ES256 or EdDSA";
                     return Err(ServiceError::Config(format!("{} {why}", path.display())));
                 }
                 Keys::Set(set)
             }
+            (None, None, Some(url)) => {
+                let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+                let http = http.map_err(|error| ServiceError::Config(error.to_string()))?;
+                Keys::At(KeysAt { url: url.clone(), http, known: Mutex::default() })
+            }
             _ => {
-                let why = "another issuer needs issuer-secret-file or issuer-keys-file, one of the two";
+                let why =
+                    "another issuer needs one of issuer-secret-file, issuer-keys-file and issuer-keys-url";
                 return Err(ServiceError::Config(why.to_owned()));
             }
         };
@@ -116,23 +208,21 @@ impl Issuer {
     }
 
     /// Who a token says somebody is; none where it is not this issuer's, or not good.
-    fn read(&self, token: &Token, now: Timestamp) -> Option<Outsider> {
+    async fn read(&self, token: &Token, now: Timestamp) -> Option<Outsider> {
         let token = token.expose();
         if token.len() > MOST_BYTES {
             return None;
         }
         let header = decode_header(token.as_bytes()).ok()?;
-        let of_set;
+        let kid = header.kid.as_deref();
+        let by_jwk = |jwk: &Jwk| Some((DecodingKey::from_jwk(jwk).ok()?, algorithm(jwk)?));
         // The algorithm is the key's, never what the token asks for (RFC 8725 §3.1).
         let (key, algorithm) = match &self.keys {
-            Keys::Secret(key) => (key, Algorithm::HS256),
-            Keys::Set(set) => {
-                let jwk = match &header.kid {
-                    Some(kid) => set.find(kid)?,
-                    None => set.keys.first().filter(|_| set.keys.len() == 1)?,
-                };
-                of_set = DecodingKey::from_jwk(jwk).ok()?;
-                (&of_set, algorithm(jwk)?)
+            Keys::Secret(key) => (key.clone(), Algorithm::HS256),
+            Keys::Set(set) => by_jwk(of_set(set, kid)?)?,
+            Keys::At(at) => {
+                let set = at.with(kid).await?;
+                by_jwk(of_set(&set, kid)?)?
             }
         };
         let mut validation = Validation::new(algorithm);
@@ -148,7 +238,7 @@ impl Issuer {
                 validation.set_required_spec_claims(&["exp", "iss"]);
             }
         }
-        let claims = decode::<Claims>(token, key, &validation).ok()?.claims;
+        let claims = decode::<Claims>(token, &key, &validation).ok()?.claims;
         let subject = claims.user_id.or(claims.sub)?.reveal().to_owned();
         let role = match claims.role?.to_ascii_uppercase().as_str() {
             "PATIENT" => Role::Patient,
@@ -174,7 +264,7 @@ pub(crate) async fn grant(app: &App, from: IpAddr, token: &Token) -> Result<Opti
     let now = Timestamp::now();
     let known = app.store.grant(token, now).await?;
     let (None, Some(issuer)) = (&known, &app.issuer) else { return Ok(known) };
-    let Some(outsider) = issuer.read(token, now) else { return Ok(None) };
+    let Some(outsider) = issuer.read(token, now).await else { return Ok(None) };
     // One that was ended here stays so.
     if app.store.knows_access_token(token).await? {
         return Ok(None);

@@ -38,7 +38,7 @@ pub(crate) async fn sign_in(
         return Err(Code::WrongCredentials.into());
     }
     let email = address(email);
-    app.sign_ins.admit(from, &email).await?;
+    app.admit_attempt(from, &email).await?;
     let found = app.store.account_by_email(&email).await?;
     let kept = found.as_ref().map(|found| found.password_hash.clone());
     if !app.passwords.is_right(password, kept).await? {
@@ -51,7 +51,7 @@ pub(crate) async fn sign_in(
     }
     // Somebody who has left is told no more than somebody who was never there.
     let found = found.filter(|found| !found.is_disabled).ok_or(Code::WrongCredentials)?;
-    app.sign_ins.was_right(from, &email);
+    app.attempt_was_right(from, &email);
     telemetry::count_sign_in(true);
     let mut unit = app.store.begin(Timestamp::now()).await?;
     // It may have been changed, or closed, while it was looked at.

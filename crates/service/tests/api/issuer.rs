@@ -1,9 +1,19 @@
 //! Tokens of another issuer, which the clinic trusts.
 
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::common::{Clinic, clinic_with};
 
@@ -122,4 +132,78 @@ async fn what_is_not_theirs_is_not_taken() {
     ] {
         assert_eq!(me(&refused).await, 401, "{why}");
     }
+}
+
+/// A key of an issuer's on the curve P-256.
+struct IssuerKey {
+    kid: &'static str,
+    pair: rcgen::KeyPair,
+}
+
+impl IssuerKey {
+    fn new(kid: &'static str) -> Self {
+        Self { kid, pair: rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap() }
+    }
+
+    fn jwk(&self) -> Value {
+        let point = self.pair.public_key_raw();
+        let (x, y) = point[1..].split_at(32);
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": self.kid, "x": text(x), "y": text(y) })
+    }
+
+    fn token(&self) -> String {
+        let header = Header { kid: Some(self.kid.to_owned()), ..Header::new(Algorithm::ES256) };
+        let mut claims = claims();
+        claims["jti"] = json!(self.kid);
+        encode(&header, &claims, &EncodingKey::from_ec_der(self.pair.serialized_der())).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn keys_at_an_address_are_asked_for_as_they_change() {
+    let (first, second) = (IssuerKey::new("first"), IssuerKey::new("second"));
+    let keys = Arc::new(Mutex::new(json!({ "keys": [first.jwk()] })));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+    let issuer = tokio::spawn({
+        let (keys, asked) = (keys.clone(), asked.clone());
+        async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut head = [0; 2_048];
+                let _ = socket.read(&mut head).await.unwrap();
+                asked.fetch_add(1, Ordering::Relaxed);
+                let body = keys.lock().unwrap().to_string();
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    let clinic = clinic_with(|settings| {
+        settings.issuer = Some("user-service".to_owned());
+        settings.issuer_keys_url = Some(address.parse().unwrap());
+    })
+    .await;
+    let me = async |token: &str| {
+        clinic.service.send(Method::GET, "/api/v1/auth/me", Some(token), None).await.0.as_u16()
+    };
+    assert_eq!(me(&first.token()).await, 200);
+    // Whoever names keys that are none does not have the issuer asked each time.
+    for _ in 0..20 {
+        assert_eq!(me(&second.token()).await, 401);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    *keys.lock().unwrap() = json!({ "keys": [first.jwk(), second.jwk()] });
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while me(&second.token()).await != 200 {
+        assert!(tokio::time::Instant::now() < until, "the new key is not taken");
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    issuer.abort();
 }
