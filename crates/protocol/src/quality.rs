@@ -42,26 +42,26 @@ pub struct QualityReport {
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub audio_level: f32,
     /// Bits a second received, audio and video.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1000000000))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1_000_000_000))]
     pub video_bitrate: u64,
     /// Frames drawn a second.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 240))]
     pub fps: u32,
     /// Of the picture; 0 where there is none.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 16384))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 16_384))]
     pub width: u32,
     /// Of the picture.
-    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 16384))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 16_384))]
     pub height: u32,
     /// Audio packets that did not arrive, 0 to 100.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]
     pub packet_loss_percent: f32,
     /// Interarrival jitter of the audio (RFC 3550 §6.4.1).
-    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 600000))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 600_000))]
     pub jitter_ms: u32,
     /// To the other participant and back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 600000))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 600_000))]
     pub round_trip_ms: Option<u32>,
     /// Share of the sound that was made up, 0 to 100.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100))]

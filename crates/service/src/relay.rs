@@ -15,7 +15,7 @@ use std::{
 
 use bedside_redact::Secret;
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::{
     net::{TcpListener, UdpSocket},
     sync::mpsc,
@@ -25,19 +25,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use turn_server_proto::{
     api::{SocketAllocateError, TurnServerApi, TurnServerPollRet},
     server::TurnServer,
-    stun::{
-        agent::Transmit,
-        types::{
-            TransportType,
-            attribute::{Nonce, Username},
-            message::{BINDING, LongTermKeyCredentials, Message, MessageClass, MessageIntegrityCredentials},
-        },
-    },
-    types::{AddressFamily, Instant, message::ALLOCATE},
+    stun::{agent::Transmit, types::TransportType},
+    types::{AddressFamily, Instant},
 };
 
+mod admission;
 mod credentials;
 mod limits;
+mod owner;
 mod strangers;
 mod streams;
 
@@ -46,10 +41,11 @@ use crate::{
     pace::{Pace, Rate},
     tls::Tls,
 };
+use admission::{Admission, Client};
 pub use credentials::RelayCredentials;
-use credentials::password;
 use limits::{Allowance, Direction, is_private, is_public, is_relayed_data};
-use strangers::{Strangers, first_request, with_nonce};
+use owner::Owner;
+use strangers::Strangers;
 use streams::{Streams, is_stream};
 
 /// Named in challenges; the same for every clinic, because it means nothing to people.
@@ -86,55 +82,6 @@ pub struct Relay {
     credentials: RelayCredentials,
     stop: CancellationToken,
     task: JoinHandle<()>,
-}
-
-/// Whether a name has not ended yet.
-fn is_current(username: &str, now: Timestamp) -> bool {
-    let end = username.split_once(':').and_then(|(end, _)| end.parse::<i64>().ok());
-    end.is_some_and(|end| end > now.as_second())
-}
-
-/// Whose credentials somebody has shown.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Owner {
-    user: String,
-    sign_in: String,
-    /// None where they are only to try the relay.
-    visit: Option<String>,
-}
-
-impl Owner {
-    /// As the name of credentials has it.
-    fn of(username: &str) -> Self {
-        let rest = username.split_once(':').map_or(username, |(_, rest)| rest);
-        let mut parts = rest.split('/').map(str::to_owned);
-        let mut next = || parts.next().unwrap_or_default();
-        Self { user: next(), sign_in: next(), visit: Some(next()).filter(|visit| !visit.is_empty()) }
-    }
-
-    /// Whether it goes by this sign-in, or is of this visit.
-    fn is_of(&self, ending: &str) -> bool {
-        self.sign_in == ending || self.visit.as_deref() == Some(ending)
-    }
-}
-
-/// Somebody who has shown good credentials.
-struct Client {
-    owner: Owner,
-    name: String,
-    key: MessageIntegrityCredentials,
-    /// What the server wants to see of them.
-    nonce: String,
-}
-
-/// What becomes of a packet.
-enum Admission {
-    /// Nothing.
-    Dropped,
-    /// It is answered here.
-    Answered(Vec<u8>),
-    /// The server sees this.
-    Passed(Bytes),
 }
 
 impl Relay {
@@ -360,91 +307,6 @@ impl Driver {
         }
     }
 
-    /// What becomes of a packet from outside. The server sees none of somebody who has shown no credentials.
-    fn admit(&mut self, data: &Bytes, from: SocketAddr) -> Admission {
-        let is_known = self.clients.contains_key(&from);
-        let passed = || Admission::Passed(data.clone());
-        let Ok(message) = Message::from_bytes(data) else {
-            // Channel data.
-            return if is_known { passed() } else { Admission::Dropped };
-        };
-        if message.has_method(BINDING) || (is_known && !message.has_class(MessageClass::Request)) {
-            return passed();
-        }
-        if !message.has_class(MessageClass::Request) {
-            return Admission::Dropped;
-        }
-        if message.has_method(ALLOCATE) && !self.prove(&message, from) {
-            let challenge = self.strangers.challenge(&message, from, Clock::now());
-            return challenge.map_or(Admission::Dropped, Admission::Answered);
-        }
-        let Some(client) = self.clients.get(&from) else { return Admission::Dropped };
-        // Whoever only tried the relay has had their time. A visit's end is told, but for one that is missed.
-        let longer = if client.owner.visit.is_some() { LONGEST_VISIT } else { SignedDuration::ZERO };
-        if !is_current(&client.name, Timestamp::now() - longer) {
-            return Admission::Dropped;
-        }
-        if !self.strangers.is_answer(&message, from) || message.validate_integrity(&client.key).is_err() {
-            return passed();
-        }
-        let as_servers = with_nonce(&message, &client.nonce, &client.key);
-        as_servers.map_or(Admission::Dropped, |data| Admission::Passed(data.into()))
-    }
-
-    /// Whether a request shows good credentials. Makes whoever does so known here and to the server.
-    fn prove(&mut self, message: &Message<'_>, from: SocketAddr) -> bool {
-        let Ok(username) = message.attribute::<Username>() else { return false };
-        let name = username.username();
-        let owner = Owner::of(name);
-        let has_ended = |ending: &String| self.ended.contains(ending);
-        if !is_current(name, Timestamp::now())
-            || has_ended(&owner.sign_in)
-            || owner.visit.as_ref().is_some_and(has_ended)
-        {
-            return false;
-        }
-        let password = password(self.secret.expose(), name);
-        let key: MessageIntegrityCredentials =
-            LongTermKeyCredentials::new(name.to_owned(), password.clone(), REALM.to_owned()).into();
-        if message.validate_integrity(&key).is_err() {
-            return false;
-        }
-        if self.clients.get(&from).is_some_and(|client| client.name == name) {
-            return true;
-        }
-        // Whoever has not heard the challenge is not at that address.
-        if !self.strangers.is_answer(message, from) {
-            return false;
-        }
-        if self.clients.len() >= MANY_CLIENTS && self.relayed.is_empty() {
-            self.server = TurnServer::new(TransportType::Udp, self.listen, REALM.to_owned());
-            (self.clients, self.users) = Default::default();
-            self.started = Clock::now();
-        }
-        if !self.new_addresses.wait(&owner.user, Clock::now()).is_zero() {
-            tracing::warn!("somebody comes from too many addresses");
-            return false;
-        }
-        self.new_addresses.take(owner.user.clone(), Clock::now());
-        if self.users.insert(name.to_owned()) {
-            self.server.add_user(name.to_owned(), password);
-        }
-        let Some(nonce) = first_request(message).and_then(|first| self.servers_nonce(first, from)) else {
-            return false;
-        };
-        self.clients.insert(from, Client { owner, name: name.to_owned(), key, nonce });
-        self.streams.know(from);
-        true
-    }
-
-    /// What the server answers to a first request: its nonce for that address.
-    fn servers_nonce(&mut self, first: Vec<u8>, from: SocketAddr) -> Option<String> {
-        let first = Transmit::new(first, TransportType::Udp, from, self.listen);
-        let answer = self.server.recv(first, self.now())?.build();
-        let answer = Message::from_bytes(&answer.data).ok()?;
-        answer.attribute::<Nonce>().ok().map(|nonce| nonce.nonce().to_owned())
-    }
-
     /// Does all that the server wants done now; gives when it wants to be asked again.
     async fn progress(&mut self) -> Duration {
         loop {
@@ -555,37 +417,5 @@ impl Driver {
         {
             tracing::debug!(%error, "a packet could not be relayed");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_says_who_by_which_sign_in() {
-        let owner = |visit: Option<&str>| Owner {
-            user: "u".into(),
-            sign_in: "s".into(),
-            visit: visit.map(str::to_owned),
-        };
-        assert_eq!(Owner::of("1001:u/s"), owner(None));
-        assert_eq!(Owner::of("1001:u/s/v"), owner(Some("v")));
-        assert!(Owner::of("1001:u/s/v").is_of("v") && !Owner::of("1001:u/s").is_of(""));
-    }
-
-    #[test]
-    fn a_name_ends_when_it_says() {
-        let now = Timestamp::constant(1_000, 0);
-        assert!(is_current("1001:u", now));
-        for ended in ["1000:u", "999:u", "u", ":u", "x:u", ""] {
-            assert!(!is_current(ended, now), "{ended}");
-        }
-    }
-
-    #[test]
-    fn passwords_are_those_that_coturn_makes() {
-        // printf '1433065916:ninefingers' | openssl dgst -sha1 -hmac key -binary | base64
-        assert_eq!(password(b"key", "1433065916:ninefingers"), "/Um/djE5kVqRpsBdpw3KkKd804U=");
     }
 }

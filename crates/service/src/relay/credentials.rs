@@ -92,4 +92,10 @@ mod tests {
     }
 
     const EXPECTED: &str = "Zi6qKgdAGHY6x5ApRNoWOBH9lqM=";
+
+    #[test]
+    fn passwords_are_those_that_coturn_makes() {
+        // printf '1433065916:ninefingers' | openssl dgst -sha1 -hmac key -binary | base64
+        assert_eq!(password(b"key", "1433065916:ninefingers"), "/Um/djE5kVqRpsBdpw3KkKd804U=");
+    }
 }

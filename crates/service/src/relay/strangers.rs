@@ -78,6 +78,15 @@ impl Strangers {
     }
 }
 
+/// The answer to a request that names a peer that nothing is sent to (RFC 8656 §9.2, §12.2).
+pub(super) fn forbidden(request: &Message<'_>, key: &MessageIntegrityCredentials) -> Option<Vec<u8>> {
+    let mut answer = Message::builder_error(request, MessageWriteVec::new());
+    answer.add_attribute(&ErrorCode::builder(ErrorCode::FORBIDDEN).build().ok()?).ok()?;
+    answer.add_message_integrity(key, IntegrityAlgorithm::Sha1).ok()?;
+    answer.add_fingerprint().ok()?;
+    Some(answer.finish())
+}
+
 /// A request as the server would have been asked first: without credentials, so that it gives its nonce.
 pub(super) fn first_request(request: &Message<'_>) -> Option<Vec<u8>> {
     rebuilt(request, None).map(MessageWrite::finish)

@@ -16,8 +16,8 @@ use turn_server_proto::{
         },
     },
     types::{
-        attribute::{Lifetime, RequestedTransport},
-        message::{ALLOCATE, REFRESH},
+        attribute::{Lifetime, RequestedTransport, XorPeerAddress},
+        message::{ALLOCATE, CREATE_PERMISSION, REFRESH},
     },
 };
 
@@ -54,10 +54,23 @@ impl Client {
 
     /// Asks; gives the code of the refusal, 0 for none; `None` without an answer.
     async fn ask(&mut self, method: Method, with_credentials: bool) -> Option<u16> {
+        self.ask_about(method, None, with_credentials).await
+    }
+
+    /// The same, about a peer.
+    async fn ask_about(
+        &mut self,
+        method: Method,
+        peer: Option<SocketAddr>,
+        with_credentials: bool,
+    ) -> Option<u16> {
         let mut request = Message::builder_request(method, MessageWriteVec::new());
+        if let Some(peer) = peer {
+            request.add_attribute(&XorPeerAddress::new(peer, request.transaction_id())).unwrap();
+        }
         if method == ALLOCATE {
             request.add_attribute(&RequestedTransport::new(UDP)).unwrap();
-        } else {
+        } else if peer.is_none() {
             request.add_attribute(&Lifetime::new(600)).unwrap();
         }
         if with_credentials {
@@ -68,11 +81,13 @@ impl Client {
                 .add_message_integrity(&self.credentials.clone().into(), IntegrityAlgorithm::Sha1)
                 .unwrap();
         }
+        let asked = request.transaction_id();
         self.socket.send(&request.finish()).await.unwrap();
         let mut answer = [0; 1_500];
         let received = tokio::time::timeout(Duration::from_secs(1), self.socket.recv(&mut answer)).await;
         let length = received.ok()?.unwrap();
         let answer = Message::from_bytes(&answer[..length]).unwrap();
+        assert_eq!(answer.transaction_id(), asked, "an answer to something else: {answer}");
         if let Ok(nonce) = answer.attribute::<Nonce>() {
             nonce.nonce().clone_into(&mut self.nonce);
         }
@@ -158,5 +173,20 @@ async fn who_only_tries_it_has_their_time() {
     }
     assert_eq!(trying.ask(REFRESH, true).await, None);
     assert_eq!(visiting.ask(REFRESH, true).await, Some(0), "a call goes on when its credentials have ended");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_nothing_is_sent_to_is_refused_in_words() {
+    let (relay, address) = relay().await;
+    let servers = relay.ice_servers().issue("somebody", "here", Some("visit"), in_minutes(60));
+    let mut client = Client::new(address, &servers).await;
+    client.allocate().await;
+    for peer in ["10.0.0.1:80", "192.168.1.1:80", "169.254.169.254:80", "224.0.0.1:80", "0.0.0.0:80"] {
+        let peer = Some(peer.parse().unwrap());
+        assert_eq!(client.ask_about(CREATE_PERMISSION, peer, true).await, Some(403), "{peer:?}");
+    }
+    let peer = Some("203.0.113.7:4000".parse().unwrap());
+    assert_eq!(client.ask_about(CREATE_PERMISSION, peer, true).await, Some(0));
     relay.stop().await;
 }
