@@ -18,7 +18,11 @@ fileSize: number,
 /**
  * As the service recognised it from the bytes.
  */
-mimeType: string, };
+mimeType: string, 
+/**
+ * Where a small picture of it is, if there is one: a path of the service's.
+ */
+thumbnailUrl?: string, };
 
 export type AttachmentId = string;
 
@@ -115,6 +119,18 @@ attachment?: Attachment,
  * How far it has come.
  */
 status: MessageStatus, 
+/**
+ * When it came to the other's device.
+ */
+deliveredAt?: string, 
+/**
+ * When it came onto the other's screen.
+ */
+readAt?: string, 
+/**
+ * Whether its writer has taken it back: its words and its file are gone.
+ */
+isDeleted?: boolean, 
 /**
  * When the service stored it.
  */
@@ -364,7 +380,11 @@ feedbackTags: Array<FeedbackTag>,
 /**
  * Yes, no, or not said.
  */
-wouldRecommend?: boolean, };
+wouldRecommend?: boolean, 
+/**
+ * Whether others may read it, without the patient's name; they may unless it says no.
+ */
+isPublic?: boolean, };
 
 export type FeedbackTag = string;
 
@@ -388,7 +408,7 @@ export type MessageId = string;
 
 export type MessageStatus = "sent" | "delivered" | "read";
 
-export type MessageType = "text" | "image" | "file";
+export type MessageType = "text" | "image" | "file" | "system";
 
 export type NetworkCheck = { 
 /**

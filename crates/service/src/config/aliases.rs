@@ -42,11 +42,11 @@ impl Aliases {
             }
             value
         };
-        let mut settings = Settings::default();
-        settings.cors_origins = take("CORS_ORIGINS").map(|origins| {
+        let cors_origins = take("CORS_ORIGINS").map(|origins| {
             origins.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect()
         });
-        settings.token_secret_file = take("JWT_SECRET_FILE").map(PathBuf::from);
+        let token_secret_file = take("JWT_SECRET_FILE").map(PathBuf::from);
+        let mut settings = Settings { cors_origins, token_secret_file, ..Settings::default() };
         let token_secret = take("JWT_SECRET").map(Secret::new);
         if let Some(host) = take("POSTGRES_HOST") {
             let port = take("POSTGRES_PORT").unwrap_or_else(|| "5432".to_owned());
