@@ -17,6 +17,8 @@ pub mod doctor;
 mod error;
 mod files;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod instances;
 pub mod keys;
 mod origin;

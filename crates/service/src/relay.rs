@@ -419,3 +419,22 @@ impl Driver {
         }
     }
 }
+
+/// What is done with a packet before the server sees one, by itself.
+#[cfg(fuzzing)]
+pub(crate) fn look_at(packet: &[u8], from: SocketAddr) {
+    use turn_server_proto::stun::types::message::{LongTermKeyCredentials, Message};
+    let _ = is_relayed_data(packet);
+    let Ok(message) = Message::from_bytes(packet) else { return };
+    let mut strangers = Strangers::new();
+    let key = LongTermKeyCredentials::new("1:u/s/v".to_owned(), "p".to_owned(), REALM.to_owned()).into();
+    let _ = strangers.is_answer(&message, from);
+    for answer in [
+        strangers.challenge(&message, from, Clock::now()),
+        strangers::first_request(&message),
+        strangers::with_nonce(&message, "nonce", &key),
+        strangers::forbidden(&message, &key),
+    ] {
+        assert!(answer.is_none_or(|answer| Message::from_bytes(&answer).is_ok()), "what is said can be read");
+    }
+}

@@ -1,7 +1,7 @@
 //! Between the doctor's *Call in* and the patient's *Join*: it rings, the two connect, and yet
 //! nobody has entered. Whatever either does then, neither is left waiting for nobody.
 
-use crate::support::{Visit, is_connected, until};
+use crate::support::{Visit, is_connected, until, words};
 use bedside_client::Command;
 use bedside_protocol::{ConsultationMode, SessionStatus};
 use bedside_session::{
@@ -104,7 +104,7 @@ async fn a_visit_in_writing_opens_neither_devices_nor_a_connection() {
         until(client, "the beginning", session_is(SessionStatus::InProgress)).await;
     }
     visit.doctor.command(Command::SendText { text: "good morning".into() });
-    let said = |s: &Snapshot| s.visit.as_ref().is_some_and(|visit| visit.chat.messages.len() == 1);
+    let said = |s: &Snapshot| words(s).len() == 1;
     let shown = until(&visit.patient, "the message", said).await;
     assert!(shown.visit.unwrap().call.is_none());
     let devices = shown.devices;

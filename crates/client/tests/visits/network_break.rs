@@ -4,15 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Visit, is_connected, status, until};
+use crate::support::{Visit, is_connected, status, until, words};
 use bedside_client::Command;
 use bedside_protocol::{ConsultationMode, PresenceStatus};
 use bedside_session::{Snapshot, snapshot::CallStatus};
-
-fn words(snapshot: &Snapshot) -> Vec<String> {
-    let chat = snapshot.visit.as_ref().map(|visit| &visit.chat.messages);
-    chat.into_iter().flatten().map(|message| message.content.reveal().to_owned()).collect()
-}
 
 async fn both(visit: &Visit, what: &str, wanted: impl Fn(&Snapshot) -> bool + Copy) {
     tokio::join!(until(&visit.doctor, what, wanted), until(&visit.patient, what, wanted));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Visit, is_connected, until};
+use crate::support::{Visit, is_connected, until, words};
 use bedside_client::Command;
 use bedside_service::App;
 use bedside_session::{Snapshot, snapshot::Link};
@@ -16,9 +16,7 @@ async fn tokens_that_have_ended_are_renewed_and_the_visit_goes_on() {
     let visit = Visit::begin().await;
     visit.talk().await;
     let app = App::open(visit.clinic.service.config.clone(), None).await.unwrap();
-    let has = |count: usize| {
-        move |s: &Snapshot| s.visit.as_ref().is_some_and(|visit| visit.chat.messages.len() == count)
-    };
+    let has = |count: usize| move |s: &Snapshot| words(s).len() == count;
     for round in 0..2 {
         let mut unit = app.store.begin(Timestamp::now()).await.unwrap();
         unit.forget_tokens(Timestamp::now() + ACCESS_ENDS).await.unwrap();

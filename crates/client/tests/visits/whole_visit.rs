@@ -9,7 +9,7 @@ use std::{
 use crate::support::{
     Visit,
     common::{DOMAIN, PASSWORD, SURNAME},
-    until,
+    until, words, written,
 };
 use bedside_client::Command;
 use bedside_protocol::{FeedbackRequest, FeedbackTag};
@@ -57,11 +57,6 @@ impl Log {
     }
 }
 
-fn words(snapshot: &Snapshot) -> Vec<String> {
-    let chat = snapshot.visit.as_ref().map(|visit| &visit.chat.messages);
-    chat.into_iter().flatten().map(|message| message.content.reveal().to_owned()).collect()
-}
-
 /// Runs of characters that tokens are made of.
 fn longest_run(line: &str) -> usize {
     let is_of_a_token = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -79,7 +74,7 @@ async fn a_whole_visit_without_devices_and_without_a_name_in_the_log() {
     until(doctor, "the message", |s| words(s) == [MESSAGE]).await;
     doctor.command(Command::SendFile { name: FILE.into(), bytes: PNG.into() });
     let shown = until(patient, "the picture", |s| words(s).len() == 2).await;
-    let picture = shown.visit.unwrap().chat.messages[1].attachment.clone().expect("a picture");
+    let picture = written(&shown.visit.unwrap().chat.messages)[1].attachment.clone().expect("a picture");
     let (reply, bytes) = tokio::sync::oneshot::channel();
     patient.command(Command::Fetch { attachment: picture.attachment_id, reply });
     assert_eq!(bytes.await.expect("it is there"), PNG);
@@ -112,7 +107,7 @@ async fn a_whole_visit_without_devices_and_without_a_name_in_the_log() {
         |s: &Snapshot| s.past.as_ref().is_some_and(|past| past.feedback.is_some() && past.chat.is_some());
     let opened = until(patient, "the past visit", has_all).await;
     let past = opened.past.unwrap();
-    assert_eq!(past.chat.unwrap().messages.len(), 2);
+    assert_eq!(written(&past.chat.unwrap().messages).len(), 2);
     assert_eq!(past.feedback.unwrap().overall_rating, 5);
     let (reply, bytes) = tokio::sync::oneshot::channel();
     patient.command(Command::Fetch { attachment: picture.attachment_id, reply });

@@ -1,5 +1,7 @@
-//! Three services as processes behind a plain balancer, killed one after another while people write: nothing that was
-//! confirmed is lost or doubled, and everybody is back within seconds.
+//! Services as processes, one or three behind a plain balancer, killed one after another while people write: nothing that
+//! was confirmed is lost or doubled, and everybody is back within seconds.
+//!
+//! `BEDSIDE_TEST_KILLS` says how often, and `BEDSIDE_TEST_SOCKETS` how many others are connected meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_protocol::{app, stomp::Frame, topic};
+use bedside_protocol::{Role, app, stomp::Frame, topic};
 use bedside_servers::Nats;
+use bedside_service::{App, machines, store::Database};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
@@ -28,7 +31,8 @@ use crate::{
 
 /// What the services share.
 struct Shared {
-    database: String,
+    /// None for a file of the only one.
+    database: Option<String>,
     attachments: std::path::PathBuf,
     sealing_keys: std::path::PathBuf,
     /// Servers of NATS, with commas between them.
@@ -39,21 +43,21 @@ struct Shared {
 struct Process {
     child: Child,
     address: SocketAddr,
-    data: tempfile::TempDir,
+    data: std::path::PathBuf,
 }
 
 impl Process {
-    async fn start(shared: &Shared) -> Self {
-        let data = tempfile::tempdir().unwrap();
+    async fn start(shared: &Shared, data: std::path::PathBuf) -> Self {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut process = Self { child: Self::run(shared, data.path(), address), address, data };
+        let mut process = Self { child: Self::run(shared, &data, address), address, data };
         process.is_up().await;
         process
     }
 
     fn run(shared: &Shared, data: &std::path::Path, address: SocketAddr) -> Child {
         Command::new(env!("CARGO_BIN_EXE_bedside-service"))
-            .args(["--listen", &address.to_string(), "--database", &shared.database, "--no-relay"])
+            .args(["--listen", &address.to_string(), "--no-relay=true"])
+            .args(shared.database.iter().flat_map(|database| ["--database", database]))
             .args(shared.nats.iter().flat_map(|servers| ["--nats", servers]))
             .arg("--data")
             .arg(data)
@@ -84,7 +88,7 @@ impl Process {
     }
 
     async fn start_again(&mut self, shared: &Shared) {
-        self.child = Self::run(shared, self.data.path(), self.address);
+        self.child = Self::run(shared, &self.data, self.address);
         self.is_up().await;
     }
 }
@@ -178,46 +182,131 @@ async fn confirmed(socket: &mut Socket, frame: &Frame, id: &str, others: &mut us
     }
 }
 
+/// A number of the environment, or this.
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).ok().map_or(otherwise, |number| number.parse().unwrap())
+}
+
+/// Sockets of one person; the service lets each have sixteen.
+const SOCKETS_EACH: usize = 14;
+
+/// Connected for as long as the test lasts, and again when cut off; gives the longest that it was away.
+async fn listens(address: SocketAddr, token: String, stop: Arc<AtomicBool>) -> Duration {
+    let (mut longest, mut away_since) = (Duration::ZERO, None::<Instant>);
+    while !stop.load(Ordering::Relaxed) {
+        let subscribed = async {
+            let mut socket = Socket::try_signed_in_at(address, &token).await?;
+            socket.try_subscribe(topic::NOTIFICATIONS).await.then_some(socket)
+        };
+        let Some(mut socket) = subscribed.await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        longest = longest.max(away_since.map_or(Duration::ZERO, |since| since.elapsed()));
+        // Until it is cut off; a beat comes every ten seconds.
+        loop {
+            let heard = tokio::time::timeout(Duration::from_millis(500), socket.try_frame()).await;
+            match heard {
+                Ok(None) => break,
+                Err(_) if stop.load(Ordering::Relaxed) => return longest,
+                Ok(Some(_)) | Err(_) => {}
+            }
+        }
+        away_since = Some(Instant::now());
+    }
+    longest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_service_may_die() {
+    let mut clinic = clinic_with(|_| ()).await;
+    clinic.in_the_call().await;
+    let shared = Shared {
+        database: match &clinic.service.config.database {
+            Database::Sqlite(_) => None,
+            Database::Postgres { url, .. } => Some(url.to_string()),
+        },
+        attachments: folder(&clinic.service.config.attachments).to_owned(),
+        sealing_keys: clinic.service.config.sealing_keys_path(),
+        nats: None,
+    };
+    clinic.service.stop().await;
+    let data = clinic.service.config.data.clone();
+    let process = Process::start(&shared, data).await;
+    let (told, mut clinic) = survive(clinic, shared, vec![process], vec![]).await;
+    clinic.service.start_again().await;
+    check(&clinic, told).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_of_three_services_may_die() {
-    survive(vec![]).await;
+    of_three(vec![]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_of_three_services_and_any_server_of_nats_may_die() {
-    survive(Nats::start_cluster(3).unwrap()).await;
+    of_three(Nats::start_cluster(3).unwrap()).await;
 }
 
-async fn survive(mut cluster: Vec<Nats>) {
+async fn of_three(cluster: Vec<Nats>) {
     let database = shared_database();
     let url = database.parse().unwrap();
-    let clinic = Arc::new(clinic_with(|settings| settings.database = Some(url)).await);
+    let clinic = clinic_with(|settings| settings.database = Some(url)).await;
     clinic.in_the_call().await;
     let addresses: Vec<_> = cluster.iter().map(Nats::address).collect();
     let shared = Shared {
-        database,
+        database: Some(database),
         attachments: folder(&clinic.service.config.attachments).to_owned(),
         sealing_keys: clinic.service.config.sealing_keys_path(),
         nats: (!cluster.is_empty()).then(|| addresses.join(",")),
     };
+    let data = tempfile::tempdir().unwrap();
     let mut processes = vec![];
-    for _ in 0..3 {
-        processes.push(Process::start(&shared).await);
+    for number in 0..3 {
+        processes.push(Process::start(&shared, data.path().join(number.to_string())).await);
     }
+    let (told, clinic) = survive(clinic, shared, processes, cluster).await;
+    check(&clinic, told).await;
+}
+
+/// Kills each in its turn while people write; gives what they were told.
+async fn survive(
+    clinic: Clinic,
+    shared: Shared,
+    mut processes: Vec<Process>,
+    mut cluster: Vec<Nats>,
+) -> (Vec<Told>, Clinic) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let front = listener.local_addr().unwrap();
     let balancer = tokio::spawn(balance(listener, processes.iter().map(|process| process.address).collect()));
     let stop = Arc::new(AtomicBool::new(false));
+    let clinic = Arc::new(clinic);
     let mut writers = vec![];
-    for name in ["doctor", "patient", "doctor", "patient"] {
-        let who = Arc::new(clinic.service.sign_in(&crate::common::email(name)).await);
-        writers.push(tokio::spawn(write(front, clinic.clone(), who, stop.clone())));
+    for who in [&clinic.doctor, &clinic.patient, &clinic.doctor, &clinic.patient] {
+        let who = Person { id: who.id, token: who.token.clone(), refresh: String::new() };
+        writers.push(tokio::spawn(write(front, clinic.clone(), Arc::new(who), stop.clone())));
+    }
+    let mut listeners = vec![];
+    let others = number("BEDSIDE_TEST_SOCKETS", 0);
+    if others > 0 {
+        let app = App::open(clinic.service.config.clone(), None).await.unwrap();
+        for person in 0..others.div_ceil(SOCKETS_EACH) {
+            let lasts = jiff::SignedDuration::from_hours(1);
+            let made = machines::add(&app, Role::Service, &format!("{person}"), None, lasts).await.unwrap();
+            for _ in 0..SOCKETS_EACH.min(others - person * SOCKETS_EACH) {
+                listeners.push(tokio::spawn(listens(front, made.token.expose().to_owned(), stop.clone())));
+            }
+        }
+        app.store.close().await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
     // Each in its turn, while the others go on.
-    for process in &mut processes {
+    let services = processes.len();
+    for kill in 0..number("BEDSIDE_TEST_KILLS", 3) {
+        let process = &mut processes[kill % services];
         tokio::time::sleep(Duration::from_millis(700)).await;
         process.kill().await;
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::time::sleep(Duration::from_millis(if services > 1 { 700 } else { 50 })).await;
         process.start_again(&shared).await;
     }
     for server in &mut cluster {
@@ -228,22 +317,48 @@ async fn survive(mut cluster: Vec<Nats>) {
     }
     tokio::time::sleep(Duration::from_millis(700)).await;
     stop.store(true, Ordering::Relaxed);
-    let mut confirmed = BTreeMap::new();
+    let mut told = vec![];
     for writer in writers {
-        let told = tokio::time::timeout(Duration::from_secs(30), writer).await.unwrap().unwrap();
+        told.push(tokio::time::timeout(Duration::from_secs(30), writer).await.unwrap().unwrap());
+    }
+    let mut longest = Duration::ZERO;
+    for listener in listeners {
+        longest =
+            longest.max(tokio::time::timeout(Duration::from_secs(30), listener).await.unwrap().unwrap());
+    }
+    assert!(longest < Duration::from_secs(5), "of {others} others, one was away for {longest:?}");
+    balancer.abort();
+    for process in &mut processes {
+        process.kill().await;
+    }
+    println!(
+        "{others} others away for {longest:?} at the longest, the writers for {:?}",
+        told.iter().map(|told| told.longest_away).max().unwrap_or_default()
+    );
+    (told, Arc::into_inner(clinic).unwrap())
+}
+
+/// What was confirmed is there once, as it was confirmed.
+async fn check(clinic: &Clinic, told: Vec<Told>) {
+    let mut confirmed = BTreeMap::new();
+    for told in told {
         assert!(told.longest_away < Duration::from_secs(5), "away for {:?}", told.longest_away);
         assert!(told.confirmed.len() > 10, "they hardly wrote");
         // There are three others: of whom some are at other services.
         assert!(told.heard > told.confirmed.len(), "heard {} of others", told.heard);
         confirmed.extend(told.confirmed);
     }
-    balancer.abort();
-    let stored = stored(&clinic).await;
-    for (id, message) in &confirmed {
-        let found: Vec<_> = stored.iter().filter(|(content, _)| content == id).collect();
-        assert_eq!(found.len(), 1, "a confirmed message is stored once");
-        assert_eq!(&found[0].1, message);
+    let mut stored_once = BTreeMap::new();
+    for (content, message) in stored(clinic).await {
+        assert!(stored_once.insert(content, message).is_none(), "a message is stored twice");
     }
+    println!("{} messages confirmed, {} stored", confirmed.len(), stored_once.len());
+    for (id, message) in &confirmed {
+        assert_eq!(stored_once.get(id), Some(message), "a confirmed message is stored as it was confirmed");
+    }
+    let (_, visit) =
+        clinic.service.send(Method::GET, &clinic.path(""), Some(&clinic.doctor.token), None).await;
+    assert_eq!(visit["status"], "IN_PROGRESS", "the visit goes on");
 }
 
 /// All messages of the visit: what they say and their ids.
@@ -261,7 +376,9 @@ async fn stored(clinic: &Clinic) -> Vec<(String, String)> {
             assert_eq!(seq, after + 1, "numbers without a gap");
             after = seq;
             let text = |name: &str| item[name].as_str().unwrap().to_owned();
-            all.push((text("content"), text("messageId")));
+            if item["messageType"] == "text" {
+                all.push((text("content"), text("messageId")));
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ pub mod common;
 use std::time::Duration;
 
 use bedside_client::{Client, ClientConfig, Command};
-use bedside_protocol::ConsultationMode;
+use bedside_protocol::{ChatMessage, ConsultationMode, MessageType};
 use bedside_session::{
     Snapshot,
     snapshot::{CallStatus, Link, Screen},
@@ -38,6 +38,18 @@ pub async fn until(client: &Client, what: &str, wanted: impl Fn(&Snapshot) -> bo
         Ok(snapshot) => snapshot,
         Err(late) => panic!("waited in vain for {what}: {late}, {:?}", client.snapshots().borrow()),
     }
+}
+
+/// What the two have written, and not what the chat says by itself.
+pub fn written(messages: &[ChatMessage]) -> Vec<&ChatMessage> {
+    messages.iter().filter(|message| message.message_type != MessageType::System).collect()
+}
+
+/// The words of it.
+pub fn words(snapshot: &Snapshot) -> Vec<String> {
+    let visit = snapshot.visit.as_ref();
+    let chat = visit.map(|visit| written(&visit.chat.messages)).unwrap_or_default();
+    chat.into_iter().map(|message| message.content.reveal().to_owned()).collect()
 }
 
 /// Whether media can flow.
