@@ -11,14 +11,13 @@ use crate::root;
 pub(crate) fn environment(folder: &str, packages: &[&str]) -> Result<Option<PathBuf>> {
     let folder = root().join(folder);
     let python = folder.join("bin/python");
-    let has_all = |python: &PathBuf| {
-        let pip = ["-m", "pip", "--disable-pip-version-check", "show", "--quiet"];
-        Command::new(python)
-            .args(pip)
-            .args(packages.iter().map(|package| package.split("==").next().unwrap_or(package)))
-            .output()
-            .is_ok_and(|done| done.status.success())
+    // Of several, it is content with one.
+    let has = |python: &PathBuf, package: &str| {
+        let name = package.split("==").next().unwrap_or(package);
+        let pip = ["-m", "pip", "--disable-pip-version-check", "show", "--quiet", name];
+        Command::new(python).args(pip).output().is_ok_and(|done| done.status.success())
     };
+    let has_all = |python: &PathBuf| packages.iter().all(|package| has(python, package));
     if has_all(&python) {
         return Ok(Some(python));
     }

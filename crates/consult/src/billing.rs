@@ -207,6 +207,19 @@ mod tests {
             prop_assert!(short >= Decimal::ZERO && short <= long, "{} {}", short, long);
         }
 
+        /// A minute that has begun is paid, and not before; fewer than the fewest cost as much as those; a flat fee is
+        /// the same for all.
+        #[test]
+        fn minutes_are_paid_as_they_begin(rate in 1i64..100_000, minimum in 0u32..60, minutes in 1u32..500) {
+            let fee = Decimal::new(rate, 2);
+            let price = Pricing::PerMinute { rate: fee, minimum_minutes: minimum };
+            let seconds = i64::from(minutes) * 60;
+            prop_assert_eq!(cost(&price, seconds), fee * Decimal::from(minutes.max(minimum)));
+            prop_assert_eq!(cost(&price, seconds + 1), fee * Decimal::from((minutes + 1).max(minimum)));
+            prop_assert_eq!(cost(&Pricing::Flat(fee), seconds), fee);
+            prop_assert_eq!(cost(&Pricing::Flat(fee), 1), fee);
+        }
+
         /// At each boundary the step is where it says.
         #[test]
         fn tiers_end_where_they_say(bounds in prop::collection::btree_set(1u32..500, 1..6)) {

@@ -303,6 +303,10 @@ impl App {
 /// Whoever lacks a key that something is sealed with must not begin: half of what there is could not be read, and what it
 /// wrote could not be read by the others.
 async fn check_keys(store: &Store, config: &Config) -> Result<(), ServiceError> {
+    // First said and then looked: of two that begin at once with different keys, one at the least sees it.
+    let mut unit = store.begin(Timestamp::now()).await?;
+    unit.use_key().await?;
+    unit.commit().await?;
     let missing = store.keys_missing().await?;
     if !missing.is_empty() {
         return Err(ServiceError::Config(format!(
@@ -312,9 +316,7 @@ async fn check_keys(store: &Store, config: &Config) -> Result<(), ServiceError> 
             config.sealing_keys_path().display()
         )));
     }
-    let mut unit = store.begin(Timestamp::now()).await?;
-    unit.use_key().await?;
-    Ok(unit.commit().await?)
+    Ok(())
 }
 
 fn presence(row: &SessionRow, party: Party) -> PresenceOf {

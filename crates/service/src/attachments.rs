@@ -19,6 +19,7 @@ use crate::{
     config::{Config, Place},
     error::ApiError,
     files::{self, Accepted},
+    store::{Store, StoreError},
 };
 
 /// What ends the name of a file that is not whole yet.
@@ -101,10 +102,17 @@ impl Attachments {
         let bytes = self.read_incoming(&incoming).await?;
         let looked = tokio::task::spawn_blocking(move || files::accept(&name, bytes)).await;
         let accepted = looked.map_err(io::Error::other)??;
-        if let Some(small) = &accepted.thumbnail {
-            self.keep(&thumbnail(id), small).await?;
+        let kept = async {
+            if let Some(small) = &accepted.thumbnail {
+                self.keep(&thumbnail(id), small).await?;
+            }
+            self.keep(&id.to_string(), &accepted.bytes).await
+        };
+        if let Err(error) = kept.await {
+            // Half of it helps nobody. Where it can't be removed either, its place says more than this would.
+            let _ = self.remove(id).await;
+            return Err(error.into());
         }
-        self.keep(&id.to_string(), &accepted.bytes).await?;
         Ok(accepted)
     }
 
@@ -138,8 +146,7 @@ impl Attachments {
 
     /// The small picture of one.
     pub(crate) async fn thumbnail(&self, id: AttachmentId) -> io::Result<Vec<u8>> {
-        let parts = self.open_blob(thumbnail(id)).await?;
-        parts.try_fold(vec![], |all, part| async move { Ok([&all[..], &part].concat()) }).await
+        whole(self.open_blob(thumbnail(id)).await?).await
     }
 
     /// Opens what is kept under a name. What was kept before there were seals is given as it is.
@@ -170,33 +177,56 @@ impl Attachments {
         Ok(opened.boxed())
     }
 
-    /// Seals the heads of all files with the key that seals now; gives how many had another.
-    pub(crate) async fn seal_anew(&self) -> io::Result<usize> {
+    /// Seals the heads of all files with the key that seals now; gives how many had another. What is not one of ours by
+    /// its name stays as it is.
+    pub(crate) async fn seal_anew(&self, store: &Store) -> Result<usize, StoreError> {
         let mut names = self.blobs.names();
         let mut changed = 0;
         while let Some(name) = names.try_next().await? {
-            let parts = self.blobs.get(&name).await?;
-            let sealed: Vec<u8> =
-                parts.try_fold(vec![], |all, part| async move { Ok([&all[..], &part].concat()) }).await?;
-            if !is_sealed(&sealed) {
-                self.keep(&name, &sealed).await?;
-                changed += 1;
+            let id = name.strip_suffix(THUMBNAIL).unwrap_or(&name).parse::<AttachmentId>();
+            let Ok(id) = id else { continue };
+            // One that nothing points to is on its way out.
+            if store.attachment(id).await?.is_none() {
                 continue;
             }
-            let cut_off = || damaged(SealingError::Damaged);
-            let (head, rest) = sealed.split_at_checked(HEAD_BYTES).ok_or_else(cut_off)?;
-            if let Some(head) = self.keys.seal_head_anew(&name, head).map_err(damaged)? {
+            let sealed = match self.blobs.get(&name).await {
+                Ok(parts) => whole(parts).await?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if is_sealed(&sealed) {
+                let cut_off = || damaged(SealingError::Damaged);
+                let (head, rest) = sealed.split_at_checked(HEAD_BYTES).ok_or_else(cut_off)?;
+                let Some(head) = self.keys.seal_head_anew(&name, head)? else { continue };
                 self.blobs.put(&name, [&head[..], rest].concat()).await?;
-                changed += 1;
+            } else {
+                self.keep(&name, &sealed).await?;
+            }
+            changed += 1;
+            // It was taken back meanwhile.
+            if store.attachment(id).await?.is_none() {
+                self.blobs.remove(&name).await?;
             }
         }
         Ok(changed)
     }
 }
 
+/// All of it.
+async fn whole(mut parts: Parts) -> io::Result<Vec<u8>> {
+    let mut all = vec![];
+    while let Some(part) = parts.try_next().await? {
+        all.extend_from_slice(&part);
+    }
+    Ok(all)
+}
+
+/// What the name of a file's small picture ends with.
+const THUMBNAIL: &str = ".thumbnail";
+
 /// What the small picture of a file is called.
 fn thumbnail(id: AttachmentId) -> String {
-    format!("{id}.thumbnail")
+    format!("{id}{THUMBNAIL}")
 }
 
 impl Incoming {

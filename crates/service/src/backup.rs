@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::{
     Config, ServiceError,
-    config::Place,
+    config::{self, Place},
     folder,
     store::{Database, Store},
 };
@@ -19,9 +19,10 @@ use crate::{
 const SQLITE: &str = "bedside.sqlite";
 const POSTGRES: &str = "bedside.dump";
 const ATTACHMENTS: &str = "attachments";
-/// Keys of the service's own, where they are in its data folder. Without the first nothing that is sealed can be read;
-/// without the others everybody signs in again, and calls that run lose their relay.
-const KEYS: [&str; 3] = ["sealing.keys", "relay.key", "token.key"];
+/// Keys of the service's own. Without them everybody signs in again, and calls that run lose their relay.
+const KEYS: [&str; 2] = ["relay.key", "token.key"];
+/// As they are called in a backup, wherever the service has them.
+const SEALING_KEYS: &str = "sealing.keys";
 
 fn failed(what: impl std::fmt::Display) -> ServiceError {
     ServiceError::Config(what.to_string())
@@ -47,6 +48,10 @@ pub async fn backup(config: &Config, to: &Path) -> Result<(), ServiceError> {
     // A bucket's own service keeps copies of it.
     if let Place::Folder(folder) = &config.attachments {
         copy_folder(folder, &to.join(ATTACHMENTS))?;
+    }
+    // Without them nothing of it can be read.
+    if config.sealing_keys_path().exists() {
+        std::fs::copy(config.sealing_keys_path(), to.join(SEALING_KEYS))?;
     }
     for key in KEYS {
         let from = config.data.join(key);
@@ -79,6 +84,10 @@ pub async fn restore(config: &Config, from: &Path) -> Result<(), ServiceError> {
     }
     if let Place::Folder(folder) = &config.attachments {
         copy_folder(&from.join(ATTACHMENTS), folder)?;
+    }
+    let (has, into) = (from.join(SEALING_KEYS), config.sealing_keys_path());
+    if has.exists() && !into.exists() {
+        config::write_private(&into, &std::fs::read(has)?)?;
     }
     for key in KEYS {
         if from.join(key).exists() {

@@ -4,17 +4,23 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, aws::AmazonS3Builder, path::Path as Key,
+    ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, aws::AmazonS3Builder,
+    path::Path as Key,
 };
 use tokio::{fs::File, io::AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
 use crate::{ServiceError, attachments::PARTIAL, config::BucketConfig};
+
+/// How long a bucket may say nothing, and how long something is tried again: a person waits for it.
+const SAYS_WITHIN: Duration = Duration::from_secs(10);
+const RETRIES_FOR: Duration = Duration::from_secs(20);
 
 /// Bytes as they come.
 pub(crate) type Parts = BoxStream<'static, io::Result<Bytes>>;
@@ -34,7 +40,14 @@ impl Blobs {
         let builder = AmazonS3Builder::new()
             .with_bucket_name(&config.name)
             .with_region(&config.region)
-            .with_client_options(ClientOptions::new().with_allow_http(config.allows_http()));
+            .with_retry(RetryConfig { max_retries: 3, retry_timeout: RETRIES_FOR, ..RetryConfig::default() })
+            // A whole file takes as long as its line needs; only what says nothing is given up.
+            .with_client_options(
+                ClientOptions::new()
+                    .with_allow_http(config.allows_http())
+                    .with_timeout_disabled()
+                    .with_read_timeout(SAYS_WITHIN),
+            );
         let builder = match &config.endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint.as_str().trim_end_matches('/')),
             None => builder,
@@ -109,6 +122,9 @@ fn folder_names(folder: PathBuf) -> impl Stream<Item = io::Result<String>> {
         let mut entries = tokio::fs::read_dir(folder).await?;
         let mut names = vec![];
         while let Some(entry) = entries.next_entry().await? {
+            if !entry.file_type().await?.is_file() {
+                continue;
+            }
             let name = entry.file_name().to_string_lossy().into_owned();
             if Path::new(&name).extension().is_none_or(|extension| extension != PARTIAL) {
                 names.push(Ok(name));

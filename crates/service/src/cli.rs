@@ -97,9 +97,12 @@ pub(crate) enum Command {
 
 #[derive(Subcommand)]
 pub(crate) enum Keys {
-    /// Put a new key before the others: services seal with it once they are started again.
+    /// Add a new key. Start all services again, so that all can open what it seals; then `promote`.
     Add,
-    /// Seal everything anew with the first key, while the service runs. Afterwards the others can go from the file.
+    /// Let the newest key seal. Start all services again; then `seal-anew`.
+    Promote,
+    /// Seal everything anew with the first key, while services run that were all started again since. Afterwards the
+    /// others can go from the file.
     SealAnew,
 }
 

@@ -311,7 +311,10 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    std::io::Write::write_all(&mut options.open(path)?, bytes)
+    let mut file = options.open(path)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    // What is sealed with it is on the disk sooner than it otherwise.
+    file.sync_all()
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub const SILENCED: &str = "sqlx=warn,hyper=off,h2=off,tungstenite=off,tokio_tun
 const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The longest that a file is on its way: of several services on one folder, each leaves the others' alone.
-const UPLOADS_TAKE: Duration = Duration::from_secs(20 * 60);
+const UPLOADS_TAKE: Duration = Duration::from_secs(60 * 60);
 
 async fn ended(name: &'static str, task: JoinHandle<()>) {
     if let Err(error) = task.await {

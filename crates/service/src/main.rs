@@ -40,8 +40,9 @@ async fn run() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     let file = cli.config.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
-    let aliases = Aliases::find(|name| std::env::var(name).ok());
-    let settings = cli.settings.or(aliases.settings)?.or(file)?;
+    let own = cli.settings.or(file)?;
+    let aliases = Aliases::find(&own, |name| std::env::var(name).ok())?;
+    let settings = own.or(aliases.settings)?;
     settings.check()?;
     log(settings.log_format);
     if !aliases.taken.is_empty() {
@@ -75,7 +76,13 @@ async fn run() -> anyhow::Result<()> {
             }
         }
         Command::Keys(Keys::Add) => {
-            print(&format!("{} seals from the next start on", keys::add(&config)?));
+            print(&format!("{} is there: start all services again, then keys promote", keys::add(&config)?));
+        }
+        Command::Keys(Keys::Promote) => {
+            print(&format!(
+                "{} seals: start all services again, then keys seal-anew",
+                keys::promote(&config)?
+            ));
         }
         Command::Keys(Keys::SealAnew) => {
             let changed = keys::seal_anew(&App::open(config, None).await?).await?;

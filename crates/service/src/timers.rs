@@ -87,12 +87,6 @@ async fn tick(app: &App) -> Result<(), ApiError> {
             }
         }
     }
-    files::remove_some(app).await?;
-    if app.config.chat_days > 0 {
-        let kept = SignedDuration::from_hours(24 * i64::from(app.config.chat_days));
-        // Before there was time, nobody wrote anything.
-        files::forget_chats(app, now.checked_sub(kept).unwrap_or(Timestamp::MIN)).await?;
-    }
     let (day, soon) = (Reminder::Day.before(), Reminder::Soon.before());
     for appointment in app.store.to_remind(now, day, soon, REMINDED_TOGETHER).await? {
         if let Err(error) = notifications::remind(app, appointment).await {
@@ -103,6 +97,13 @@ async fn tick(app: &App) -> Result<(), ApiError> {
         if let Err(error) = practice::by_time(app, schedule).await {
             tracing::error!(%schedule, code = error.code.as_str(), "a timer's change was not stored");
         }
+    }
+    // Last: a bucket that does not answer keeps nobody's visit waiting.
+    files::remove_some(app).await;
+    if app.config.chat_days > 0 {
+        let kept = SignedDuration::from_hours(24 * i64::from(app.config.chat_days));
+        // Before there was time, nobody wrote anything.
+        files::forget_chats(app, now.checked_sub(kept).unwrap_or(Timestamp::MIN)).await?;
     }
     Ok(())
 }

@@ -207,6 +207,10 @@ impl ChatLog {
         if message.sender_id == self.me {
             self.pending.retain(|p| p.outgoing.client_message_id != message.client_message_id);
         }
+        // What was taken back stays so, whatever a page that was read before says.
+        if self.messages.get(&message.seq).is_some_and(|known| known.is_deleted) {
+            return;
+        }
         // What is here may be further along than what a page says.
         let status = self.messages.get(&message.seq).map_or(message.status, |m| m.status.max(message.status));
         self.messages.insert(message.seq, ChatMessage { status, ..message });

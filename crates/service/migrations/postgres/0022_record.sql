@@ -21,6 +21,9 @@ CREATE TABLE session_events (
 );
 CREATE INDEX session_events_of ON session_events (session_id, id);
 
+-- A file is taken away where no message has it.
+CREATE INDEX chat_messages_by_attachment ON chat_messages (attachment_id) WHERE attachment_id IS NOT NULL;
+
 ALTER TABLE chat_messages ADD COLUMN delivered_at BIGINT;
 ALTER TABLE chat_messages ADD COLUMN read_at BIGINT;
 -- Its writer has taken it back: its words are gone.

@@ -7,6 +7,7 @@ use bedside_redact::Secret;
 use url::Url;
 
 use super::Settings;
+use crate::ServiceError;
 
 /// Names of what Bedside does in another way or not at all: they are said to have no effect.
 const WITHOUT_EFFECT: [&str; 6] = [
@@ -32,8 +33,12 @@ pub struct Aliases {
 }
 
 impl Aliases {
-    /// Looks for them; `get` gives a variable's value.
-    pub fn find(get: impl Fn(&str) -> Option<String>) -> Self {
+    /// Looks for those that say what `own`, by our names, does not; `get` gives a variable's value. What belongs together
+    /// is taken together: nobody's password goes to another's database.
+    ///
+    /// # Errors
+    /// Where a value can't be what it is for.
+    pub fn find(own: &Settings, get: impl Fn(&str) -> Option<String>) -> Result<Self, ServiceError> {
         let mut found = Self::default();
         let mut take = |name: &'static str| {
             let value = get(name).filter(|value| !value.trim().is_empty());
@@ -42,32 +47,46 @@ impl Aliases {
             }
             value
         };
-        let cors_origins = take("CORS_ORIGINS").map(|origins| {
-            origins.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect()
-        });
-        let token_secret_file = take("JWT_SECRET_FILE").map(PathBuf::from);
-        let mut settings = Settings { cors_origins, token_secret_file, ..Settings::default() };
-        let token_secret = take("JWT_SECRET").map(Secret::new);
-        if let Some(host) = take("POSTGRES_HOST") {
+        let address = |name: &str, text: &str| {
+            Url::parse(text).map_err(|error| ServiceError::Config(format!("{name}: {error}")))
+        };
+        let mut settings = Settings::default();
+        if own.cors_origins.is_none() {
+            settings.cors_origins = take("CORS_ORIGINS").map(|origins| {
+                origins.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect()
+            });
+        }
+        let mut token_secret = None;
+        if own.token_secret_file.is_none() {
+            settings.token_secret_file = take("JWT_SECRET_FILE").map(PathBuf::from);
+            token_secret = take("JWT_SECRET").map(Secret::new);
+        }
+        if own.database.is_none()
+            && let Some(host) = take("POSTGRES_HOST")
+        {
             let port = take("POSTGRES_PORT").unwrap_or_else(|| "5432".to_owned());
             let user = take("POSTGRES_USER").unwrap_or_else(|| "bedside".to_owned());
-            let database =
+            let name =
                 take("POSTGRES_DATABASE").or_else(|| take("POSTGRES_DB")).unwrap_or_else(|| user.clone());
-            settings.database =
-                Url::parse(&format!("postgres://{host}:{port}/{database}")).ok().and_then(|mut url| {
-                    url.set_username(&user).ok()?;
-                    Some(url)
-                });
+            let mut url =
+                address("POSTGRES_HOST or POSTGRES_PORT", &format!("postgres://{host}:{port}/{name}"))?;
+            url.set_username(&user)
+                .map_err(|()| ServiceError::Config("POSTGRES_USER is no name of a user".to_owned()))?;
+            settings.database = Some(url);
             settings.database_password_file = take("POSTGRES_PASSWORD_FILE").map(PathBuf::from);
         }
-        settings.s3_bucket = take("AWS_S3_BUCKET");
-        if settings.s3_bucket.is_some() {
+        if own.s3_bucket.is_none()
+            && own.attachments.is_none()
+            && let Some(bucket) = take("AWS_S3_BUCKET")
+        {
+            settings.s3_bucket = Some(bucket);
             settings.s3_region = take("AWS_S3_REGION").or_else(|| take("AWS_REGION"));
-            settings.s3_endpoint = take("AWS_ENDPOINT_URL").and_then(|url| Url::parse(&url).ok());
+            settings.s3_endpoint =
+                take("AWS_ENDPOINT_URL").map(|url| address("AWS_ENDPOINT_URL", &url)).transpose()?;
             settings.s3_key_file = take("AWS_S3_KEY_FILE").map(PathBuf::from);
         }
         let without_effect = WITHOUT_EFFECT.into_iter().filter(|name| get(name).is_some()).collect();
-        Self { settings, token_secret, without_effect, ..found }
+        Ok(Self { settings, token_secret, without_effect, ..found })
     }
 }
 
@@ -90,7 +109,7 @@ mod tests {
         ];
         let get =
             |name: &str| environment.iter().find(|(is, _)| *is == name).map(|(_, value)| (*value).to_owned());
-        let found = Aliases::find(get);
+        let found = Aliases::find(&Settings::default(), get).unwrap();
         let settings = &found.settings;
         assert_eq!(settings.database.as_ref().unwrap().as_str(), "postgres://bedside@db.example:5432/clinic");
         assert_eq!(settings.database_password_file, Some("/run/secrets/db".into()));
@@ -103,8 +122,26 @@ mod tests {
 
     #[test]
     fn our_own_names_count_first() {
-        let own = Settings { s3_bucket: Some("ours".into()), ..Settings::default() };
-        let found = Aliases::find(|name| (name == "AWS_S3_BUCKET").then(|| "theirs".to_owned()));
-        assert_eq!(own.or(found.settings).unwrap().s3_bucket.as_deref(), Some("ours"));
+        let url: Url = "postgres://bedside@ours.example/bedside".parse().unwrap();
+        let own = Settings { s3_bucket: Some("ours".into()), database: Some(url), ..Settings::default() };
+        let theirs = |name: &str| {
+            let is_theirs = ["AWS_S3_BUCKET", "AWS_ENDPOINT_URL", "POSTGRES_HOST", "POSTGRES_PASSWORD_FILE"];
+            is_theirs.contains(&name).then(|| "theirs".to_owned())
+        };
+        let found = Aliases::find(&own, theirs).unwrap();
+        assert!(found.taken.is_empty(), "nor a part of what belongs together: {:?}", found.taken);
+        assert!(found.settings.database.is_none() && found.settings.s3_endpoint.is_none());
+    }
+
+    #[test]
+    fn what_can_not_be_is_said() {
+        for (name, value) in [("POSTGRES_PORT", "abc"), ("AWS_ENDPOINT_URL", "minio.local")] {
+            let get = |asked: &str| match asked {
+                "POSTGRES_HOST" | "AWS_S3_BUCKET" => Some("there".to_owned()),
+                asked => (asked == name).then(|| value.to_owned()),
+            };
+            let error = Aliases::find(&Settings::default(), get).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
     }
 }

@@ -252,6 +252,7 @@ impl Settings {
                 matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.path() == "/"
             })
         };
+        let is_here = |url: &Url| matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
         let rules = [
             (
                 self.tls_certificate.is_some() == self.tls_key.is_some(),
@@ -272,6 +273,10 @@ impl Settings {
             (
                 self.issuer.is_some() == has_issuer_keys,
                 "issuer needs issuer-secret-file, issuer-keys-file or issuer-keys-url",
+            ),
+            (
+                self.issuer_keys_url.as_ref().is_none_or(|url| url.scheme() == "https" || is_here(url)),
+                "issuer-keys-url begins with https: whoever is on the way could give their own keys",
             ),
             (
                 self.s3_bucket.is_some()

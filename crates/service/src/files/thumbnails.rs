@@ -13,7 +13,7 @@ use super::Kind;
 const SIDE: u32 = 320;
 /// JPEG's quality: some 15 KB.
 const QUALITY: u8 = 75;
-/// What decoding may take: a picture of 32 million pixels. Of a larger one there is no small one.
+/// What decoding may take: a photograph of 14 million pixels. Of a larger one there is no small one.
 const MOST_BYTES: u64 = 128 * 1_024 * 1_024;
 
 /// A small one as JPEG, the right way up; none of what can't be decoded within the limit.
@@ -30,7 +30,9 @@ pub(super) fn make(kind: Kind, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().ok()?;
-    if decoder.total_bytes() > MOST_BYTES {
+    // What a JPEG keeps beside the picture while it is decoded in passes is twice as much, and not counted.
+    let takes = decoder.total_bytes().saturating_mul(if kind == Kind::Jpeg { 3 } else { 1 });
+    if takes > MOST_BYTES {
         return None;
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

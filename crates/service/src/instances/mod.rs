@@ -24,6 +24,9 @@ pub(crate) const LEASE: Duration = Duration::from_secs(15);
 /// How often it says so: two may fail.
 const RENEWED_EVERY: Duration = Duration::from_secs(5);
 
+/// Within which time a service that runs has said again which key it seals with.
+pub(crate) const SAYS_KEY_WITHIN: Duration = Duration::from_secs(2 * RENEWED_EVERY.as_secs() + 2);
+
 /// Every how many renewals it is looked whether PostgreSQL is heard that carries nothing: once a minute.
 const ECHO_EVERY: u32 = 12;
 
@@ -104,6 +107,7 @@ async fn remember_others(app: &App) {
 async fn renew(app: &App) -> Result<bool, StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let is_known = unit.renew_instance(LEASE).await?;
+    unit.use_key().await?;
     unit.commit().await?;
     Ok(is_known)
 }

@@ -84,7 +84,7 @@ impl Driver {
         let peers =
             message.iter_attributes().filter_map(|(_, attribute)| XorPeerAddress::from_raw(attribute).ok());
         let mut peers = peers.map(|peer| peer.addr(message.transaction_id()).ip());
-        if is_permission(&message) && peers.any(|peer| !self.may_reach(peer)) {
+        if is_permission(&message) && peers.any(|peer| peer != self.public && !self.may_reach(peer)) {
             return forbidden(&message, &client.key).map_or(Admission::Dropped, Admission::Answered);
         }
         if !self.strangers.is_answer(&message, from) {

@@ -35,6 +35,8 @@ use crate::{
 const PART_WITHIN: Duration = Duration::from_secs(15);
 /// Time for a whole file: the largest at 150 kbit/s, beside a call.
 const FILE_WITHIN: Duration = Duration::from_secs(600);
+/// The same, of a picture that is to be looked at in full, which is four times as large.
+const IMAGE_WITHIN: Duration = Duration::from_secs(2_400);
 
 /// Messages on a page when it is not said how many, and the most that may be asked for.
 const PAGE: (u32, u32) = (50, 200);
@@ -102,7 +104,7 @@ pub(super) async fn upload(
     request: axum::extract::Request,
 ) -> Result<(StatusCode, Json<Attachment>), ApiError> {
     let mut coming = Coming::begin(&app, &ctx, id, For::Chat).await?;
-    read_file(request.into_body(), For::Chat.most(), &mut coming.incoming).await?;
+    read_file(request.into_body(), For::Chat.most(), FILE_WITHIN, &mut coming.incoming).await?;
     Ok((StatusCode::CREATED, Json(coming.finish(&query.name).await?)))
 }
 
@@ -121,7 +123,7 @@ pub(super) async fn share_image(
     request: axum::extract::Request,
 ) -> Result<(StatusCode, Json<SharedImage>), ApiError> {
     let mut coming = Coming::begin(&app, &ctx, id, For::Looking).await?;
-    read_file(request.into_body(), For::Looking.most(), &mut coming.incoming).await?;
+    read_file(request.into_body(), For::Looking.most(), IMAGE_WITHIN, &mut coming.incoming).await?;
     Ok((StatusCode::CREATED, Json(coming.finish_image(&query.name).await?)))
 }
 
@@ -166,9 +168,14 @@ pub(super) async fn thumbnail(
 }
 
 /// Takes in a whole file, part by part as it comes.
-async fn read_file(body: Body, most: usize, incoming: &mut Incoming) -> Result<(), ApiError> {
+async fn read_file(
+    body: Body,
+    most: usize,
+    within: Duration,
+    incoming: &mut Incoming,
+) -> Result<(), ApiError> {
     let mut parts = Limited::new(body, most);
-    let ends = Instant::now() + FILE_WITHIN;
+    let ends = Instant::now() + within;
     loop {
         let next = timeout_at(ends.min(Instant::now() + PART_WITHIN), parts.frame()).await;
         match next.map_err(|_| Code::TooSlow)? {

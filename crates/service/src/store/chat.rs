@@ -287,7 +287,7 @@ impl Unit {
     }
 
     /// Takes a message back that `writer` wrote: its words are gone, and its file with it. None where there is no such
-    /// message of theirs.
+    /// message of theirs, or the visit has ended.
     pub async fn delete_message(
         &mut self,
         of: &SessionRow,
@@ -296,7 +296,8 @@ impl Unit {
     ) -> Result<Option<ChatMessage>, StoreError> {
         self.tx.lock(SESSION, of.id).await?;
         let row = select!(
-            "WHERE m.session_id = $1 AND m.sender_id = $2 AND m.id = $3 AND m.message_type <> 'system'"
+            "WHERE m.session_id = $1 AND m.sender_id = $2 AND m.id = $3 AND m.message_type <> 'system'
+             AND EXISTS (SELECT 1 FROM consultation_sessions s WHERE s.id = m.session_id AND s.ended_at IS NULL)"
         )
         .bind(of.id)
         .bind(writer)

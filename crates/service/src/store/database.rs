@@ -20,7 +20,7 @@ use url::Url;
 use super::{
     InstanceId, News, People, StoreError, Unit,
     news::Changed,
-    sql::{Connection, sql},
+    sql::{Connection, note_lost, sql, was_lost_lately},
 };
 
 /// Which database there is.
@@ -169,7 +169,14 @@ impl Store {
             Pools::Sqlite { writer, .. } => {
                 Connection::SqliteUnit(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
-            Pools::Postgres { writer, .. } => Connection::PostgresUnit(writer.begin().await?),
+            Pools::Postgres { writer, .. } => Connection::PostgresUnit(match writer.begin().await {
+                // One that was lost since it was last used. From now on they are asked.
+                Err(sqlx::Error::Io(_)) => {
+                    note_lost();
+                    writer.begin().await?
+                }
+                begun => begun?,
+            }),
         };
         // As it is stored, so that what is answered now is what is read later.
         let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
@@ -309,7 +316,7 @@ async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools,
         let options = PgPoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
         options.test_before_acquire(false).before_acquire(|connection, about| {
             Box::pin(async move {
-                if about.idle_for < POSTGRES_TRUSTED_FOR {
+                if about.idle_for < POSTGRES_TRUSTED_FOR && !was_lost_lately() {
                     return Ok(true);
                 }
                 // One that is lost is made anew.

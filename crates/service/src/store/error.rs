@@ -23,6 +23,9 @@ pub enum StoreError {
     /// A text that can't be opened.
     #[error("what is stored can't be opened: {0}")]
     Sealed(#[from] SealingError),
+    /// A file that can't be read or written.
+    #[error("a file failed: {0}")]
+    File(#[from] std::io::Error),
     /// Its address or its password.
     #[error("the database can't be reached: {0}")]
     Address(String),

@@ -16,6 +16,8 @@ pub struct StoredAttachment {
     pub session: SessionId,
     /// What it is.
     pub attachment: Attachment,
+    /// Who sent it.
+    pub owner: UserId,
     /// Whether it was shared to be looked at in full, and not in the chat.
     pub is_shared: bool,
 }
@@ -74,7 +76,7 @@ impl Store {
     /// One attachment.
     pub async fn attachment(&self, which: AttachmentId) -> Result<Option<StoredAttachment>, StoreError> {
         let row = sql!(
-            "SELECT id AS attachment_id, session_id, file_name, file_size, mime_type, has_thumbnail, is_shared
+            "SELECT id AS attachment_id, session_id, owner_id, file_name, file_size, mime_type, has_thumbnail, is_shared
              FROM attachments WHERE id = $1",
         )
         .bind(which)
@@ -82,8 +84,8 @@ impl Store {
         .await?;
         let read = |row: Row| {
             let session = row.get("session_id")?;
-            let is_shared = row.get("is_shared")?;
-            Ok(StoredAttachment { session, attachment: attachment(&row, session)?, is_shared })
+            let (owner, is_shared) = (row.get("owner_id")?, row.get("is_shared")?);
+            Ok(StoredAttachment { session, owner, attachment: attachment(&row, session)?, is_shared })
         };
         row.map(read).transpose()
     }
@@ -190,8 +192,15 @@ impl Unit {
         Ok(())
     }
 
-    /// Forgets a file that no message has any more; its bytes are removed afterwards.
+    /// Forgets a file that no message has any more; its bytes are removed afterwards. One that another message has stays.
     pub(super) async fn forget_attachment(&mut self, which: AttachmentId) -> Result<(), StoreError> {
+        let other = sql!("SELECT id FROM chat_messages WHERE attachment_id = $1 LIMIT 1")
+            .bind(which)
+            .fetch_optional(&mut self.tx)
+            .await?;
+        if other.is_some() {
+            return Ok(());
+        }
         sql!("INSERT INTO files_to_remove (id) VALUES ($1) ON CONFLICT (id) DO NOTHING")
             .bind(which)
             .execute(&mut self.tx)

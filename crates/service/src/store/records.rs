@@ -47,6 +47,13 @@ fn event(row: &Row) -> Result<SessionEvent, StoreError> {
     })
 }
 
+impl SitsAt {
+    /// Whether nothing was said.
+    pub const fn is_unsaid(&self) -> bool {
+        self.device_type.is_none() && self.browser.is_none() && self.os.is_none()
+    }
+}
+
 impl Store {
     /// Who was in the call of a visit, in the order in which they came; what they measured is not among it.
     pub async fn participants(&self, of: &SessionRow) -> Result<Vec<Participant>, StoreError> {
@@ -165,6 +172,27 @@ impl Unit {
         .bind(at.device_type.as_ref().map(word).transpose()?)
         .bind(at.browser.as_ref().map(Text::reveal))
         .bind(at.os.as_ref().map(Text::reveal))
+        .execute(&mut self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Whoever is in the call sits at this now.
+    pub async fn participant_sits_at(
+        &mut self,
+        session: SessionId,
+        user: UserId,
+        at: &SitsAt,
+    ) -> Result<(), StoreError> {
+        sql!(
+            "UPDATE session_participants SET device_type = coalesce($1, device_type), browser = coalesce($2, browser),
+             os = coalesce($3, os) WHERE session_id = $4 AND user_id = $5"
+        )
+        .bind(at.device_type.as_ref().map(word).transpose()?)
+        .bind(at.browser.as_ref().map(Text::reveal))
+        .bind(at.os.as_ref().map(Text::reveal))
+        .bind(session)
+        .bind(user)
         .execute(&mut self.tx)
         .await?;
         Ok(())

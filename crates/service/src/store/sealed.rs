@@ -36,12 +36,17 @@ pub(super) fn read(
 }
 
 impl Store {
-    /// Keys that something may be sealed with and that are not here.
-    pub async fn keys_missing(&self) -> Result<Vec<String>, StoreError> {
+    /// Keys that something may be sealed with.
+    pub async fn keys_used(&self) -> Result<Vec<String>, StoreError> {
         let rows = sql!("SELECT id FROM sealing_keys ORDER BY first_used_at, id")
             .fetch_all(&mut self.reader().await?)
             .await?;
-        let used = rows.iter().map(|row| row.get("id")).collect::<Result<Vec<String>, _>>()?;
+        rows.iter().map(|row| row.get("id")).collect()
+    }
+
+    /// Those of them that are not here.
+    pub async fn keys_missing(&self) -> Result<Vec<String>, StoreError> {
+        let used = self.keys_used().await?;
         Ok(used.into_iter().filter(|id| !self.keys().ids().any(|known| known.to_string() == *id)).collect())
     }
 

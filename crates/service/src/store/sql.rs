@@ -4,7 +4,14 @@
 //! nothing tells is `CAST($1 AS BIGINT)`; `min` and `max` of two values are `CASE`; a flag is `NOT admitted`, never
 //! `admitted = 0`; `ON CONFLICT` names its columns. A test prepares every one of them on both.
 
-use std::str::FromStr;
+use std::{
+    str::FromStr,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use sqlx::{
@@ -113,6 +120,37 @@ pub(super) fn inserts<const N: usize>(into: &str, columns: usize) -> [String; N]
     })
 }
 
+/// When a connection to PostgreSQL was last found lost, in milliseconds after [`BEGAN`]: where one is, others are.
+static LOST_AT: AtomicU64 = AtomicU64::new(u64::MAX);
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// How long connections are asked afterwards whether they are there, before they are used: longer than a restart takes.
+const DISTRUSTED_FOR: Duration = Duration::from_secs(30);
+
+/// A connection was found lost.
+pub(super) fn note_lost() {
+    LOST_AT.store(BEGAN.elapsed().as_millis() as u64, Ordering::Relaxed);
+}
+
+/// Whether one was lately.
+pub(super) fn was_lost_lately() -> bool {
+    let at = LOST_AT.load(Ordering::Relaxed);
+    at != u64::MAX && BEGAN.elapsed().saturating_sub(Duration::from_millis(at)) < DISTRUSTED_FOR
+}
+
+/// What a statement came to; that its connection is lost is remembered.
+fn noted<T>(outcome: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    let is_lost = |error: &sqlx::Error| match error {
+        sqlx::Error::Io(_) => true,
+        // The database ends it, or begins (57P01 to 57P03).
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    };
+    if outcome.as_ref().is_err_and(is_lost) {
+        note_lost();
+    }
+    outcome
+}
+
 /// A statement and what is bound to it.
 pub(super) struct Query {
     text: &'static str,
@@ -160,7 +198,7 @@ impl Query {
     pub(super) async fn execute(self, on: &mut Connection) -> Result<u64, StoreError> {
         Ok(match on.raw() {
             Raw::Sqlite(connection) => self.sqlite().execute(connection).await?.rows_affected(),
-            Raw::Postgres(connection) => self.postgres().execute(connection).await?.rows_affected(),
+            Raw::Postgres(connection) => noted(self.postgres().execute(connection).await)?.rows_affected(),
         })
     }
 
@@ -168,7 +206,9 @@ impl Query {
     pub(super) async fn fetch_optional(self, on: &mut Connection) -> Result<Option<Row>, StoreError> {
         Ok(match on.raw() {
             Raw::Sqlite(connection) => self.sqlite().fetch_optional(connection).await?.map(Row::Sqlite),
-            Raw::Postgres(connection) => self.postgres().fetch_optional(connection).await?.map(Row::Postgres),
+            Raw::Postgres(connection) => {
+                noted(self.postgres().fetch_optional(connection).await)?.map(Row::Postgres)
+            }
         })
     }
 
@@ -184,7 +224,7 @@ impl Query {
                 self.sqlite().fetch_all(connection).await?.into_iter().map(Row::Sqlite).collect()
             }
             Raw::Postgres(connection) => {
-                self.postgres().fetch_all(connection).await?.into_iter().map(Row::Postgres).collect()
+                noted(self.postgres().fetch_all(connection).await)?.into_iter().map(Row::Postgres).collect()
             }
         })
     }

@@ -201,6 +201,10 @@ impl<'a> Change<'a> {
             self.row = self.unit.replace(self.row).await?;
             self.unit.tell(&self.row).await?;
         }
+        if let Some(ctx) = self.by.filter(|_| !self.sits_at.is_unsaid()) {
+            // A doctor came with the calling-in, and somebody who changes to another device has come already.
+            self.unit.participant_sits_at(self.row.id, ctx.user.id, &self.sits_at).await?;
+        }
         if has_changed || self.has_more {
             self.unit.commit().await?;
         }
@@ -210,7 +214,7 @@ impl<'a> Change<'a> {
         for (user, notification) in self.told {
             notifications::tell(self.app, user, notification);
         }
-        if self.row.consultation.status.is_final() {
+        if has_changed && self.row.consultation.status.is_final() {
             self.app.end_relaying(&self.row.id.to_string());
         }
         Ok(self.row)

@@ -7,7 +7,7 @@ use bedside_protocol::{
 };
 use jiff::Timestamp;
 
-use crate::{App, ctx::Ctx, error::ApiError};
+use crate::{App, ctx::Ctx, error::ApiError, store::StoredAttachment};
 
 /// A page of a visit's messages, oldest first; without a place, the newest.
 pub(crate) async fn page(
@@ -40,7 +40,11 @@ pub(crate) async fn send(app: &App, ctx: &Ctx, outgoing: &OutgoingMessage) -> Re
     match (outgoing.message_type, outgoing.attachment_id) {
         (MessageType::Text, None) if !outgoing.content.reveal().trim().is_empty() => {}
         (kind @ (MessageType::Image | MessageType::File), Some(id)) => {
-            let stored = app.store.attachment(id).await?.filter(|stored| stored.session == row.id);
+            // One's own, and not one that is looked at in full, which has its own list.
+            let is_theirs = |stored: &StoredAttachment| {
+                stored.session == row.id && stored.owner == ctx.user.id && !stored.is_shared
+            };
+            let stored = app.store.attachment(id).await?.filter(is_theirs);
             let stored =
                 stored.ok_or_else(|| ApiError::new(Code::NotFound, "the attachment is not of this visit"))?;
             if kind == MessageType::Image && !stored.attachment.mime_type.starts_with("image/") {

@@ -1,5 +1,7 @@
 //! Files of a visit.
 
+use std::time::Duration;
+
 use bedside_authz::Action;
 use bedside_protocol::{
     Attachment, AttachmentId, Code, MAX_ATTACHMENT_BYTES, MAX_IMAGE_BYTES, ServerMessage, SessionEventType,
@@ -24,6 +26,8 @@ const MAX_VISIT_BYTES: u64 = 20 * MAX_ATTACHMENT_BYTES as u64;
 /// Files removed, and chats forgotten, in one go: others are a moment later.
 const REMOVED_TOGETHER: u32 = 200;
 const FORGOTTEN_TOGETHER: u32 = 50;
+/// How long files may take to remove at a time, of what else time has to do.
+const REMOVED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a file is sent for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,6 +196,10 @@ pub(crate) async fn read(
     which: AttachmentId,
 ) -> Result<(Attachment, Parts), ApiError> {
     let (row, stored) = find(app, ctx, id, which).await?;
+    // Who looks at one of these is kept, and so it is given in one place only.
+    if stored.is_shared {
+        return Err(Code::NotFound.into());
+    }
     let file = app.attachments.read(which).await?;
     app.access_log.note(ctx.line("attachment.read").about(&row).on(object(which))).await?;
     Ok((stored.attachment, file))
@@ -237,24 +245,37 @@ pub(crate) async fn read_image(
     Ok((stored.attachment, file))
 }
 
-/// Removes the bytes of files that nothing points to any more.
-pub(crate) async fn remove_some(app: &App) -> Result<(), ApiError> {
-    for id in app.store.files_to_remove(REMOVED_TOGETHER).await? {
-        app.attachments.remove(id).await?;
-        let mut unit = app.store.begin(Timestamp::now()).await?;
-        unit.file_was_removed(id).await?;
-        unit.commit().await?;
+/// Removes the bytes of files that nothing points to any more. What fails is tried again the next time.
+pub(crate) async fn remove_some(app: &App) {
+    let removing = async {
+        for id in app.store.files_to_remove(REMOVED_TOGETHER).await? {
+            app.attachments.remove(id).await?;
+            let mut unit = app.store.begin(Timestamp::now()).await?;
+            unit.file_was_removed(id).await?;
+            unit.commit().await?;
+        }
+        Ok::<_, ApiError>(())
+    };
+    match tokio::time::timeout(REMOVED_WITHIN, removing).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(code = error.code.as_str(), "files that are to go are still there"),
+        Err(_) => tracing::warn!("files that are to go take long to remove"),
     }
-    Ok(())
 }
 
 /// Forgets what was written and sent in visits that ended before `before`.
 pub(crate) async fn forget_chats(app: &App, before: Timestamp) -> Result<(), ApiError> {
     for visit in app.store.chats_kept_since(before, FORGOTTEN_TOGETHER).await? {
-        let mut change = Change::begin(app, visit, None).await?;
-        change.unit.forget_chat(visit).await?;
-        change.audit("chat.forgotten");
-        change.commit_all().await?;
+        let forgetting = async {
+            let mut change = Change::begin(app, visit, None).await?;
+            change.unit.forget_chat(visit).await?;
+            change.audit("chat.forgotten");
+            change.commit_all().await
+        };
+        // One keeps no other from being forgotten.
+        if let Err(error) = forgetting.await {
+            tracing::error!(session = %visit, code = error.code.as_str(), "a chat was not forgotten");
+        }
     }
     Ok(())
 }

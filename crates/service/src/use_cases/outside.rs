@@ -135,16 +135,14 @@ impl KeysAt {
             age < KEYS_AGAIN || (age < KEYS_LAST && of_set(&known.set, kid).is_some())
         });
         if !is_enough {
-            let before = known.take().map(|known| known.set);
-            let set = match self.ask().await {
-                Ok(set) => Some(Arc::new(set)),
-                Err(why) => {
-                    tracing::error!(why, "the issuer's keys can't be had; those of before count");
-                    before
-                }
-            };
-            let set = set.unwrap_or_else(|| Arc::new(JwkSet { keys: vec![] }));
-            *known = Some(KnownKeys { set, asked_at: Instant::now() });
+            let before =
+                known.as_ref().map_or_else(|| Arc::new(JwkSet { keys: vec![] }), |known| known.set.clone());
+            // Whoever hangs up while it is asked takes nothing away, and has it asked no more often.
+            *known = Some(KnownKeys { set: before, asked_at: Instant::now() });
+            match self.ask().await {
+                Ok(set) => *known = Some(KnownKeys { set: Arc::new(set), asked_at: Instant::now() }),
+                Err(why) => tracing::error!(why, "the issuer's keys can't be had; those of before count"),
+            }
         }
         known.as_ref().map(|known| known.set.clone())
     }

@@ -6,6 +6,7 @@ use bedside_authz::Action;
 use bedside_consult::{
     Input as VisitInput, availability,
     practice::{Input, Refused},
+    record,
 };
 use bedside_protocol::{
     AppointmentType, Code, ConsultationMode, CreateAppointmentRequest, CreateScheduleRequest, Invitation,
@@ -21,7 +22,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{AuditLine, InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow, SessionRow, Unit},
+    store::{AuditLine, InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow, SessionRow, SitsAt, Unit},
 };
 
 /// What a visit out of a queue is planned for, as nobody planned it.
@@ -396,9 +397,14 @@ async fn begin_visit(
     let appointment = unit.add_appointment(&request, change.row.head.doctor.id).await?;
     let mut visit = unit.session_for(appointment).await?.ok_or(Code::Internal)?;
     let limits = change.app.config.limits();
+    let before = visit.consultation.clone();
     for input in [VisitInput::Enter { ready: true, device_check: None }, VisitInput::Admit] {
         visit.consultation.apply(input, unit.now, &limits).map_err(|_| Code::WrongState)?;
     }
+    for one in record::between(&before, &visit.consultation) {
+        unit.happened(visit.id, one.kind, one.party.map(|party| visit.user(party)));
+    }
+    unit.participant_joined(visit.id, visit.doctor.id, &SitsAt::default()).await?;
     let visit = unit.replace(visit).await?;
     unit.tell(&visit).await?;
     if let Some(ctx) = change.by {

@@ -280,6 +280,27 @@ async fn a_role_is_looked_at_before_the_request() {
     }
 }
 
+/// Whoever is no person has nothing to do in anybody's visit, whatever its state.
+#[tokio::test]
+async fn machines_have_no_part_in_a_visit() {
+    let clinic = clinic().await;
+    let machines = [machine(&clinic, Role::Kiosk).await, machine(&clinic, Role::Service).await];
+    for is_running in [false, true] {
+        if is_running {
+            clinic.in_the_call().await;
+        }
+        for rule in &rules() {
+            for token in &machines {
+                let body = (rule.method != Method::GET).then(|| rule.body.clone());
+                let path = clinic.path(rule.path);
+                let (status, answer) =
+                    clinic.service.send(rule.method.clone(), &path, Some(token), body).await;
+                assert_eq!(status, 403, "{} {}: {answer}", rule.method, rule.path);
+            }
+        }
+    }
+}
+
 /// The token of a kiosk or of another system.
 async fn machine(clinic: &Clinic, role: Role) -> String {
     let app = App::open(clinic.service.config.clone(), None).await.unwrap();

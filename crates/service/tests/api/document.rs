@@ -41,7 +41,12 @@ async fn every_answer_is_documented() {
         for (method, operation) in operations.as_object().unwrap() {
             let method: Method = method.to_uppercase().parse().unwrap();
             for id in [clinic.session.to_string(), unknown.to_owned(), "no id".to_owned(), "ä".to_owned()] {
-                let filled = path.replace("{id}", &id).replace("{attachment}", &id).replace("{code}", &id);
+                let mode = path.replace("{mode}", "VIDEO");
+                let filled = mode.split('{').map(|part| match part.split_once('}') {
+                    Some((_, rest)) => format!("{id}{rest}"),
+                    None => part.to_owned(),
+                });
+                let filled: String = filled.collect();
                 for query in ["", "?limit=-1&before=x&after=x", "?limit=1"] {
                     for caller in callers {
                         for body in &bodies {

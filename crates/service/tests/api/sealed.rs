@@ -75,6 +75,12 @@ async fn another_key_takes_the_place_of_the_first() {
     run(&config, &["keys", "add"], None).await.unwrap();
     clinic.service.stop().await;
     clinic.service.start_again().await;
+    run(&config, &["keys", "promote"], None).await.unwrap();
+    // It has not begun to seal with it, and says so.
+    let early = run(&config, &["keys", "seal-anew"], None).await.unwrap_err();
+    assert!(early.contains("still seals"), "{early}");
+    clinic.service.stop().await;
+    clinic.service.start_again().await;
     is_read(&clinic, &file).await;
     run(&config, &["keys", "seal-anew"], None).await.unwrap();
     assert_eq!(Outside::of(&clinic).await.number(PLAIN).await, 0);
