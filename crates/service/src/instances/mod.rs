@@ -60,6 +60,9 @@ pub(crate) async fn keep(app: Arc<App>, stop: CancellationToken) {
             () = stop.cancelled() => break,
             _ = interval.tick() => {}
         }
+        if let Err(error) = say_key(&app).await {
+            tracing::error!(%error, "it can't be said what this service seals with; it is tried again");
+        }
         // Alone, there is nobody to tell.
         if !app.store.is_shared() {
             continue;
@@ -107,9 +110,19 @@ async fn remember_others(app: &App) {
 async fn renew(app: &App) -> Result<bool, StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let is_known = unit.renew_instance(LEASE).await?;
-    unit.use_key().await?;
     unit.commit().await?;
     Ok(is_known)
+}
+
+/// Says again which key this service seals with, where that was forgotten: everything was sealed anew with another.
+async fn say_key(app: &App) -> Result<(), StoreError> {
+    let own = app.store.keys().sealing().to_string();
+    if app.store.keys_used().await?.contains(&own) {
+        return Ok(());
+    }
+    let mut unit = app.store.begin(Timestamp::now()).await?;
+    unit.use_key().await?;
+    unit.commit().await
 }
 
 async fn end(app: &App) -> Result<(), StoreError> {
