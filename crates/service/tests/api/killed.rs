@@ -2,6 +2,7 @@
 //! was confirmed is lost or doubled, and everybody is back within seconds.
 //!
 //! `BEDSIDE_TEST_KILLS` says how often, and `BEDSIDE_TEST_SOCKETS` how many others are connected meanwhile.
+#![expect(clippy::print_stdout, reason = "figures of a run by hand")]
 
 use std::{
     collections::BTreeMap,
