@@ -10,9 +10,8 @@ fuzz_target!(|input: (Vec<u8>, usize, u8)| {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
     let keys = Keys::read(&Secret::new(key.to_owned())).expect("a key");
     let _ = is_sealed(&bytes);
-    if let Some((head, rest)) = bytes.split_at_checked(HEAD_BYTES) {
+    if let Some(head) = bytes.get(..HEAD_BYTES) {
         assert!(Opening::begin(&keys, "a", head).is_err(), "nobody sealed it");
-        let _ = rest;
     }
     let mut sealing = Sealing::begin(&keys, "a").expect("begins");
     let mut sealed = sealing.push(&bytes).expect("seals");
