@@ -28,7 +28,8 @@ pub enum Who {
 
 const PEOPLE: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin];
 const PEOPLE_AND_SERVICES: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin, Role::Service];
-const PEOPLE_AND_GUESTS: &[Role] = &[Role::Patient, Role::Doctor, Role::ClinicAdmin, Role::Guest];
+const PEOPLE_SERVICES_AND_GUESTS: &[Role] =
+    &[Role::Patient, Role::Doctor, Role::ClinicAdmin, Role::Service, Role::Guest];
 const PEOPLE_GUESTS_AND_KIOSKS: &[Role] =
     &[Role::Patient, Role::Doctor, Role::ClinicAdmin, Role::Guest, Role::Kiosk];
 const EVERY_ROLE: &[Role] =
@@ -154,8 +155,8 @@ actions! {
     MakeVisit: THE_TWO_AND_THE_DESK;
     /// Let somebody into a visit in its patient's place who has no account or can't sign in, by a link.
     MakeLink: Who::These { roles: ADMINISTRATOR_AND_SERVICES, sides: &[Party::Doctor] };
-    /// List one's own coming visits; a guest, the one that their link is for.
-    ListOwnVisits: Who::These { roles: PEOPLE_AND_GUESTS, sides: &[] };
+    /// List one's own visits, an administrator those of the clinic; a guest, the one that their link is for.
+    ListVisits: Who::These { roles: PEOPLE_SERVICES_AND_GUESTS, sides: &[] };
     /// List one's own past visits.
     ListOwnHistory: SIGNED_IN;
     /// See a visit.
@@ -190,6 +191,8 @@ actions! {
     Quality: THE_TWO;
     /// Write and read the doctor's notes of a visit.
     KeepNotes: ITS_DOCTOR;
+    /// Say what was prescribed in it.
+    Prescribe: ITS_DOCTOR;
     /// Tell and read what went wrong in it.
     ReportIssues: THE_TWO;
     /// Read what it came to.

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn everybody_waits_for_what_is_before_them() {
-        let enter = Input::Enter { ready: true, device_check: None };
+        let enter = Input::Enter { ready: Some(true), device_check: None };
         let running = visit(
             0,
             &[
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn nobody_is_seen_before_their_time() {
-        let early = visit(1_800, &[(Input::Enter { ready: true, device_check: None }, 0)]);
+        let early = visit(1_800, &[(Input::Enter { ready: Some(true), device_check: None }, 0)]);
         assert_eq!(
             places([&early].into_iter(), at(1)),
             [Some(Place { number: 1, wait: SignedDuration::from_secs(1_799) })]
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn who_runs_over_is_waited_for_no_longer() {
-        let enter = Input::Enter { ready: true, device_check: None };
+        let enter = Input::Enter { ready: Some(true), device_check: None };
         let over = visit(
             0,
             &[

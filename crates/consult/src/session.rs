@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The doctor may take a calling-in back while the patient has not joined, and after a minute it is:
-//! the patient waits on. A patient who declines it waits on too, and is not ready until they say so again.
+//! the patient waits on. A patient who declines it waits on too, and is not ready until they say so again; where the
+//! visit then comes to nothing, that is why.
 //!
 //! Being in the call is not a state of the session: either side may drop out of an
 //! `IN_PROGRESS` session and come back as often as it likes until the session is ended, by the
@@ -21,8 +22,11 @@
 use bedside_protocol::{DeviceCheck, DeviceId, EndReason, Party, SessionStatus};
 use jiff::{SignedDuration, Timestamp};
 
+mod input;
 #[cfg(test)]
 mod tests;
+
+pub use input::{Effect, Input, Refused};
 
 /// How long a calling-in waits for the patient (requirements §2.2).
 pub const INVITATION_LASTS: SignedDuration = SignedDuration::from_secs(60);
@@ -81,6 +85,12 @@ pub struct Consultation {
     pub patient_joined: bool,
     /// Whether the doctor has entered the call.
     pub doctor_joined: bool,
+    /// Whether the patient's last answer to a calling-in was *Not now*.
+    pub declined: bool,
+    /// When the patient first entered the call that came about.
+    pub patient_joined_at: Option<Timestamp>,
+    /// When the doctor did.
+    pub doctor_joined_at: Option<Timestamp>,
     /// Which of the patient's devices has their place in the visit: the last they acted on.
     pub patient_device: Option<DeviceId>,
     /// Which of the doctor's has.
@@ -95,96 +105,6 @@ pub struct Consultation {
     pub clock_before: SignedDuration,
     /// When the patient last left the waiting room.
     pub left_at: Option<Timestamp>,
-}
-
-/// What can happen to a session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Input {
-    /// The patient enters the waiting room, or says more about themselves there.
-    Enter {
-        /// They pressed *I'm ready*.
-        ready: bool,
-        /// What their devices can do.
-        device_check: Option<DeviceCheck>,
-    },
-    /// The doctor calls the patient in. The doctor is in the call from then on.
-    Admit,
-    /// An admitted participant enters the call, the first time or again.
-    Join(Party),
-    /// A participant takes their place in the visit on one of their devices. One that asks by itself, or
-    /// only rings, takes it from no other.
-    Sit {
-        /// Who.
-        party: Party,
-        /// Where.
-        device: DeviceId,
-        /// They enter the call, and do not only prepare to.
-        enters: bool,
-        /// They pressed something there.
-        on_purpose: bool,
-    },
-    /// The patient is called in and says *Not now*. Where they have joined meanwhile, on another device,
-    /// it changes nothing.
-    Decline,
-    /// A participant leaves on purpose.
-    Leave(Party),
-    /// The same, on this device: while they are in the call on another, it changes nothing.
-    LeaveOn(Party, DeviceId),
-    /// The doctor puts it on hold.
-    Pause,
-    /// The doctor takes it off hold.
-    Resume,
-    /// The doctor ends it for both.
-    End,
-    /// One side calls it off before it began.
-    Cancel(Party),
-    /// It is called off, whatever it is doing: one that runs is over.
-    CallOff,
-    /// It is planned for another time, while nobody has come.
-    Move {
-        /// When it is meant to start.
-        start: Timestamp,
-        /// How long it is meant to last.
-        duration: SignedDuration,
-    },
-    /// Neither side has been there since then. Refused while that is not long ago: both may still
-    /// come back.
-    Absent {
-        /// When the later of the two was last there.
-        since: Timestamp,
-    },
-    /// Time has passed.
-    Tick,
-}
-
-/// What others need to hear of, beside the new state itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// The patient came into the waiting room.
-    PatientArrived,
-    /// The doctor called the patient in.
-    Admitted,
-    /// The clock started for the first time.
-    Started,
-    /// It reached its final state.
-    Ended,
-}
-
-/// Why an input was refused. The state is as it was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Refused {
-    /// The session is final.
-    #[error("the session has ended")]
-    Ended,
-    /// The waiting room is not open yet.
-    #[error("the waiting room is not open yet")]
-    TooEarly,
-    /// Entering the call before being called in.
-    #[error("not admitted")]
-    NotAdmitted,
-    /// Not from this state.
-    #[error("not possible while the session is {0:?}")]
-    WrongState(SessionStatus),
 }
 
 impl Consultation {
@@ -202,6 +122,9 @@ impl Consultation {
             admitted_at: None,
             patient_joined: false,
             doctor_joined: false,
+            declined: false,
+            patient_joined_at: None,
+            doctor_joined_at: None,
             patient_device: None,
             doctor_device: None,
             started_at: None,
@@ -237,21 +160,26 @@ impl Consultation {
                 let arrived = self.status == Scheduled;
                 self.status = Waiting;
                 self.waiting_since.get_or_insert(now);
-                self.ready |= ready;
+                self.ready = ready.unwrap_or(self.ready);
+                // Whoever says that they are ready after all has not declined.
+                self.declined &= ready != Some(true);
                 self.device_check = device_check.or(self.device_check);
                 Ok(if arrived { vec![Effect::PatientArrived] } else { vec![] })
             }
             // Coming back into a visit that runs: nothing to wait for.
             (Input::Enter { .. }, InProgress | Paused) => Ok(vec![]),
 
-            (Input::Admit, Waiting) if self.admitted => Ok(vec![]),
-            (Input::Admit, Waiting) => {
+            (Input::Admit | Input::CallTogether, Waiting) if self.admitted => Ok(vec![]),
+            (Input::Admit | Input::CallTogether, Waiting) => {
                 self.admitted = true;
                 self.admitted_at = Some(now);
-                self.doctor_joined = true;
+                self.declined = false;
+                if input == Input::Admit {
+                    self.enter_call(Party::Doctor, now);
+                }
                 Ok(vec![Effect::Admitted])
             }
-            (Input::Admit, InProgress | Paused) => Ok(vec![]),
+            (Input::Admit | Input::CallTogether, InProgress | Paused) => Ok(vec![]),
 
             (Input::Sit { party, device, enters, on_purpose }, _) => {
                 let joined = self.has_joined(party);
@@ -268,10 +196,7 @@ impl Consultation {
 
             (Input::Join(_), Scheduled | Waiting) if !self.admitted => Err(Refused::NotAdmitted),
             (Input::Join(party), Scheduled | Waiting | InProgress | Paused) => {
-                match party {
-                    Party::Patient => self.patient_joined = true,
-                    Party::Doctor => self.doctor_joined = true,
-                }
+                self.enter_call(party, now);
                 if self.status == Waiting && self.patient_joined && self.doctor_joined {
                     self.status = InProgress;
                     self.started_at = Some(now);
@@ -283,6 +208,7 @@ impl Consultation {
 
             (Input::Decline, Waiting) => {
                 self.ready = false;
+                self.declined = true;
                 self.take_back();
                 Ok(vec![])
             }
@@ -326,18 +252,19 @@ impl Consultation {
             (Input::End, InProgress | Paused) => {
                 Ok(self.finish(SessionStatus::Completed, EndReason::Completed, now))
             }
-            (Input::Cancel(_), Scheduled | Waiting) => {
+            (Input::Cancel(Party::Patient), Scheduled | Waiting) => {
                 Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now))
             }
-            (Input::CallOff, Scheduled | Waiting) => {
-                Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now))
+            (Input::Cancel(Party::Doctor) | Input::CallOff, Scheduled | Waiting) => {
+                let reason = self.unless_declined(EndReason::Cancelled);
+                Ok(self.finish(SessionStatus::Cancelled, reason, now))
             }
             (Input::CallOff, InProgress | Paused) => {
                 Ok(self.finish(SessionStatus::Completed, EndReason::Cancelled, now))
             }
             (Input::Move { start, duration }, Scheduled) => {
                 (self.scheduled_start, self.scheduled_duration) = (start, duration);
-                self.left_at = None;
+                (self.left_at, self.declined) = (None, false);
                 Ok(vec![])
             }
             (Input::Absent { since }, InProgress | Paused) if now > after(since, limits.absent_after) => {
@@ -358,7 +285,8 @@ impl Consultation {
                 | Input::CallOff
                 | Input::Move { .. }
                 | Input::Absent { .. }
-                | Input::Admit,
+                | Input::Admit
+                | Input::CallTogether,
                 status,
             ) => Err(Refused::WrongState(status)),
             (
@@ -426,10 +354,10 @@ impl Consultation {
         match self.status {
             // Somebody who waits is never a no-show of theirs: the doctor is late.
             SessionStatus::Scheduled if now > self.no_show_limit(limits) => {
-                self.finish(SessionStatus::NoShow, EndReason::NoShow, now)
+                self.finish(SessionStatus::NoShow, self.unless_declined(EndReason::NoShow), now)
             }
             SessionStatus::Waiting if now > self.waiting_limit(limits) => {
-                self.finish(SessionStatus::NoShow, EndReason::NoShow, now)
+                self.finish(SessionStatus::NoShow, self.unless_declined(EndReason::NoShow), now)
             }
             SessionStatus::Waiting
                 if self.admitted_at.is_some_and(|at| now > after(at, INVITATION_LASTS)) =>
@@ -445,6 +373,11 @@ impl Consultation {
             }
             _ => vec![],
         }
+    }
+
+    /// Why a visit comes to nothing that was to be held.
+    const fn unless_declined(&self, reason: EndReason) -> EndReason {
+        if self.declined { EndReason::Declined } else { reason }
     }
 
     /// What it means that somebody went on purpose: both of them, that it was over.
@@ -469,9 +402,22 @@ impl Consultation {
         after(self.left_at.unwrap_or(self.scheduled_start).max(self.scheduled_start), limits.no_show_after)
     }
 
+    fn enter_call(&mut self, party: Party, now: Timestamp) {
+        let (joined, since) = match party {
+            Party::Patient => (&mut self.patient_joined, &mut self.patient_joined_at),
+            Party::Doctor => (&mut self.doctor_joined, &mut self.doctor_joined_at),
+        };
+        *joined = true;
+        since.get_or_insert(now);
+    }
+
     fn take_back(&mut self) {
         self.admitted = false;
         self.admitted_at = None;
+        if self.started_at.is_none() {
+            // It has not come about.
+            (self.patient_joined_at, self.doctor_joined_at) = (None, None);
+        }
         self.patient_joined = false;
         self.doctor_joined = false;
     }

@@ -26,7 +26,7 @@ pub struct AuditEntry {
     /// The address that they did it from. Only administrators read it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub origin: Option<String>,
-    /// What, such as `session.admitted` or `attachment.read`.
+    /// What, such as `SESSION_ADMITTED` or `ATTACHMENT_READ`.
     pub action: String,
     /// To which visit.
     pub session_id: Option<SessionId>,

@@ -5,7 +5,9 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{AppointmentId, DeviceId, DeviceType, SessionId, Text, Token, User, UserId};
+use crate::{
+    AppointmentId, ClinicId, ConnectionQuality, DeviceId, DeviceType, SessionId, Text, Token, User, UserId,
+};
 
 /// How the two meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize, TS)]
@@ -160,6 +162,35 @@ pub struct Session {
     #[ts(optional, type = "string")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub actual_start_time: Option<Timestamp>,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub actual_end_time: Option<Timestamp>,
+    /// When the patient first entered the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub patient_joined_at: Option<Timestamp>,
+    /// When the doctor did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub doctor_joined_at: Option<Timestamp>,
+    /// When it was made; not of other servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub created_at: Option<Timestamp>,
+    /// When it last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "string")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub updated_at: Option<Timestamp>,
+    /// The clinic it is of, where it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub clinic_id: Option<ClinicId>,
     /// Seconds on the clock up to `as_of`, holds left out.
     #[ts(type = "number")]
     pub elapsed_seconds: u64,
@@ -263,9 +294,9 @@ pub struct CreateSessionRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JoinRequest {
-    /// The patient pressed *I'm ready*.
-    #[serde(default)]
-    pub ready: bool,
+    /// The patient pressed *I'm ready*, or took it back; left out, that stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<bool>,
     /// What their devices could do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_check: Option<DeviceCheck>,
@@ -399,6 +430,27 @@ pub struct Summary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub currency: Option<String>,
+    /// How the patient saw and heard it, where their app said; once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub patient_connection_quality: Option<ConnectionQuality>,
+    /// How the doctor did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub doctor_connection_quality: Option<ConnectionQuality>,
+    /// What was prescribed in it, by its name in the system that keeps prescriptions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub prescription_id: Option<String>,
+}
+
+/// `PUT /api/v1/consultations/sessions/{id}/prescription`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PrescriptionRequest {
+    /// Its name in the system that keeps prescriptions, at most 100 characters; null takes it off again.
+    pub prescription_id: Option<String>,
 }
 
 /// `GET /api/v1/consultations/history`: final sessions, newest first.

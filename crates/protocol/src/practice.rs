@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use crate::{InvitationId, Role, ScheduleId, SessionId, User, UserId};
+use crate::{ClinicId, InvitationId, Role, ScheduleId, SessionId, User, UserId};
 
 /// Where a schedule stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
@@ -106,6 +106,9 @@ pub struct Schedule {
     pub creator_type: Role,
     /// Who that was.
     pub creator_id: UserId,
+    /// Of which clinic's rooms it is; none of a doctor's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clinic_id: Option<ClinicId>,
     /// How many wait.
     pub waiting: u32,
     /// Counts up with every change of it, its queue or its invitation: an older one undoes nothing.

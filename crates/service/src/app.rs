@@ -1,6 +1,9 @@
 //! What every request and every socket shares.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bedside_consult::line::{self, Place};
 use bedside_protocol::{
@@ -262,6 +265,12 @@ impl App {
             device_check: c.device_check,
             admitted: c.admitted,
             actual_start_time: c.started_at,
+            actual_end_time: c.ended_at.filter(|_| c.started_at.is_some()),
+            patient_joined_at: c.patient_joined_at,
+            doctor_joined_at: c.doctor_joined_at,
+            created_at: Some(row.created_at),
+            updated_at: Some(row.updated_at.unwrap_or(row.created_at)),
+            clinic_id: row.clinic,
             elapsed_seconds: u64::try_from(c.elapsed(now).as_secs()).unwrap_or(0),
             revision: row.version.unsigned_abs(),
             as_of: now,
@@ -285,18 +294,18 @@ impl App {
     ) -> Result<Vec<Session>, ApiError> {
         let since = Timestamp::now() - jiff::SignedDuration::from_hours(12);
         let role = if user.role == Role::Doctor { Role::Doctor } else { Role::Patient };
-        // A doctor's are in one line, which is looked at once.
-        let line = if role == Role::Doctor { self.line_of(user.id).await? } else { vec![] };
-        let places: HashMap<SessionId, Option<Place>> =
-            line.into_iter().map(|(row, place)| (row.id, place)).collect();
-        let mut views = Vec::new();
-        for row in self.store.sessions_of(user.id, role, since, after, limit).await? {
-            views.push(match places.get(&row.id) {
-                Some(&place) => self.view_at(&row, place),
-                None => self.view(&row).await?,
-            });
+        self.views(self.store.sessions_of(user.id, role, since, after, limit).await?).await
+    }
+
+    /// Sessions as their participants see them; each doctor's line is looked at once.
+    pub(crate) async fn views(&self, rows: Vec<SessionRow>) -> Result<Vec<Session>, ApiError> {
+        let in_line = rows.iter().filter(|row| line::is_in_line(&row.consultation));
+        let doctors: HashSet<UserId> = in_line.map(|row| row.doctor.id).collect();
+        let mut places = HashMap::new();
+        for doctor in doctors {
+            places.extend(self.line_of(doctor).await?.into_iter().map(|(row, place)| (row.id, place)));
         }
-        Ok(views)
+        Ok(rows.iter().map(|row| self.view_at(row, places.get(&row.id).copied().flatten())).collect())
     }
 }
 

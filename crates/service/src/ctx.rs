@@ -110,7 +110,7 @@ impl App {
         outcome: Result<T, ApiError>,
     ) -> Result<T, ApiError> {
         if let Err(refused) = &outcome {
-            let line = ctx.line("access.refused").on(format!("action:{action:?}")).refused(refused.code);
+            let line = ctx.line("ACCESS_REFUSED").on(format!("action:{action:?}")).refused(refused.code);
             let line = row.map_or(line.clone(), |row| line.about(row));
             self.access_log.note(line).await?;
         }

@@ -328,7 +328,8 @@ impl Stay {
         let on_purpose = std::mem::take(&mut self.on_purpose);
         self.is_unsettled |= on_purpose;
         let request = JoinRequest {
-            ready: self.ready,
+            // Unsaid otherwise: an app that was started again does not know.
+            ready: self.ready.then_some(true),
             device_check: self.device_check,
             // While it rings the two connect; the person has not entered yet.
             prepare: !self.wants_call,

@@ -109,7 +109,7 @@ impl App {
                     request.device_type = Some(DeviceType::Desktop);
                     request.browser = Some(Text::new(concat!("Bedside ", env!("CARGO_PKG_VERSION"))));
                     request.os = Some(Text::new(std::env::consts::OS));
-                    if request.ready {
+                    if request.ready == Some(true) {
                         self.declining.cancel();
                     }
                     self.ask(|api| async move {

@@ -21,7 +21,7 @@ fn run(visit: &mut Consultation, inputs: &[(Input, i64)]) -> Vec<Effect> {
         .collect()
 }
 
-const ENTER: Input = Input::Enter { ready: true, device_check: None };
+const ENTER: Input = Input::Enter { ready: Some(true), device_check: None };
 
 #[test]
 fn a_whole_visit() {
@@ -104,6 +104,59 @@ fn whoever_says_not_now_waits_on_and_is_not_ready() {
     let before = v.clone();
     run(&mut v, &[(Input::Decline, 42)]);
     assert_eq!(v, before, "they have come in on another device");
+}
+
+#[test]
+fn ready_can_be_taken_back() {
+    let mut v = visit();
+    run(&mut v, &[(ENTER, 0), (Input::Enter { ready: None, device_check: None }, 5)]);
+    assert!(v.ready, "whoever says nothing of it takes nothing back");
+    run(&mut v, &[(Input::Enter { ready: Some(false), device_check: None }, 10)]);
+    assert_eq!((v.status, v.ready, v.waiting_since), (SessionStatus::Waiting, false, Some(at(0))));
+}
+
+#[test]
+fn a_visit_that_a_not_now_kept_from_being_held_says_so() {
+    let declined = [(ENTER, 0), (Input::Admit, 10), (Input::Decline, 20)];
+    let day = 24 * 3600;
+    for (then, status, reason) in [
+        ((Input::Tick, day), SessionStatus::NoShow, EndReason::Declined),
+        ((Input::Cancel(Party::Doctor), 30), SessionStatus::Cancelled, EndReason::Declined),
+        ((Input::Cancel(Party::Patient), 30), SessionStatus::Cancelled, EndReason::Cancelled),
+    ] {
+        let mut v = visit();
+        run(&mut v, &declined);
+        run(&mut v, &[then]);
+        assert_eq!((v.status, v.end_reason), (status, Some(reason)), "{then:?}");
+    }
+    let mut gone = visit();
+    run(&mut gone, &declined);
+    run(&mut gone, &[(Input::Leave(Party::Patient), 30), (Input::Tick, day)]);
+    assert_eq!((gone.status, gone.end_reason), (SessionStatus::NoShow, Some(EndReason::Declined)));
+    for again in [ENTER, Input::Admit] {
+        let mut v = visit();
+        run(&mut v, &declined);
+        run(&mut v, &[(again, 30), (Input::Tick, day)]);
+        run(&mut v, &[(Input::Tick, 2 * day)]);
+        assert_eq!(v.end_reason, Some(EndReason::NoShow), "{again:?} is a later word");
+    }
+}
+
+#[test]
+fn a_doctor_who_is_gone_when_the_patient_confirms_starts_no_clock() {
+    let mut v = visit();
+    run(&mut v, &[(ENTER, 0), (Input::CallTogether, 0), (Input::Join(Party::Patient), 2)]);
+    assert_eq!((v.status, v.doctor_joined), (SessionStatus::Waiting, false));
+    run(&mut v, &[(Input::Join(Party::Doctor), 30)]);
+    assert_eq!((v.status, v.started_at), (SessionStatus::InProgress, Some(at(30))));
+    assert_eq!((v.patient_joined_at, v.doctor_joined_at), (Some(at(2)), Some(at(30))));
+    let mut alone = visit();
+    run(
+        &mut alone,
+        &[(ENTER, 0), (Input::CallTogether, 0), (Input::Join(Party::Patient), 2), (Input::Tick, 90)],
+    );
+    assert_eq!((alone.status, alone.admitted), (SessionStatus::Waiting, false), "the patient waits on");
+    assert_eq!(alone.patient_joined_at, None, "no call came about");
 }
 
 #[test]
@@ -250,8 +303,10 @@ fn a_decline_counts_on_either_device_while_nobody_has_answered() {
 fn any_input() -> impl Strategy<Value = Input> {
     let party = prop_oneof![Just(Party::Patient), Just(Party::Doctor)];
     prop_oneof![
-        any::<bool>().prop_map(|ready| Input::Enter { ready, device_check: None }),
+        any::<Option<bool>>().prop_map(|ready| Input::Enter { ready, device_check: None }),
         Just(Input::Admit),
+        Just(Input::CallTogether),
+        Just(Input::CallOff),
         party.clone().prop_map(Input::Join),
         party.clone().prop_map(Input::Leave),
         (party.clone(), any_device()).prop_map(|(party, device)| Input::LeaveOn(party, device)),
@@ -305,6 +360,10 @@ proptest! {
             );
             prop_assert!(!v.elapsed(at(now)).is_negative());
             prop_assert_eq!(v.admitted, v.admitted_at.is_some());
+            for (party, since) in [(Party::Patient, v.patient_joined_at), (Party::Doctor, v.doctor_joined_at)] {
+                prop_assert!(!v.has_joined(party) || since.is_some(), "whoever is in the call once came");
+                prop_assert!(v.started_at.is_none() || since.is_some(), "it takes two to begin");
+            }
             if v.admitted {
                 prop_assert!(matches!(
                     v.status,

@@ -194,7 +194,7 @@ async fn send_one(app: &App, channel: Channel, item: &Item) -> Result<(), ApiErr
                 unit.remove_mail_token(token).await?;
             }
             if is_given_up {
-                let line = AuditLine::new("notification.given-up").of(item.user);
+                let line = AuditLine::new("NOTIFICATION_GIVEN_UP").of(item.user);
                 unit.audit(line.on(format!("notification:{}", item.id)));
             }
             tracing::warn!(%error, is_given_up, ?channel, "a message was not sent");

@@ -79,7 +79,7 @@ pub const ROUTES: &[Route] = &[
     route("post", "/api/v1/invitations/{id}/decline", Action::AnswerInvitation),
     route("post", "/api/v1/invitations/{id}/end", Action::EndInvitation),
     route("post", "/api/v1/consultations/sessions", Action::MakeVisit),
-    route("get", "/api/v1/consultations/sessions", Action::ListOwnVisits),
+    route("get", "/api/v1/consultations/sessions", Action::ListVisits),
     route("get", "/api/v1/consultations/history", Action::ListOwnHistory),
     route("get", "/api/v1/consultations/sessions/{id}", Action::ReadVisit),
     route("post", "/api/v1/consultations/sessions/{id}/join", Action::Join),
@@ -109,6 +109,7 @@ pub const ROUTES: &[Route] = &[
     route("post", "/api/v1/consultations/sessions/{id}/feedback/response", Action::AnswerFeedback),
     route("get", "/api/v1/consultations/sessions/{id}/notes", Action::KeepNotes),
     route("put", "/api/v1/consultations/sessions/{id}/notes", Action::KeepNotes),
+    route("put", "/api/v1/consultations/sessions/{id}/prescription", Action::Prescribe),
     route("get", "/api/v1/consultations/sessions/{id}/issues", Action::ReportIssues),
     route("post", "/api/v1/consultations/sessions/{id}/issues", Action::ReportIssues),
 ];

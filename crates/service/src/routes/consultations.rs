@@ -16,12 +16,13 @@ use serde::Deserialize;
 
 use super::{
     extract::{Json, OptionalJson, Path, Query},
-    next_page, page_limit,
+    next_page, page_limit, wire_name,
 };
 use crate::{
     app::Shared,
     ctx::Ctx,
     error::ApiError,
+    store::VisitFilter,
     use_cases::{appointments, feedback, visits},
 };
 
@@ -43,9 +44,23 @@ pub(super) async fn create_session(
     Ok((StatusCode::CREATED, Json(session)))
 }
 
-/// Which page of the coming visits.
+/// Which visits.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(rename_all = "camelCase")]
 pub(super) struct SessionsQuery {
+    /// This patient's.
+    patient_id: Option<UserId>,
+    /// This doctor's.
+    doctor_id: Option<UserId>,
+    /// In this state.
+    status: Option<SessionStatus>,
+    /// Planned from then on.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Planned before then.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
     /// The last visit of the page before.
     after: Option<SessionId>,
     /// At most this many.
@@ -53,8 +68,8 @@ pub(super) struct SessionsQuery {
     limit: Option<u32>,
 }
 
-/// The caller's open and coming visits, by their start. Where there are more, `Link` says where (RFC 8288,
-/// `rel="next"`).
+/// The caller's visits, an administrator's all of their clinic, by their start: those that are open or to come, or
+/// whichever are asked for. Where there are more, `Link` says where (RFC 8288, `rel="next"`).
 #[utoipa::path(get, path = "/api/v1/consultations/sessions", security(("bearer" = [])), params(SessionsQuery),
     responses((status = 200, body = Vec<Session>, headers(("link" = String, description = "the next page, where there is one")))))]
 pub(super) async fn list_sessions(
@@ -63,8 +78,20 @@ pub(super) async fn list_sessions(
     Query(query): Query<SessionsQuery>,
 ) -> Result<(HeaderMap, Json<Vec<Session>>), ApiError> {
     let limit = page_limit(query.limit, SESSIONS_PAGE)?;
-    let (sessions, next) = visits::list(&app, &ctx, query.after, limit).await?;
-    let headers = next_page(next.map(|id| id.to_string()), limit, [])?;
+    let SessionsQuery { patient_id: patient, doctor_id: doctor, status, from, to, after, .. } = query;
+    let filter = VisitFilter { patient, doctor, status, from, to, after, ..VisitFilter::default() };
+    let (sessions, next) = visits::list(&app, &ctx, filter, limit).await?;
+    let headers = next_page(
+        next.map(|id| id.to_string()),
+        limit,
+        [
+            ("patientId", patient.map(|id| id.to_string())),
+            ("doctorId", doctor.map(|id| id.to_string())),
+            ("status", status.and_then(wire_name)),
+            ("from", from.map(|at| at.to_string())),
+            ("to", to.map(|at| at.to_string())),
+        ],
+    )?;
     Ok((headers, Json(sessions)))
 }
 

@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 use bedside_protocol::{
     ConsultationMode, DoctorFeedback, DoctorPricing, Feedback, FeedbackResponseRequest, Issue, IssueRequest,
-    Notes, NotesRequest, Problem, SessionId, UserId,
+    Notes, NotesRequest, PrescriptionRequest, Problem, SessionId, Summary, UserId,
 };
 
 use super::extract::{Json, Path};
@@ -35,6 +35,18 @@ pub(super) async fn put_notes(
     Json(request): Json<NotesRequest>,
 ) -> Result<Json<Notes>, ApiError> {
     notes::write(&app, &ctx, id, &request.notes).await.map(Json)
+}
+
+/// Says what was prescribed in a visit, by its name in the system that keeps prescriptions.
+#[utoipa::path(put, path = "/api/v1/consultations/sessions/{id}/prescription", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), request_body = PrescriptionRequest, responses((status = 200, body = Summary)))]
+pub(super) async fn put_prescription(
+    State(app): State<Shared>,
+    ctx: Ctx,
+    Path(id): Path<SessionId>,
+    Json(request): Json<PrescriptionRequest>,
+) -> Result<Json<Summary>, ApiError> {
+    notes::prescribe(&app, &ctx, id, request).await.map(Json)
 }
 
 /// What went wrong in a visit, as the two told it.

@@ -27,7 +27,7 @@ pub struct AuditLine {
 }
 
 impl AuditLine {
-    /// A line of this, such as `session.admitted`.
+    /// A line of this, such as `SESSION_ADMITTED`.
     pub const fn new(action: &'static str) -> Self {
         Self {
             user: None,

@@ -63,6 +63,21 @@ impl Unit {
         Ok(())
     }
 
+    /// Keeps what was prescribed in a visit.
+    pub async fn set_prescription(
+        &mut self,
+        session: SessionId,
+        name: Option<&str>,
+    ) -> Result<(), StoreError> {
+        sql!("UPDATE consultation_sessions SET prescription_id = $1, updated_at = $2 WHERE id = $3")
+            .bind(name.map(str::to_owned))
+            .bind(self.now)
+            .bind(session)
+            .execute(&mut self.tx)
+            .await?;
+        Ok(())
+    }
+
     /// Keeps what somebody tells that went wrong; none where so much was told already.
     pub async fn add_issue(
         &mut self,

@@ -4,7 +4,7 @@ use bedside_protocol::{Party, QualityReport, SessionId};
 
 use super::{
     Store, StoreError, Unit,
-    sql::{Row, sql},
+    sql::{Connection, Row, sql},
     word,
 };
 
@@ -14,21 +14,37 @@ const MOST: i64 = 2_000;
 impl Store {
     /// What one side told.
     pub async fn quality(&self, session: SessionId, party: Party) -> Result<Vec<QualityReport>, StoreError> {
-        let rows =
-            sql!("SELECT report FROM quality_reports WHERE session_id = $1 AND party = $2 ORDER BY at")
-                .bind(session)
-                .bind(word(&party)?)
-                .fetch_all(&mut self.reader().await?)
-                .await?;
-        let read = |row: &Row| {
-            serde_json::from_str(&row.get::<String>("report")?)
-                .map_err(|_| StoreError::Unreadable("quality report"))
-        };
-        rows.iter().map(read).collect()
+        told(&mut self.reader().await?, session, party).await
     }
 }
 
+async fn told(
+    database: &mut Connection,
+    session: SessionId,
+    party: Party,
+) -> Result<Vec<QualityReport>, StoreError> {
+    let rows = sql!("SELECT report FROM quality_reports WHERE session_id = $1 AND party = $2 ORDER BY at")
+        .bind(session)
+        .bind(word(&party)?)
+        .fetch_all(database)
+        .await?;
+    let read = |row: &Row| {
+        serde_json::from_str(&row.get::<String>("report")?)
+            .map_err(|_| StoreError::Unreadable("quality report"))
+    };
+    rows.iter().map(read).collect()
+}
+
 impl Unit {
+    /// What one side told.
+    pub async fn quality(
+        &mut self,
+        session: SessionId,
+        party: Party,
+    ) -> Result<Vec<QualityReport>, StoreError> {
+        told(&mut self.tx, session, party).await
+    }
+
     /// Keeps a report, unless this side told so many already.
     pub async fn add_quality(
         &mut self,

@@ -2,7 +2,8 @@
 
 use bedside_consult::Consultation;
 use bedside_protocol::{
-    AppointmentId, ConsultationMode, HistoryFilter, Party, PaymentStatus, Role, SessionId, User, UserId,
+    AppointmentId, ClinicId, ConnectionQuality, ConsultationMode, HistoryFilter, Party, PaymentStatus, Role,
+    SessionId, SessionStatus, User, UserId,
 };
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
@@ -41,9 +42,49 @@ pub struct SessionRow {
     pub payment: PaymentStatus,
     /// Who is there.
     pub attendance: Attendance,
+    /// The clinic it is of.
+    pub clinic: Option<ClinicId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed; before that was kept, unknown.
+    pub updated_at: Option<Timestamp>,
+    /// How each side saw and heard it, once it has ended.
+    pub heard: Heard,
+    /// What was prescribed in it, in the system that keeps prescriptions.
+    pub prescription: Option<String>,
     /// What was told last of the patient's place in the line.
     pub told: Option<AsTold>,
     pub(crate) version: i64,
+}
+
+/// How each side saw and heard a visit, where it said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Heard {
+    /// The patient.
+    pub patient: Option<ConnectionQuality>,
+    /// The doctor.
+    pub doctor: Option<ConnectionQuality>,
+}
+
+/// Which visits are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VisitFilter {
+    /// Those that this person is in.
+    pub with: Option<UserId>,
+    /// This patient's.
+    pub patient: Option<UserId>,
+    /// This doctor's.
+    pub doctor: Option<UserId>,
+    /// This clinic's.
+    pub clinic: Option<ClinicId>,
+    /// In this state.
+    pub status: Option<SessionStatus>,
+    /// Planned from then on.
+    pub from: Option<Timestamp>,
+    /// Planned before then.
+    pub to: Option<Timestamp>,
+    /// After this one.
+    pub after: Option<SessionId>,
 }
 
 /// An appointment that needs no payment, as it was made.
@@ -55,6 +96,8 @@ pub struct NewAppointment {
     pub patient: User,
     /// Who sees.
     pub doctor: User,
+    /// The doctor's clinic.
+    pub clinic: Option<ClinicId>,
     /// How they meet.
     pub mode: ConsultationMode,
     /// When it is meant to start.
@@ -102,13 +145,14 @@ macro_rules! select {
              s.end_reason, s.scheduled_start, s.scheduled_minutes, s.waiting_since, s.ready, s.device_check, s.admitted,
              s.patient_joined, s.doctor_joined, s.started_at, s.ended_at, s.clock_since, s.clock_before_ms, s.version,
              s.left_at, s.admitted_at, s.amount_charged, s.currency, s.recalled_from, s.patient_device, s.doctor_device,
-             s.told_place, s.told_minutes, p.name AS patient_name, d.name AS doctor_name, d.specialization AS doctor_specialization, ",
+             s.told_place, s.told_minutes, s.created_at, s.updated_at, s.declined, s.patient_joined_at, s.doctor_joined_at,
+             s.patient_connection_quality, s.doctor_connection_quality, s.prescription_id, p.name AS patient_name, d.name AS doctor_name, d.specialization AS doctor_specialization, ",
             status_of!("s.id", "s.patient_id"),
             " AS patient_presence, ",
             status_of!("s.id", "s.doctor_id"),
-            " AS doctor_presence, (SELECT a.payment_status FROM appointments a WHERE a.id = s.appointment_id)
-             AS payment_status, (SELECT max(w.since) FROM presence w WHERE w.session_id = s.id) AS presence_since
-             FROM consultation_sessions s JOIN users p ON p.id = s.patient_id JOIN users d ON d.id = s.doctor_id ",
+            " AS doctor_presence, a.payment_status, a.clinic_id, (SELECT max(w.since) FROM presence w WHERE w.session_id = s.id) AS presence_since
+             FROM consultation_sessions s JOIN appointments a ON a.id = s.appointment_id
+             JOIN users p ON p.id = s.patient_id JOIN users d ON d.id = s.doctor_id ",
             $($which),+
         )
     };
@@ -133,6 +177,14 @@ fn read(row: &Row) -> Result<SessionRow, StoreError> {
             .transpose()?,
         recalled_from: row.get("recalled_from")?,
         payment: from_word(&row.get::<String>("payment_status")?)?,
+        clinic: row.get("clinic_id")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+        heard: Heard {
+            patient: quality(row, "patient_connection_quality")?,
+            doctor: quality(row, "doctor_connection_quality")?,
+        },
+        prescription: row.get("prescription_id")?,
         attendance: read_attendance(row)?,
         told: as_told(row)?,
         version: row.get("version")?,
@@ -150,6 +202,9 @@ fn read(row: &Row) -> Result<SessionRow, StoreError> {
             admitted_at: row.get("admitted_at")?,
             patient_joined: row.get("patient_joined")?,
             doctor_joined: row.get("doctor_joined")?,
+            declined: row.get("declined")?,
+            patient_joined_at: row.get("patient_joined_at")?,
+            doctor_joined_at: row.get("doctor_joined_at")?,
             patient_device: row.get("patient_device")?,
             doctor_device: row.get("doctor_device")?,
             started_at: row.get("started_at")?,
@@ -159,6 +214,10 @@ fn read(row: &Row) -> Result<SessionRow, StoreError> {
             left_at: row.get("left_at")?,
         },
     })
+}
+
+fn quality(row: &Row, column: &str) -> Result<Option<ConnectionQuality>, StoreError> {
+    row.get::<Option<String>>(column)?.map(|word| from_word(&word)).transpose()
 }
 
 fn as_told(row: &Row) -> Result<Option<AsTold>, StoreError> {
@@ -239,6 +298,32 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// A page of visits, by their planned start.
+    pub async fn visits(&self, filter: VisitFilter, limit: u32) -> Result<Vec<SessionRow>, StoreError> {
+        let rows = select!(
+            "WHERE (CAST($1 AS TEXT) IS NULL OR s.patient_id = $1 OR s.doctor_id = $1)
+                AND (CAST($2 AS TEXT) IS NULL OR s.patient_id = $2) AND (CAST($3 AS TEXT) IS NULL OR s.doctor_id = $3)
+                AND (CAST($4 AS TEXT) IS NULL OR a.clinic_id = $4) AND (CAST($5 AS TEXT) IS NULL OR s.status = $5)
+                AND (CAST($6 AS BIGINT) IS NULL OR s.scheduled_start >= $6)
+                AND (CAST($7 AS BIGINT) IS NULL OR s.scheduled_start < $7)
+                AND (CAST($8 AS TEXT) IS NULL OR (s.scheduled_start, s.id) >
+                (SELECT scheduled_start, id FROM consultation_sessions WHERE id = $8))
+                ORDER BY s.scheduled_start, s.id LIMIT $9",
+        )
+        .bind(filter.with)
+        .bind(filter.patient)
+        .bind(filter.doctor)
+        .bind(filter.clinic)
+        .bind(filter.status.as_ref().map(word).transpose()?)
+        .bind(filter.from)
+        .bind(filter.to)
+        .bind(filter.after)
+        .bind(i64::from(limit))
+        .fetch_all(&mut self.reader().await?)
+        .await?;
+        rows.iter().map(read).collect()
     }
 
     /// Sessions that reached a final state after having been begun or missed, newest first.
@@ -331,7 +416,7 @@ impl Unit {
 
     /// The session of an appointment that was made just now, which has none.
     pub async fn add_session(&mut self, of: NewAppointment) -> Result<SessionRow, StoreError> {
-        let NewAppointment { id: appointment, patient, doctor, mode, start, duration } = of;
+        let NewAppointment { id: appointment, patient, doctor, clinic, mode, start, duration } = of;
         let (id, room_name) = (SessionId::generate(), new_room_name());
         sql!(
             "INSERT INTO consultation_sessions (id, appointment_id, patient_id, doctor_id, consultation_mode,
@@ -360,6 +445,11 @@ impl Unit {
             charged: None,
             recalled_from: None,
             payment: PaymentStatus::NotRequired,
+            clinic,
+            created_at: self.now,
+            updated_at: None,
+            heard: Heard::default(),
+            prescription: None,
             attendance: Attendance::nobody(),
             told: None,
             version: 0,
@@ -443,7 +533,9 @@ impl Unit {
             "UPDATE consultation_sessions SET status = $1, end_reason = $2, waiting_since = $3, ready = $4,
              device_check = $5, admitted = $6, patient_joined = $7, doctor_joined = $8, started_at = $9, ended_at = $10,
              clock_since = $11, clock_before_ms = $12, left_at = $13, admitted_at = $14, patient_device = $15, doctor_device = $16,
-             scheduled_start = $17, scheduled_minutes = $18, version = version + 1 WHERE id = $19 AND version = $20",
+             scheduled_start = $17, scheduled_minutes = $18, declined = $19, patient_joined_at = $20, doctor_joined_at = $21,
+             patient_connection_quality = $22, doctor_connection_quality = $23, updated_at = $24, version = version + 1
+             WHERE id = $25 AND version = $26",
         )
         .bind(word(&c.status)?)
         .bind(c.end_reason.as_ref().map(word).transpose()?)
@@ -467,6 +559,12 @@ impl Unit {
         .bind(c.doctor_device)
         .bind(c.scheduled_start)
         .bind(c.scheduled_duration.as_mins())
+        .bind(c.declined)
+        .bind(c.patient_joined_at)
+        .bind(c.doctor_joined_at)
+        .bind(row.heard.patient.as_ref().map(word).transpose()?)
+        .bind(row.heard.doctor.as_ref().map(word).transpose()?)
+        .bind(self.now)
         .bind(row.id)
         .bind(row.version)
         .execute(&mut self.tx)
@@ -476,6 +574,7 @@ impl Unit {
             return Err(sqlx::Error::RowNotFound.into());
         }
         row.version += 1;
+        row.updated_at = Some(self.now);
         Ok(row)
     }
 }

@@ -115,7 +115,7 @@ async fn create(
         && let Some(other) = unit.free_address(&address(email)).await?
     {
         unit.end_sign_ins_of(other, None).await?;
-        unit.audit(AuditLine::new("account.lost-address").on(account(other)).of(other));
+        unit.audit(AuditLine::new("ACCOUNT_LOST_ADDRESS").on(account(other)).of(other));
     }
     let (is_confirmed, clinic) = match by {
         By::Themselves(_) => (false, None),
@@ -125,7 +125,7 @@ async fn create(
     if matches!(by, By::Themselves(_)) && app.outgoing.has_mail() {
         unit.add_outgoing(user.id, About::ConfirmAddress, Channel::Mail, None, unit.now).await?;
     }
-    let line = AuditLine::new("account.created").on(account(user.id));
+    let line = AuditLine::new("USER_REGISTERED").on(account(user.id));
     let line = if role == Role::Patient { line.of(user.id) } else { line };
     let line = if let By::Themselves(from) = by { line.by(user.id).from(from) } else { line };
     unit.audit(line);
@@ -154,7 +154,7 @@ pub async fn create_by_administrator(
 pub async fn confirm(app: &App, user: UserId) -> Result<(), crate::store::StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.confirm(user).await?;
-    unit.audit(AuditLine::new("account.confirmed").on(account(user)));
+    unit.audit(AuditLine::new("ACCOUNT_CONFIRMED").on(account(user)));
     unit.commit().await
 }
 
@@ -174,7 +174,7 @@ pub(crate) async fn change_password(app: &App, ctx: &Ctx, change: &PasswordChang
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_password(user, &hash).await?;
     let ended = unit.end_sign_ins_of(user, Some(ctx.sign_in)).await?;
-    unit.audit(ctx.line("password.changed"));
+    unit.audit(ctx.line("PASSWORD_CHANGED"));
     unit.commit().await?;
     for family in ended {
         app.end_relaying(&family.to_string());
@@ -191,7 +191,7 @@ pub async fn set_password(app: &App, user: UserId, password: &str) -> Result<(),
         let mut unit = app.store.begin(Timestamp::now()).await?;
         unit.set_password(user, &hash).await?;
         unit.end_sign_ins_of(user, None).await?;
-        unit.audit(AuditLine::new("password.set").on(account(user)));
+        unit.audit(AuditLine::new("PASSWORD_SET").on(account(user)));
         Ok(unit.commit().await?)
     };
     set.await.map_err(|error: ApiError| error.problem())
@@ -206,7 +206,7 @@ pub async fn set_disabled(
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_disabled(user, is_disabled).await?;
     unit.end_sign_ins_of(user, None).await?;
-    let action = if is_disabled { "account.disabled" } else { "account.enabled" };
+    let action = if is_disabled { "ACCOUNT_DISABLED" } else { "ACCOUNT_ENABLED" };
     unit.audit(AuditLine::new(action).on(account(user)));
     unit.commit().await
 }
@@ -215,7 +215,7 @@ pub async fn set_disabled(
 pub async fn add_clinic(app: &App, name: &str) -> Result<Option<ClinicId>, crate::store::StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let Some(clinic) = unit.add_clinic(name.trim()).await? else { return Ok(None) };
-    unit.audit(AuditLine::new("clinic.created").on(format!("clinic:{clinic}")));
+    unit.audit(AuditLine::new("CLINIC_CREATED").on(format!("clinic:{clinic}")));
     unit.commit().await?;
     Ok(Some(clinic))
 }
@@ -228,6 +228,6 @@ pub async fn set_clinic(
 ) -> Result<(), crate::store::StoreError> {
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_clinic(user, clinic).await?;
-    unit.audit(AuditLine::new("account.moved").on(account(user)));
+    unit.audit(AuditLine::new("ACCOUNT_MOVED").on(account(user)));
     unit.commit().await
 }

@@ -128,7 +128,7 @@ pub(crate) async fn create(
         }
     }
     let id = unit.add_appointment(request, doctor).await?;
-    let line = ctx.line("appointment.created").on(format!("appointment:{id}"));
+    let line = ctx.line("APPOINTMENT_CREATED").on(format!("appointment:{id}"));
     unit.audit(line.of(request.patient_id));
     if request.appointment_type == AppointmentType::Virtual && !request.payment_required {
         make_visit(&mut unit, ctx, id).await?;
@@ -163,7 +163,7 @@ async fn make_visit(unit: &mut Unit, ctx: &Ctx, id: AppointmentId) -> Result<Ses
 
 /// Writes down that a visit was made, and that it is to be told.
 async fn note_visit(unit: &mut Unit, ctx: &Ctx, visit: &SessionRow) -> Result<(), ApiError> {
-    unit.audit(ctx.line("session.created").about(visit));
+    unit.audit(ctx.line("SESSION_CREATED").about(visit));
     Ok(unit.tell(visit).await?)
 }
 
@@ -249,7 +249,7 @@ pub(crate) async fn list(
             AppointmentFilter { clinic: ctx.clinic, ..asked }
         }
     };
-    app.note_look(ctx, "appointments.listed", None).await?;
+    app.note_look(ctx, "APPOINTMENTS_LISTED", None).await?;
     let mut rows = app.store.appointments(filter, limit + 1).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
@@ -260,7 +260,7 @@ pub(crate) async fn list(
 /// One.
 pub(crate) async fn read(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<Appointment, ApiError> {
     let row = allowed(app, ctx, id, Action::ReadAppointment).await?;
-    let line = ctx.line("appointment.read").on(format!("appointment:{id}"));
+    let line = ctx.line("APPOINTMENT_READ").on(format!("appointment:{id}"));
     app.access_log.note(line.of(row.patient.id)).await?;
     Ok(view(row))
 }
@@ -354,7 +354,7 @@ pub(crate) async fn change(
         under.visit(VisitInput::Move { start, duration }).await?;
     }
     row.chief_complaint = request.chief_complaint.or(row.chief_complaint);
-    under.commit(app, ctx, &row, "appointment.changed").await
+    under.commit(app, ctx, &row, "APPOINTMENT_CHANGED").await
 }
 
 /// Calls an appointment off, and its visit with it: one that runs is over.
@@ -373,7 +373,7 @@ pub(crate) async fn cancel(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<Ap
     if before.appointment.status != AppointmentStatus::InProgress {
         row.appointment.apply(Input::Cancel)?;
     }
-    under.commit(app, ctx, &row, "appointment.cancelled").await
+    under.commit(app, ctx, &row, "APPOINTMENT_CANCELLED").await
 }
 
 /// It was paid for: there is a visit now.
@@ -398,7 +398,7 @@ pub(crate) async fn verify_payment(
     if row.appointment.wants_visit() {
         make_visit(&mut unit, ctx, id).await?;
     }
-    Under::Alone(unit).commit(app, ctx, &row, "payment.verified").await
+    Under::Alone(unit).commit(app, ctx, &row, "PAYMENT_VERIFIED").await
 }
 
 /// Makes the visit of an appointment that has none yet.
@@ -467,12 +467,13 @@ pub(crate) async fn instant(
     let appointment = CreateAppointmentRequest::in_a_call(patient_id, now, minutes, mode);
     let mut unit = app.store.begin(now).await?;
     let id = unit.add_appointment(&appointment, ctx.user.id).await?;
-    let line = ctx.line("appointment.created").on(format!("appointment:{id}"));
+    let line = ctx.line("APPOINTMENT_CREATED").on(format!("appointment:{id}"));
     unit.audit(line.of(patient_id));
     let duration = SignedDuration::from_mins(i64::from(minutes));
     let start = unit.now;
-    let (patient, doctor) = (patient.user, ctx.user.clone());
-    let visit = unit.add_session(NewAppointment { id, patient, doctor, mode, start, duration }).await?;
+    let (patient, doctor, clinic) = (patient.user, ctx.user.clone(), ctx.clinic);
+    let made = NewAppointment { id, patient, doctor, clinic, mode, start, duration };
+    let visit = unit.add_session(made).await?;
     note_visit(&mut unit, ctx, &visit).await?;
     unit.commit().await?;
     app.view(&visit).await

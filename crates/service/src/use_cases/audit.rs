@@ -23,7 +23,7 @@ pub(crate) async fn page(
     let asked = AuditFilter { clinic: ctx.clinic.filter(|_| is_administrator), ..asked };
     let filter = if is_administrator { asked } else { AuditFilter { patient: Some(ctx.user.id), ..asked } };
     // To read it is a look itself, at the data of whoever it is about.
-    let line = ctx.line("audit.read");
+    let line = ctx.line("AUDIT_READ");
     app.access_log.note(filter.patient.map_or(line.clone(), |patient| line.of(patient))).await?;
     let mut page = app.store.audit_page(filter, limit).await?;
     if !is_administrator {

@@ -6,7 +6,7 @@ use bedside_authz::Action;
 use bedside_consult::{
     Consultation, Effect, Input, Refused,
     billing::{self, Currency},
-    record,
+    quality, record,
 };
 use bedside_protocol::{
     ChatMessage, Code, Notification, NotificationKind, Party, PresenceStatus, ServerMessage,
@@ -19,7 +19,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{AuditLine, Listener, SessionRow, SitsAt, StoreError, Unit},
+    store::{AuditLine, Heard, Listener, SessionRow, SitsAt, StoreError, Unit},
 };
 
 /// A change of one visit under way. Dropped before it is committed, nothing has happened.
@@ -73,10 +73,10 @@ impl<'a> Change<'a> {
         })?;
         for effect in &effects {
             let action = match effect {
-                Effect::PatientArrived => "session.waiting",
-                Effect::Admitted => "session.admitted",
-                Effect::Started => "session.started",
-                Effect::Ended => "session.ended",
+                Effect::PatientArrived => "SESSION_WAITING",
+                Effect::Admitted => "SESSION_ADMITTED",
+                Effect::Started => "SESSION_STARTED",
+                Effect::Ended => "SESSION_ENDED",
             };
             tracing::info!(session = %self.row.id, action, status = ?self.row.consultation.status, "session changes");
             self.audit(action);
@@ -90,6 +90,7 @@ impl<'a> Change<'a> {
         }
         if effects.contains(&Effect::Ended) {
             charge(&mut self.unit, &mut self.row).await?;
+            self.row.heard = heard(&mut self.unit, &self.row).await?;
         }
         if effects.iter().any(|effect| matches!(effect, Effect::Started | Effect::Ended)) {
             appointments::follow(&mut self.unit, &self.row).await?;
@@ -154,9 +155,16 @@ impl<'a> Change<'a> {
         let before = &self.stored;
         let has_begun = self.row.consultation.started_at.is_some();
         let begins = has_begun && before.started_at.is_none();
-        if begins && !happened.iter().any(|one| one.kind == SessionEventType::DoctorJoined) {
-            // They came with the calling-in, when there was nothing to say yet.
-            self.say(self.row.doctor.id, SessionEventType::DoctorJoined).await?;
+        if begins {
+            // One of the two came before, when there was nothing to say yet.
+            let (patient, doctor) = (self.row.patient.id, self.row.doctor.id);
+            for (who, came) in
+                [(doctor, SessionEventType::DoctorJoined), (patient, SessionEventType::PatientJoined)]
+            {
+                if !happened.iter().any(|one| one.kind == came) {
+                    self.say(who, came).await?;
+                }
+            }
         }
         for one in happened {
             let user = one.party.map(|party| self.row.user(party));
@@ -219,6 +227,18 @@ impl<'a> Change<'a> {
         }
         Ok(self.row)
     }
+}
+
+/// How each side saw and heard a visit that has ended.
+async fn heard(unit: &mut Unit, row: &SessionRow) -> Result<Heard, StoreError> {
+    if row.consultation.started_at.is_none() {
+        return Ok(Heard::default());
+    }
+    let word = |reports: Vec<_>| quality::mean(&reports).map(|mean| mean.connection_quality);
+    Ok(Heard {
+        patient: word(unit.quality(row.id, Party::Patient).await?),
+        doctor: word(unit.quality(row.id, Party::Doctor).await?),
+    })
 }
 
 /// Keeps what a visit that has ended comes to by today's prices.

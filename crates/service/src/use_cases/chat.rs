@@ -24,7 +24,7 @@ pub(crate) async fn page(
         return Err(ApiError::new(Code::Invalid, "there is no such place in a chat"));
     }
     let page = async { Ok(app.store.chat_page(&row, before, after, limit).await?) };
-    app.look(ctx, "chat.read", Some(&row), page).await
+    app.look(ctx, "CHAT_READ", Some(&row), page).await
 }
 
 /// Messages are taken from when the waiting room opens until the visit has ended.
@@ -62,7 +62,7 @@ pub(crate) async fn send(app: &App, ctx: &Ctx, outgoing: &OutgoingMessage) -> Re
     // One that was stored before the visit ended is confirmed even after it.
     let new = unit.add_message(&row, ctx.user.id, outgoing).await?.ok_or(Code::SessionEnded)?;
     if new.is_new {
-        let line = ctx.line("chat.sent").about(&row);
+        let line = ctx.line("CHAT_SENT").about(&row);
         unit.audit(line.on(format!("message:{}", new.message.message_id)));
     }
     unit.commit().await?;
@@ -88,7 +88,7 @@ pub(crate) async fn delete(
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let deleted = unit.delete_message(&row, ctx.user.id, message).await?.ok_or(Code::NotFound)?;
-    unit.audit(ctx.line("chat.deleted").about(&row).on(format!("message:{message}")));
+    unit.audit(ctx.line("CHAT_DELETED").about(&row).on(format!("message:{message}")));
     unit.commit().await?;
     app.publish(&topic::session(row.id), &ServerMessage::ChatMessage(deleted.clone()));
     Ok(deleted)

@@ -30,7 +30,7 @@ pub(crate) async fn keep(app: &App, ctx: &Ctx, report: &DeviceCheckReport) -> Re
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let code = unit.add_device_check(ctx.user.id, report).await?;
-    unit.audit(ctx.line("device-check.kept").of(ctx.user.id));
+    unit.audit(ctx.line("DEVICE_CHECK_KEPT").of(ctx.user.id));
     unit.commit().await?;
     Ok(code)
 }
@@ -44,6 +44,6 @@ pub(crate) async fn read(app: &App, ctx: &Ctx, code: &str) -> Result<KeptDeviceC
     if of_patient.is_some() {
         ctx.reaches(of_patient)?;
     }
-    app.access_log.note(ctx.line("device-check.read").of(of)).await?;
+    app.access_log.note(ctx.line("DEVICE_CHECK_READ").of(of)).await?;
     Ok(kept)
 }

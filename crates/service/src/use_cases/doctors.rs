@@ -95,7 +95,7 @@ pub(crate) async fn set_availability(
     doctor(app, ctx, id).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_availability(id, &offered).await?;
-    unit.audit(ctx.line("availability.changed").on(format!("account:{id}")));
+    unit.audit(ctx.line("AVAILABILITY_CHANGED").on(format!("account:{id}")));
     unit.commit().await?;
     Ok(offered)
 }

@@ -24,7 +24,7 @@ pub(crate) async fn give(
     if !unit.add_feedback(&row, &given).await? {
         return Err(Code::FeedbackGiven.into());
     }
-    unit.audit(ctx.line("feedback.submitted").about(&row));
+    unit.audit(ctx.line("FEEDBACK_SUBMITTED").about(&row));
     unit.commit().await?;
     let given = FeedbackRequest { is_public: given.is_public.or(Some(true)), ..given };
     Ok(Feedback {
@@ -39,7 +39,7 @@ pub(crate) async fn give(
 /// What was said of a visit, for both who were in it.
 pub(crate) async fn read(app: &App, ctx: &Ctx, id: SessionId) -> Result<Feedback, ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::ReadFeedback).await?;
-    app.note_look(ctx, "feedback.read", Some(&row)).await?;
+    app.note_look(ctx, "FEEDBACK_READ", Some(&row)).await?;
     app.store.feedback(id).await?.ok_or(Code::NotFound.into())
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn answer(app: &App, ctx: &Ctx, id: SessionId, text: &Text) -> 
     if !unit.answer_feedback(id, text).await? {
         return Err(Code::NotFound.into());
     }
-    unit.audit(ctx.line("feedback.answered").about(&row));
+    unit.audit(ctx.line("FEEDBACK_ANSWERED").about(&row));
     unit.commit().await?;
     app.store.feedback(id).await?.ok_or(Code::NotFound.into())
 }

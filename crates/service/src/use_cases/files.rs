@@ -162,7 +162,7 @@ async fn keep(
     if !change.unit.add_attachment(new).await? {
         return Err(visit_is_full());
     }
-    let stored = if is_shared { "image.shared" } else { "attachment.stored" };
+    let stored = if is_shared { "IMAGE_SHARED" } else { "ATTACHMENT_STORED" };
     change.audit_on(stored, Some(object(attachment.attachment_id)));
     if is_shared {
         change.unit.happened(id, SessionEventType::ImageShared, Some(owner));
@@ -201,7 +201,7 @@ pub(crate) async fn read(
         return Err(Code::NotFound.into());
     }
     let file = app.attachments.read(which).await?;
-    app.access_log.note(ctx.line("attachment.read").about(&row).on(object(which))).await?;
+    app.access_log.note(ctx.line("ATTACHMENT_READ").about(&row).on(object(which))).await?;
     Ok((stored.attachment, file))
 }
 
@@ -215,7 +215,7 @@ pub(crate) async fn thumbnail(
     let (row, stored) = find(app, ctx, id, which).await?;
     stored.attachment.thumbnail_url.ok_or(Code::NotFound)?;
     let small = app.attachments.thumbnail(which).await?;
-    app.access_log.note(ctx.line("attachment.read").about(&row).on(object(which))).await?;
+    app.access_log.note(ctx.line("ATTACHMENT_READ").about(&row).on(object(which))).await?;
     Ok(small)
 }
 
@@ -223,7 +223,7 @@ pub(crate) async fn thumbnail(
 pub(crate) async fn images(app: &App, ctx: &Ctx, id: SessionId) -> Result<Vec<SharedImage>, ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::Files).await?;
     let images = async { Ok(app.store.images(id).await?) };
-    app.look(ctx, "images.listed", Some(&row), images).await
+    app.look(ctx, "IMAGES_LISTED", Some(&row), images).await
 }
 
 /// Gives one of them, and keeps who has looked at it.
@@ -240,7 +240,7 @@ pub(crate) async fn read_image(
     let file = app.attachments.read(which).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.note_view(which, ctx.user.id).await?;
-    unit.audit(ctx.line("image.viewed").about(&row).on(object(which)));
+    unit.audit(ctx.line("IMAGE_VIEWED").about(&row).on(object(which)));
     unit.commit().await?;
     Ok((stored.attachment, file))
 }
@@ -269,7 +269,7 @@ pub(crate) async fn forget_chats(app: &App, before: Timestamp) -> Result<(), Api
         let forgetting = async {
             let mut change = Change::begin(app, visit, None).await?;
             change.unit.forget_chat(visit).await?;
-            change.audit("chat.forgotten");
+            change.audit("CHAT_FORGOTTEN");
             change.commit_all().await
         };
         // One keeps no other from being forgotten.

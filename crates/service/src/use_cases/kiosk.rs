@@ -29,11 +29,11 @@ pub(crate) async fn check_in(app: &App, ctx: &Ctx, request: &CheckInRequest) -> 
     });
     let Some(mut row) = row else {
         drop(unit);
-        app.access_log.note(ctx.line("check-in.failed").refused(Code::NotFound)).await?;
+        app.access_log.note(ctx.line("CHECK_IN_FAILED").refused(Code::NotFound)).await?;
         return Err(Code::NotFound.into());
     };
     unit.check_in(&mut row).await?;
-    let line = ctx.line("appointment.checked-in").on(format!("appointment:{}", row.id)).of(row.patient.id);
+    let line = ctx.line("APPOINTMENT_CHECKED_IN").on(format!("appointment:{}", row.id)).of(row.patient.id);
     unit.audit(line);
     // Who checked in before is out: they have gone to another kiosk, or it was somebody else.
     let (sign_in, ended) = match &row.visit {
@@ -70,7 +70,7 @@ pub(crate) async fn check_in_at_desk(
         return Err(ApiError::new(Code::WrongState, "this appointment is over"));
     }
     unit.check_in(&mut row).await?;
-    let line = ctx.line("appointment.checked-in").on(format!("appointment:{id}")).of(row.patient.id);
+    let line = ctx.line("APPOINTMENT_CHECKED_IN").on(format!("appointment:{id}")).of(row.patient.id);
     unit.audit(line);
     unit.commit().await?;
     Ok(appointments::view(row))

@@ -42,7 +42,7 @@ async fn visit(app: &App, ctx: &Ctx, id: AppointmentId) -> Result<(SessionId, Au
     })?;
     Ok((
         session,
-        AuditLine::new("link.made").by(ctx.user.id).from(ctx.origin).in_visit(session, row.patient.id),
+        AuditLine::new("LINK_MADE").by(ctx.user.id).from(ctx.origin).in_visit(session, row.patient.id),
     ))
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn end(app: &App, ctx: &Ctx, id: AppointmentId, link: LinkId) -
     let (session, line) = visit(app, ctx, id).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     let family = unit.end_link(session, link).await?.ok_or(Code::NotFound)?;
-    unit.audit(line.named("link.ended").on(of_link(link)));
+    unit.audit(line.named("LINK_ENDED").on(of_link(link)));
     unit.commit().await?;
     if let Some(family) = family {
         app.end_relaying(&family.to_string());
@@ -118,7 +118,7 @@ pub(crate) async fn open(app: &App, from: IpAddr, request: &OpenLinkRequest) -> 
         return Err(Code::LinkEnded.into());
     }
     let pair = sign_in(app, &mut unit, opened.session, &row.patient).await?;
-    let line = AuditLine::new("link.opened").by(row.patient.id).as_guest(Some(pair.family)).from(from);
+    let line = AuditLine::new("LINK_OPENED").by(row.patient.id).as_guest(Some(pair.family)).from(from);
     unit.audit(line.about(&row).on(of_link(opened.link)));
     unit.link_signed_in(opened.link, pair.family).await?;
     unit.commit().await?;

@@ -35,7 +35,7 @@ pub async fn add(
         let user = User { id, role, name: Text::new(name.trim()), specialization: None };
         let mut unit = app.store.begin(Timestamp::now()).await?;
         unit.add_account(&user, &no_address(id), NO_PASSWORD, true, clinic).await?;
-        unit.audit(AuditLine::new("account.created").on(account(id)));
+        unit.audit(AuditLine::new("USER_REGISTERED").on(account(id)));
         let machine = give_token(app, &mut unit, &user, clinic, lasts).await?;
         unit.commit().await?;
         Ok(machine)

@@ -55,7 +55,7 @@ async fn send_reset(app: &App, from: IpAddr, email: &str) -> Result<(), ApiError
         return Ok(());
     }
     unit.add_outgoing(user, About::PasswordReset, Channel::Mail, None, unit.now).await?;
-    unit.audit(AuditLine::new("password.reset-asked").from(from).on(account(user)));
+    unit.audit(AuditLine::new("PASSWORD_RESET_ASKED").from(from).on(account(user)));
     unit.commit().await?;
     app.outgoing.wake();
     Ok(())
@@ -77,7 +77,7 @@ pub(crate) async fn reset(app: &App, from: IpAddr, request: &PasswordReset) -> R
     unit.set_password(user, &hash).await?;
     unit.confirm_address(user).await?;
     let ended = unit.end_sign_ins_of(user, None).await?;
-    unit.audit(AuditLine::new("password.reset").by(user).from(from).on(account(user)));
+    unit.audit(AuditLine::new("PASSWORD_RESET").by(user).from(from).on(account(user)));
     unit.commit().await?;
     for family in ended {
         app.end_relaying(&family.to_string());
@@ -94,6 +94,6 @@ pub(crate) async fn confirm(app: &App, from: IpAddr, request: &ConfirmAddress) -
         return Err(Code::LinkEnded.into());
     }
     unit.confirm_address(user).await?;
-    unit.audit(AuditLine::new("address.confirmed").by(user).from(from).on(account(user)));
+    unit.audit(AuditLine::new("ADDRESS_CONFIRMED").by(user).from(from).on(account(user)));
     Ok(unit.commit().await?)
 }

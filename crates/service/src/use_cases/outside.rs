@@ -301,7 +301,7 @@ async fn sign_in(
                 // Another of their tokens came at the same moment, and made it. Their next request finds that.
                 return Err(Code::Unavailable.into());
             }
-            let line = AuditLine::new("account.created").on(account(id));
+            let line = AuditLine::new("USER_REGISTERED").on(account(id));
             unit.audit(if user.role == Role::Patient { line.of(id) } else { line });
             id
         }

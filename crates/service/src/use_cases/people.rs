@@ -25,7 +25,7 @@ pub(crate) async fn people(
     limit: u32,
 ) -> Result<(Vec<UserListing>, Option<UserId>), ApiError> {
     app.allow(ctx, Action::FindPeople).await?;
-    app.note_look(ctx, "people.listed", None).await?;
+    app.note_look(ctx, "PEOPLE_LISTED", None).await?;
     let words = words.map(str::trim).filter(|words| !words.is_empty());
     let mut people = app.store.people(ctx.reach(), role, words, after, limit + 1).await?;
     let more = people.len() > limit as usize;
@@ -45,7 +45,7 @@ pub(crate) async fn change_own(app: &App, ctx: &Ctx, change: ChangeUserRequest) 
     let mut unit = app.store.begin(Timestamp::now()).await?;
     if name != ctx.user.name {
         unit.set_name(ctx.user.id, name.reveal()).await?;
-        unit.audit(ctx.line("account.renamed").on(account(ctx.user.id)));
+        unit.audit(ctx.line("ACCOUNT_RENAMED").on(account(ctx.user.id)));
     }
     unit.set_reach(ctx.user.id, change.phone.as_ref(), change.wants_messages).await?;
     unit.commit().await?;
@@ -100,14 +100,14 @@ pub(crate) async fn add_patient(
     let mut ended = vec![];
     if let Some(other) = unit.free_address(&email).await? {
         ended = unit.end_sign_ins_of(other, None).await?;
-        unit.audit(AuditLine::new("account.lost-address").on(account(other)).of(other));
+        unit.audit(AuditLine::new("ACCOUNT_LOST_ADDRESS").on(account(other)).of(other));
     }
     unit.add_account(&user, &email, NO_PASSWORD, true, ctx.clinic).await?.ok_or(Code::EmailTaken)?;
     unit.set_reach(id, request.phone.as_ref(), None).await?;
     if request.email.is_some() && app.outgoing.has_mail() {
         unit.add_outgoing(id, About::Welcome, Channel::Mail, None, unit.now).await?;
     }
-    unit.audit(ctx.line("account.created").on(account(id)).of(id));
+    unit.audit(ctx.line("USER_REGISTERED").on(account(id)).of(id));
     unit.commit().await?;
     for family in ended {
         app.end_relaying(&family.to_string());

@@ -22,7 +22,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{AuditLine, InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow, SessionRow, SitsAt, Unit},
+    store::{AuditLine, InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow, SessionRow, Unit},
 };
 
 /// What a visit out of a queue is planned for, as nobody planned it.
@@ -81,7 +81,7 @@ impl<'a> PracticeChange<'a> {
     async fn commit(mut self, taken: fn() -> ApiError) -> Result<ScheduleRow, ApiError> {
         if let Some(patient) = self.ran_out {
             // Time did it, whoever came next.
-            let line = AuditLine::new("invitation.expired").of(patient);
+            let line = AuditLine::new("INVITATION_EXPIRED").of(patient);
             self.unit.audit(line.on(format!("schedule:{}", self.row.head.id)));
         }
         match self.unit.keep_schedule(&mut self.row).await {
@@ -175,7 +175,7 @@ pub(crate) async fn create(
     };
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.add_schedule(&head).await?;
-    unit.audit(ctx.line("schedule.created").on(format!("schedule:{}", head.id)));
+    unit.audit(ctx.line("SCHEDULE_CREATED").on(format!("schedule:{}", head.id)));
     unit.commit().await?;
     Ok(views::schedule(&head))
 }
@@ -209,7 +209,7 @@ pub(crate) async fn listen(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<(), A
 pub(crate) async fn open(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Schedule, ApiError> {
     let mut change = PracticeChange::by(app, ctx, id, Action::RunSchedule).await?;
     change.apply(Input::Open)?;
-    change.audit("schedule.opened", None);
+    change.audit("SCHEDULE_OPENED", None);
     Ok(views::schedule(&change.commit(another_is_open).await?.head))
 }
 
@@ -217,7 +217,7 @@ pub(crate) async fn open(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Schedul
 pub(crate) async fn close(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Schedule, ApiError> {
     let mut change = PracticeChange::by(app, ctx, id, Action::RunSchedule).await?;
     change.apply(Input::Close)?;
-    change.audit("schedule.closed", None);
+    change.audit("SCHEDULE_CLOSED", None);
     Ok(views::schedule(&change.commit(another_is_open).await?.head))
 }
 
@@ -226,7 +226,7 @@ pub(crate) async fn queue(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Queue,
     let row = allowed(app, ctx, id, Action::SeeSchedules).await?;
     let viewer = views::Viewer::of(&ctx.user, &row);
     if viewer == views::Viewer::Practice {
-        app.access_log.note(ctx.line("queue.read").on(format!("schedule:{id}"))).await?;
+        app.access_log.note(ctx.line("QUEUE_READ").on(format!("schedule:{id}"))).await?;
     }
     Ok(views::queue(&row, viewer))
 }
@@ -237,14 +237,14 @@ pub(crate) async fn join(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Queue, 
     let user = ctx.user.id;
     change.apply(Input::Join(user))?;
     change.row.patients.entry(user).or_insert_with(|| ctx.user.clone());
-    change.audit("queue.joined", Some(user));
+    change.audit("QUEUE_JOINED", Some(user));
     let row = change.commit(in_another_queue).await?;
     Ok(views::queue(&row, views::Viewer::Patient(user)))
 }
 
 /// Leaves it.
 pub(crate) async fn leave(app: &App, ctx: &Ctx, id: ScheduleId) -> Result<Queue, ApiError> {
-    own_place(app, ctx, id, Input::Leave(ctx.user.id), "queue.left").await
+    own_place(app, ctx, id, Input::Leave(ctx.user.id), "QUEUE_LEFT").await
 }
 
 /// Says whether they can be invited now.
@@ -254,7 +254,7 @@ pub(crate) async fn set_ready(
     id: ScheduleId,
     is_ready: bool,
 ) -> Result<Queue, ApiError> {
-    let action = if is_ready { "queue.ready" } else { "queue.not-ready" };
+    let action = if is_ready { "QUEUE_READY" } else { "QUEUE_NOT_READY" };
     own_place(app, ctx, id, Input::Ready(ctx.user.id, is_ready), action).await
 }
 
@@ -286,7 +286,7 @@ pub(crate) async fn invite(
     let invitation = change.row.practice.invitation.ok_or(Code::Internal)?;
     if before.is_none_or(|before| before.id != invitation.id) {
         change.row.session = None;
-        change.audit("patient.invited", Some(patient));
+        change.audit("CALL_INVITED", Some(patient));
     }
     change.commit(in_another_queue).await?;
     views::invitation_of(app, invitation.id).await
@@ -317,7 +317,7 @@ pub(crate) async fn reset(app: &App, ctx: &Ctx, id: ScheduleId, patient: UserId)
         }
     };
     change.apply(Input::Reset(patient))?;
-    change.audit("queue.reset", Some(patient));
+    change.audit("QUEUE_RESET", Some(patient));
     let row = change.commit(in_another_queue).await?;
     Ok(views::queue(&row, views::Viewer::Practice))
 }
@@ -380,13 +380,13 @@ pub(crate) async fn confirm(app: &App, ctx: &Ctx, id: InvitationId) -> Result<In
     if rang == Some(InvitationStatus::Invited) {
         let session = begin_visit(&mut change, ctx.user.id).await?;
         change.row.session = Some(session);
-        change.audit("invitation.confirmed", Some(ctx.user.id));
+        change.audit("INVITATION_CONFIRMED", Some(ctx.user.id));
     }
     change.commit(in_another_queue).await?;
     views::invitation_of(app, id).await
 }
 
-/// Makes the visit of an invitation that was confirmed: its patient waits, and is called in.
+/// Makes the visit of an invitation that was confirmed: its patient waits, and both are called in.
 async fn begin_visit(
     change: &mut PracticeChange<'_>,
     patient: UserId,
@@ -398,17 +398,16 @@ async fn begin_visit(
     let mut visit = unit.session_for(appointment).await?.ok_or(Code::Internal)?;
     let limits = change.app.config.limits();
     let before = visit.consultation.clone();
-    for input in [VisitInput::Enter { ready: true, device_check: None }, VisitInput::Admit] {
+    for input in [VisitInput::Enter { ready: Some(true), device_check: None }, VisitInput::CallTogether] {
         visit.consultation.apply(input, unit.now, &limits).map_err(|_| Code::WrongState)?;
     }
     for one in record::between(&before, &visit.consultation) {
         unit.happened(visit.id, one.kind, one.party.map(|party| visit.user(party)));
     }
-    unit.participant_joined(visit.id, visit.doctor.id, &SitsAt::default()).await?;
     let visit = unit.replace(visit).await?;
     unit.tell(&visit).await?;
     if let Some(ctx) = change.by {
-        for action in ["session.created", "session.waiting", "session.admitted"] {
+        for action in ["SESSION_CREATED", "SESSION_WAITING", "SESSION_ADMITTED"] {
             unit.audit(ctx.line(action).about(&visit));
         }
     }
@@ -420,7 +419,7 @@ pub(crate) async fn decline(app: &App, ctx: &Ctx, id: InvitationId) -> Result<In
     let known = invitation(app, ctx, id, Action::AnswerInvitation).await?;
     let mut change = PracticeChange::begin(app, known.schedule, Some(ctx)).await?;
     change.apply(Input::Decline(id))?;
-    change.audit("invitation.declined", Some(ctx.user.id));
+    change.audit("INVITATION_DECLINED", Some(ctx.user.id));
     change.commit(in_another_queue).await?;
     views::invitation_of(app, id).await
 }
@@ -442,7 +441,7 @@ pub(crate) async fn end_invitation(app: &App, ctx: &Ctx, id: InvitationId) -> Re
         }
     };
     change.apply(Input::End(id))?;
-    change.audit("invitation.ended", Some(known.patient.id));
+    change.audit("INVITATION_ENDED", Some(known.patient.id));
     change.commit(in_another_queue).await?;
     views::invitation_of(app, id).await
 }
@@ -469,7 +468,7 @@ pub(crate) async fn by_time(app: &App, id: ScheduleId) -> Result<(), ApiError> {
     let before = change.row.practice.clone();
     change.apply(Input::Tick)?;
     if change.row.practice.status != before.status {
-        change.audit("schedule.closed", None);
+        change.audit("SCHEDULE_CLOSED", None);
     }
     change.commit(in_another_queue).await.map(|_| ())
 }

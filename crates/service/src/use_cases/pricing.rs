@@ -46,7 +46,7 @@ pub(crate) async fn set(
     let id = doctor(app, ctx, id).await?.id;
     let mut unit = app.store.begin(Timestamp::now()).await?;
     unit.set_pricing(id, mode, &pricing, currency.code(), is_active).await?;
-    unit.audit(ctx.line("pricing.changed").on(format!("account:{id}")));
+    unit.audit(ctx.line("PRICING_CHANGED").on(format!("account:{id}")));
     unit.commit().await?;
     Ok(view(Price { pricing, currency: currency.code().to_owned(), is_active }))
 }

@@ -33,6 +33,6 @@ pub(crate) async fn read(app: &App, ctx: &Ctx, id: SessionId) -> Result<VisitQua
     let (row, _) = app.session_of(ctx, id, Action::Quality).await?;
     let patient = app.store.quality(id, Party::Patient).await?;
     let doctor = app.store.quality(id, Party::Doctor).await?;
-    app.note_look(ctx, "quality.read", Some(&row)).await?;
+    app.note_look(ctx, "QUALITY_READ", Some(&row)).await?;
     Ok(VisitQuality { patient: quality::mean(&patient), doctor: quality::mean(&doctor) })
 }

@@ -8,7 +8,7 @@ use crate::{App, ctx::Ctx, error::ApiError};
 /// Who was in the call of a visit, with the means of what they measured.
 pub(crate) async fn participants(app: &App, ctx: &Ctx, id: SessionId) -> Result<Vec<Participant>, ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::ReadRecord).await?;
-    app.note_look(ctx, "participants.read", Some(&row)).await?;
+    app.note_look(ctx, "PARTICIPANTS_READ", Some(&row)).await?;
     let mut participants = app.store.participants(&row).await?;
     for participant in &mut participants {
         let reports = app.store.quality(id, participant.party).await?;
@@ -33,7 +33,7 @@ pub(crate) async fn events(
 ) -> Result<SessionEventPage, ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::ReadRecord).await?;
     let page = async { Ok(app.store.events(id, after, limit + 1).await?) };
-    let mut items = app.look(ctx, "events.read", Some(&row), page).await?;
+    let mut items = app.look(ctx, "EVENTS_READ", Some(&row), page).await?;
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
     let next = items.last().filter(|_| more).map(|last| last.id);

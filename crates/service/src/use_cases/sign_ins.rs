@@ -44,7 +44,7 @@ pub(crate) async fn sign_in(
     if !app.passwords.is_right(password, kept).await? {
         telemetry::count_sign_in(false);
         // Whose it would have been, and nobody's where there is no such account: what was typed is not kept.
-        let line = AuditLine::new("sign-in.failed").from(from).refused(Code::WrongCredentials);
+        let line = AuditLine::new("SIGN_IN_FAILED").from(from).refused(Code::WrongCredentials);
         let whose = found.map(|found| account(found.user.id));
         app.access_log.note(whose.map_or(line.clone(), |whose| line.on(whose))).await?;
         return Err(Code::WrongCredentials.into());
@@ -110,7 +110,7 @@ pub(crate) async fn refresh(
     let refreshed = unit.use_refresh_token(token, &next).await?;
     if let Refreshed::Reused(ended) = &refreshed {
         // Of the two who have shown it, one is not whose it is; which, nobody knows.
-        let line = AuditLine::new("sign-in.reused").from(from).refused(Code::TokenReused);
+        let line = AuditLine::new("SIGN_IN_REUSED").from(from).refused(Code::TokenReused);
         unit.audit(line.on(format!("sign-in:{}", ended.family)).of(ended.user));
     }
     unit.commit().await?;
@@ -142,7 +142,7 @@ pub(crate) async fn end_sign_in(app: &App, ctx: &Ctx, id: SignInId) -> Result<()
     if !unit.end_sign_in(ctx.user.id, id).await? {
         return Err(Code::NotFound.into());
     }
-    unit.audit(ctx.line("sign-in.ended").on(format!("sign-in:{id}")));
+    unit.audit(ctx.line("SIGN_IN_ENDED").on(format!("sign-in:{id}")));
     unit.commit().await?;
     app.end_relaying(&id.to_string());
     Ok(())

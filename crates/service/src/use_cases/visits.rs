@@ -4,7 +4,7 @@ use bedside_authz::Action;
 use bedside_consult::{Input, billing};
 use bedside_protocol::{
     Code, HistoryFilter, HistoryPage, JoinRequest, JoinResponse, LeaveRequest, NotificationKind, Party,
-    PaymentStatus, Session, SessionId, SessionStatus, Summary, Text,
+    PaymentStatus, Role, Session, SessionId, SessionStatus, Summary, Text,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,7 +13,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{SessionRow, SitsAt},
+    store::{SessionRow, SitsAt, VisitFilter},
 };
 
 /// How long a media token lasts. It is asked for again before it ends, without touching the call.
@@ -23,21 +23,35 @@ const MOST_DEVICE_WORDS: usize = 100;
 /// Visits on one page of the history.
 const HISTORY_PAGE: u32 = 20;
 
-/// A page of somebody's open and coming visits, by their start; and the last of them where there are more.
+/// A page of visits by their start, and the last of them where there are more: somebody's open and coming ones; where
+/// something is asked for, all that are like that; of the desk's, all of its clinic.
 pub(crate) async fn list(
     app: &App,
     ctx: &Ctx,
-    after: Option<SessionId>,
+    asked: VisitFilter,
     limit: u32,
 ) -> Result<(Vec<Session>, Option<SessionId>), ApiError> {
-    app.allow(ctx, Action::ListOwnVisits).await?;
+    app.allow(ctx, Action::ListVisits).await?;
     if let Some(visit) = ctx.visit {
-        app.note_look(ctx, "sessions.listed", None).await?;
+        app.note_look(ctx, "SESSIONS_LISTED", None).await?;
         let row = app.store.session(visit).await?.ok_or(Code::NotFound)?;
         return Ok((vec![app.view(&row).await?], None));
     }
-    let page = app.sessions_of(&ctx.user, after, limit + 1);
-    let mut sessions = app.look(ctx, "sessions.listed", None, page).await?;
+    let VisitFilter { patient, doctor, status, from, to, after, .. } = asked;
+    let is_desk = matches!(ctx.user.role, Role::ClinicAdmin | Role::Service);
+    let is_asked = patient.or(doctor).is_some() || status.is_some() || from.or(to).is_some();
+    let page = async {
+        if !is_desk && !is_asked {
+            return app.sessions_of(&ctx.user, after, limit + 1).await;
+        }
+        let filter = if is_desk {
+            VisitFilter { clinic: ctx.clinic, ..asked }
+        } else {
+            VisitFilter { with: Some(ctx.user.id), ..asked }
+        };
+        app.views(app.store.visits(filter, limit + 1).await?).await
+    };
+    let mut sessions = app.look(ctx, "SESSIONS_LISTED", None, page).await?;
     let more = sessions.len() > limit as usize;
     sessions.truncate(limit as usize);
     let next = sessions.last().filter(|_| more).map(|last| last.session_id);
@@ -47,13 +61,13 @@ pub(crate) async fn list(
 /// One visit.
 pub(crate) async fn read(app: &App, ctx: &Ctx, id: SessionId) -> Result<Session, ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::ReadVisit).await?;
-    app.look(ctx, "session.read", Some(&row), app.view(&row)).await
+    app.look(ctx, "SESSION_READ", Some(&row), app.view(&row)).await
 }
 
 /// Whether somebody may hear of what happens in a visit.
 pub(crate) async fn listen(app: &App, ctx: &Ctx, id: SessionId) -> Result<(), ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::ListenToVisit).await?;
-    app.note_look(ctx, "session.listened", Some(&row)).await
+    app.note_look(ctx, "SESSION_LISTENED", Some(&row)).await
 }
 
 /// Enters: a patient the waiting room, then, once called in, either one the call. Only the
@@ -96,7 +110,7 @@ pub(crate) async fn join(
     change.apply(Input::Sit { party, device, enters, on_purpose }).await?;
     let is_here = change.row.consultation.device(party) == Some(device);
     if is_here && sits_on.is_some_and(|before| before != device) {
-        change.audit("session.taken-over");
+        change.audit("SESSION_TAKEN_OVER");
     }
     let comes_back = is_here || !change.row.consultation.has_joined(party);
     let admitted = change.row.consultation.may_join(party);
@@ -108,7 +122,7 @@ pub(crate) async fn join(
         let until = change.unit.now + MEDIA_TOKEN_LASTS;
         let token = sign_ins::random_token();
         change.unit.add_media_token(&token, id, ctx.user.id, device, until).await?;
-        change.audit(if request.prepare { "session.prepared" } else { "session.joined" });
+        change.audit(if request.prepare { "SESSION_PREPARED" } else { "SESSION_JOINED" });
         media = Some((token, until));
     }
     let returns = comes_back && change.returns(party).await?;
@@ -142,9 +156,9 @@ pub(crate) async fn act(
     let (mut change, _) = Change::by_participant(app, ctx, id, action).await?;
     change.apply(input).await?;
     match action {
-        Action::Decline => change.audit("session.declined"),
-        Action::Hold if matches!(input, Input::Pause) => change.audit("session.held"),
-        Action::Hold => change.audit("session.resumed"),
+        Action::Decline => change.audit("SESSION_DECLINED"),
+        Action::Hold if matches!(input, Input::Pause) => change.audit("SESSION_HELD"),
+        Action::Hold => change.audit("SESSION_RESUMED"),
         _ => {}
     }
     let row = change.commit().await?;
@@ -163,7 +177,7 @@ pub(crate) async fn leave(
     let before = &change.row.consultation;
     let is_elsewhere = before.has_joined(party) && before.device(party).is_some_and(|has| has != device);
     change.apply(Input::LeaveOn(party, device)).await?;
-    change.audit("session.left");
+    change.audit("SESSION_LEFT");
     let goes = !is_elsewhere && change.leaves(party).await?;
     let row = change.commit().await?;
     if goes {
@@ -176,7 +190,7 @@ pub(crate) async fn leave(
 pub(crate) async fn cancel(app: &App, ctx: &Ctx, id: SessionId) -> Result<Session, ApiError> {
     let (mut change, party) = Change::by_participant(app, ctx, id, Action::Cancel).await?;
     change.apply(Input::Cancel(party)).await?;
-    change.audit("session.cancelled");
+    change.audit("SESSION_CANCELLED");
     let row = change.commit().await?;
     app.view(&row).await
 }
@@ -193,12 +207,12 @@ pub(crate) async fn recall(app: &App, ctx: &Ctx, id: SessionId) -> Result<Sessio
     }
     let row = change.unit.recall(&change.row).await?;
     change.unit.tell(&row).await?;
-    change.audit("session.recalled");
+    change.audit("SESSION_RECALLED");
     change.commit().await?;
     app.view(&row).await
 }
 
-async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
+pub(super) async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
     let view = app.view(row).await?;
     let c = &row.consultation;
     let elapsed = c.elapsed(Timestamp::now());
@@ -220,13 +234,16 @@ async fn summarise(app: &App, row: &SessionRow) -> Result<Summary, ApiError> {
         feedback_submitted: app.store.feedback(row.id).await?.is_some(),
         amount_charged: row.charged.as_ref().map(|(amount, _)| *amount),
         currency: row.charged.as_ref().map(|(_, currency)| currency.clone()),
+        patient_connection_quality: row.heard.patient,
+        doctor_connection_quality: row.heard.doctor,
+        prescription_id: row.prescription.clone(),
     })
 }
 
 /// What a visit came to.
 pub(crate) async fn summary(app: &App, ctx: &Ctx, id: SessionId) -> Result<Summary, ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::ReadSummary).await?;
-    app.note_look(ctx, "summary.read", Some(&row)).await?;
+    app.note_look(ctx, "SUMMARY_READ", Some(&row)).await?;
     summarise(app, &row).await
 }
 
@@ -241,7 +258,7 @@ pub(crate) async fn history(
     let mut rows = app.store.history_of(ctx.user.id, filter, before, HISTORY_PAGE + 1).await?;
     let more = rows.len() > HISTORY_PAGE as usize;
     rows.truncate(HISTORY_PAGE as usize);
-    app.note_look(ctx, "history.read", None).await?;
+    app.note_look(ctx, "HISTORY_READ", None).await?;
     let next = rows.last().filter(|_| more).map(|row| row.id);
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {

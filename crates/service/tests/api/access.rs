@@ -67,7 +67,7 @@ async fn a_link_opens_once_and_for_one_visit() {
     let path = format!("/api/v1/audit?sessionId={}", clinic.session);
     let (_, log) = get(&clinic.admin.token, &path).await;
     let opened =
-        log["items"].as_array().unwrap().iter().find(|line| line["action"] == "link.opened").unwrap();
+        log["items"].as_array().unwrap().iter().find(|line| line["action"] == "LINK_OPENED").unwrap();
     assert!(opened["userRole"] == "GUEST" && opened["guestSignIn"].is_string(), "{opened}");
 
     // Taken back, whoever came by it is out.

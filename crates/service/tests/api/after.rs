@@ -39,7 +39,7 @@ async fn a_doctor_writes_notes_that_nobody_else_reads() {
     let (_, audit) = ask(&clinic, &clinic.patient, Method::GET, "/api/v1/audit", Value::Null).await;
     let actions: Vec<&str> =
         audit["items"].as_array().unwrap().iter().map(|line| line["action"].as_str().unwrap()).collect();
-    assert!(actions.contains(&"notes.written") && actions.contains(&"notes.read"), "{actions:?}");
+    assert!(actions.contains(&"NOTES_WRITTEN") && actions.contains(&"NOTES_READ"), "{actions:?}");
 }
 
 #[tokio::test]

@@ -44,10 +44,10 @@ async fn a_patient_reads_who_looked_at_their_data() {
     let (status, mine) = page(&clinic, &clinic.patient, &format!("?sessionId={}", clinic.session)).await;
     assert_eq!(status, 200);
     let expected = [
-        "doctor Quillfeather: session.read",
-        "other-doctor Quillfeather: access.refused not-a-participant",
-        "patient Quillfeather: session.waiting",
-        "doctor Quillfeather: session.admitted",
+        "doctor Quillfeather: SESSION_READ",
+        "other-doctor Quillfeather: ACCESS_REFUSED not-a-participant",
+        "patient Quillfeather: SESSION_WAITING",
+        "doctor Quillfeather: SESSION_ADMITTED",
     ];
     assert_eq!(lines(&mine), expected);
     assert!(mine.items.iter().all(|entry| entry.patient_id == Some(clinic.patient.id)));
@@ -56,7 +56,7 @@ async fn a_patient_reads_who_looked_at_their_data() {
     // Of others, whatever one asks for.
     let (_, others) =
         page(&clinic, &clinic.other_patient, &format!("?patientId={}", clinic.patient.id)).await;
-    assert_eq!(lines(&others), ["nobody: account.created", "other-patient Quillfeather: audit.read"]);
+    assert_eq!(lines(&others), ["nobody: USER_REGISTERED", "other-patient Quillfeather: AUDIT_READ"]);
     assert_eq!(page(&clinic, &clinic.doctor, "").await.0, 403);
 }
 
@@ -66,7 +66,7 @@ async fn an_administrator_reads_all_of_it_in_pages() {
     let wrong = json!({ "email": email("patient"), "password": "not the password" });
     clinic.service.send(Method::POST, "/api/v1/auth/login", None, Some(wrong)).await;
     let (_, all) = page(&clinic, &clinic.admin, "").await;
-    let failed = all.items.iter().find(|entry| entry.action == "sign-in.failed").unwrap();
+    let failed = all.items.iter().find(|entry| entry.action == "SIGN_IN_FAILED").unwrap();
     assert_eq!(failed.object.as_deref(), Some(format!("account:{}", clinic.patient.id).as_str()));
     assert_eq!((failed.origin.as_deref(), failed.user_id), (Some("127.0.0.1"), None));
     let mut seen = vec![];
@@ -101,11 +101,11 @@ async fn a_line_that_was_changed_or_taken_is_found() {
     };
     assert!(lines > 10 && last.len() == 32, "{lines}");
     let admitted =
-        "SELECT number FROM audit_seals JOIN audit_log ON id = audit_id WHERE action = 'session.admitted'";
+        "SELECT number FROM audit_seals JOIN audit_log ON id = audit_id WHERE action = 'SESSION_ADMITTED'";
     let number = outside.number(admitted).await;
     // As whoever has the database's password can.
     outside.unlock_audit_log().await;
-    outside.run("UPDATE audit_log SET user_id = NULL WHERE action = 'session.admitted'").await;
+    outside.run("UPDATE audit_log SET user_id = NULL WHERE action = 'SESSION_ADMITTED'").await;
     assert_eq!(app.store.audit_chain().await.unwrap(), Chain::Broken { number });
     app.store.close().await;
 }

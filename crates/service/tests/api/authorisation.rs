@@ -48,6 +48,12 @@ fn rules() -> Vec<Rule> {
         rule(Method::POST, "/feedback/response", json!({ "text": "thanks" }), [401, 403, 404, 403, 403, 403]),
         rule(Method::GET, "/notes", json!(null), [401, 403, 200, 403, 403, 403]),
         rule(Method::PUT, "/notes", json!({ "notes": "a cough" }), [401, 403, 200, 403, 403, 403]),
+        rule(
+            Method::PUT,
+            "/prescription",
+            json!({ "prescriptionId": "rx-1" }),
+            [401, 403, 200, 403, 403, 403],
+        ),
         rule(Method::GET, "/issues", json!(null), [401, 200, 200, 403, 403, 403]),
         rule(Method::POST, "/issues", json!({ "issueType": "audio" }), [401, 201, 201, 403, 403, 403]),
         rule(Method::POST, "/admit", json!({}), [401, 403, 409, 403, 403, 403]),

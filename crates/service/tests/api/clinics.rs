@@ -130,7 +130,7 @@ async fn an_administrator_runs_one_clinic() {
     let audit = format!("/api/v1/audit?patientId={}", clinic.other_patient.id);
     let by_own = get(&clinic, &clinic.admin, &audit).await;
     let is_own_look =
-        |line: &Value| line["action"] == "audit.read" && line["userId"] == json!(clinic.admin.id);
+        |line: &Value| line["action"] == "AUDIT_READ" && line["userId"] == json!(clinic.admin.id);
     assert!(by_own.iter().all(is_own_look), "nothing but that they asked: {by_own:?}");
     assert!(!get(&clinic, &other_admin, &audit).await.is_empty());
 }

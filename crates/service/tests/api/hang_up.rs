@@ -83,7 +83,7 @@ async fn what_was_done_is_written_down_and_told() {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         // In one statement: the last of them may be made while this looks.
-        let admitted = "SELECT id || ' ' || (SELECT count(*) FROM audit_log WHERE action = 'session.admitted'
+        let admitted = "SELECT id || ' ' || (SELECT count(*) FROM audit_log WHERE action = 'SESSION_ADMITTED'
              AND session_id = s.id) FROM consultation_sessions s WHERE admitted";
         let rows = database.texts(admitted).await;
         assert!(rows.iter().all(|row| row.ends_with(" 1")), "each has its line in the audit log: {rows:?}");

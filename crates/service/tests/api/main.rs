@@ -37,3 +37,4 @@ mod sealed;
 mod side_by_side;
 mod sockets;
 mod values;
+mod visits;

@@ -183,7 +183,7 @@ async fn a_database_that_somebody_holds_is_read_all_the_same() {
     // What was looked at is written down, late.
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let lines = backup.number("SELECT count(*) FROM audit_log WHERE action = 'session.read'").await;
+        let lines = backup.number("SELECT count(*) FROM audit_log WHERE action = 'SESSION_READ'").await;
         if lines == 1 {
             break;
         }

@@ -101,6 +101,56 @@ async fn somebody_walks_in_is_invited_and_seen() {
 }
 
 #[tokio::test]
+async fn a_doctor_who_went_after_inviting_is_not_in_the_call() {
+    let clinic = clinic().await;
+    let path = open(&clinic, &clinic.doctor).await;
+    ready(&clinic, &clinic.patient, &path).await;
+    let invitation = invite(&clinic, &path, &clinic.patient).await;
+    let confirmed = post(&clinic, &clinic.patient, &answer(&invitation, "confirm"), json!({})).await;
+    let visit = format!("/api/v1/consultations/sessions/{}", confirmed["sessionId"].as_str().unwrap());
+    let joined = post(&clinic, &clinic.patient, &format!("{visit}/join"), json!({})).await;
+    let seen = &joined["session"];
+    assert_eq!(
+        (&seen["status"], &seen["elapsedSeconds"]),
+        (&json!("WAITING"), &json!(0)),
+        "nothing is charged yet"
+    );
+    let joined = post(&clinic, &clinic.doctor, &format!("{visit}/join"), json!({})).await;
+    assert_eq!(joined["session"]["status"], "IN_PROGRESS");
+    let happened = get(&clinic, &clinic.doctor, &format!("{visit}/events")).await;
+    let came =
+        |kind: &str| happened["items"].as_array().unwrap().iter().filter(|one| one["eventType"] == kind).count();
+    assert_eq!((came("patient_joined"), came("doctor_joined")), (1, 1), "{happened}");
+    let chat = get(&clinic, &clinic.doctor, &format!("{visit}/chat")).await;
+    assert!(
+        chat.to_string().contains("patient_joined") && chat.to_string().contains("doctor_joined"),
+        "{chat}"
+    );
+}
+
+#[tokio::test]
+async fn hours_of_the_clinic_are_in_its_rooms_and_a_doctors_own_in_none() {
+    let clinic = clinic().await;
+    let app = bedside_service::App::open(clinic.service.config.clone(), None).await.unwrap();
+    let here = bedside_service::accounts::add_clinic(&app, "Riverside").await.unwrap().unwrap();
+    for person in [&clinic.doctor, &clinic.admin] {
+        bedside_service::accounts::set_clinic(&app, person.id, Some(here)).await.unwrap();
+    }
+    app.store.close().await;
+    let mut hours = json!({ "date": "2026-12-01", "startTime": "09:00", "endTime": "12:30" });
+    let own = post(&clinic, &clinic.doctor, SCHEDULES, hours.clone()).await;
+    assert_eq!((&own["creatorType"], &own["appointmentType"]), (&json!("DOCTOR"), &json!("VIRTUAL")));
+    assert!(own.get("clinicId").is_none(), "{own}");
+    hours["doctorId"] = json!(clinic.doctor.id);
+    let clinics = post(&clinic, &clinic.admin, SCHEDULES, hours).await;
+    assert_eq!(
+        (&clinics["creatorType"], &clinics["appointmentType"]),
+        (&json!("CLINIC_ADMIN"), &json!("IN_PERSON"))
+    );
+    assert_eq!(clinics["clinicId"], json!(here));
+}
+
+#[tokio::test]
 async fn patients_read_nobody_elses_name() {
     let clinic = clinic().await;
     let path = open(&clinic, &clinic.doctor).await;

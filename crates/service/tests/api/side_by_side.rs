@@ -64,7 +64,7 @@ async fn a_visit_ends_once() {
     let good = answers.iter().filter(|(status, _)| status.is_success()).count();
     assert!(good >= 1, "{answers:?}");
     let mut database = Outside::of(&clinic).await;
-    let lines = database.number("SELECT count(*) FROM audit_log WHERE action = 'session.ended'").await;
+    let lines = database.number("SELECT count(*) FROM audit_log WHERE action = 'SESSION_ENDED'").await;
     assert_eq!(lines, 1);
 }
 

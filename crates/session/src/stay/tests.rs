@@ -56,6 +56,12 @@ impl Service {
             device_check: None,
             admitted: false,
             actual_start_time: None,
+            actual_end_time: None,
+            patient_joined_at: None,
+            doctor_joined_at: None,
+            created_at: None,
+            updated_at: None,
+            clinic_id: None,
             elapsed_seconds: 0,
             revision: 0,
             as_of: START,
@@ -224,7 +230,7 @@ fn problem() -> UiProblem {
 fn any_step() -> impl Strategy<Value = Step> {
     let party = prop_oneof![Just(Party::Patient), Just(Party::Doctor)];
     let input = prop_oneof![
-        any::<bool>().prop_map(|ready| Input::Enter { ready, device_check: None }),
+        any::<Option<bool>>().prop_map(|ready| Input::Enter { ready, device_check: None }),
         Just(Input::Admit),
         party.clone().prop_map(Input::Join),
         party.clone().prop_map(Input::Leave),
@@ -273,7 +279,7 @@ proptest! {
         let party = if is_doctor { Party::Doctor } else { Party::Patient };
         let mut now = Duration::ZERO;
         if is_doctor {
-            service.apply(Input::Enter { ready: true, device_check: None }, now);
+            service.apply(Input::Enter { ready: Some(true), device_check: None }, now);
         }
         let (mut stay, actions) = Stay::begin(service.latest(), party, device(), 1, CHECK, now);
         let mut driver = Driver { agreed: is_doctor, ..Driver::default() };
@@ -635,7 +641,7 @@ fn it_connects_while_it_rings_and_shows_nobody_before_join() {
     let (mut service, mut stay, actions) = called_in(ConsultationMode::Video);
     let now = Duration::from_secs(1);
     let [(id, request)] = asks(&actions).try_into().unwrap();
-    assert!(request.prepare && request.ready);
+    assert!(request.prepare && request.ready == Some(true));
     let answer = service.join(Party::Patient, false, &request, now).unwrap();
     let actions = stay.handle(StayInput::Joined(id, Box::new(answer)), now);
     assert!(matches!(
@@ -668,7 +674,7 @@ fn an_answer_of_before_the_calling_in_is_asked_again() {
 fn who_has_left_is_not_brought_back_by_a_late_answer() {
     let mut service = Service::new(ConsultationMode::Video);
     let now = Duration::ZERO;
-    service.apply(Input::Enter { ready: true, device_check: None }, now);
+    service.apply(Input::Enter { ready: Some(true), device_check: None }, now);
     service.apply(Input::Admit, now);
     service.apply(Input::Join(Party::Patient), now);
     let (mut stay, actions) = Stay::begin(service.latest(), Party::Patient, device(), 1, CHECK, now);
@@ -684,7 +690,7 @@ fn who_has_left_is_not_brought_back_by_a_late_answer() {
 fn a_calling_in_that_was_refused_half_way_rings_for_nobody() {
     let mut service = Service::new(ConsultationMode::Video);
     let now = Duration::ZERO;
-    service.apply(Input::Enter { ready: true, device_check: None }, now);
+    service.apply(Input::Enter { ready: Some(true), device_check: None }, now);
     let (mut stay, actions) = Stay::begin(service.latest(), Party::Doctor, device(), 1, CHECK, now);
     let [(id, _)] = asks(&actions).try_into().unwrap();
     let actions = stay.handle(StayInput::JoinFailed(id, JoinFailure::Refused(problem())), now);
@@ -732,7 +738,7 @@ fn a_doctor_is_told_when_nobody_comes() {
     ] {
         let mut service = Service::new(ConsultationMode::Video);
         let now = Duration::ZERO;
-        service.apply(Input::Enter { ready: true, device_check: None }, now);
+        service.apply(Input::Enter { ready: Some(true), device_check: None }, now);
         let (mut stay, actions) = Stay::begin(service.latest(), Party::Doctor, device(), 1, CHECK, now);
         let [(id, request)] = asks(&actions).try_into().unwrap();
         let answer = service.join(Party::Doctor, true, &request, now).unwrap();

@@ -59,6 +59,8 @@ pub(super) fn schedule(head: &ScheduleHead) -> Schedule {
         appointment_type: head.appointment_type,
         creator_type: head.creator_type,
         creator_id: head.creator_id,
+        // A doctor's own are at no clinic: nobody has to come to one.
+        clinic_id: head.clinic.filter(|_| head.creator_type == Role::ClinicAdmin),
         waiting: head.waiting,
         revision: head.version.unsigned_abs(),
     }
