@@ -238,7 +238,7 @@ impl Consultation {
             (Input::Leave(_), Scheduled) => Ok(vec![]),
 
             (Input::Pause, InProgress) => {
-                self.stop_clock(now);
+                self.stop_clock(now, limits);
                 self.status = Paused;
                 Ok(vec![])
             }
@@ -250,17 +250,17 @@ impl Consultation {
             (Input::Pause, Paused) | (Input::Resume, InProgress) => Ok(vec![]),
 
             (Input::End, InProgress | Paused) => {
-                Ok(self.finish(SessionStatus::Completed, EndReason::Completed, now))
+                Ok(self.finish(SessionStatus::Completed, EndReason::Completed, now, limits))
             }
             (Input::Cancel(Party::Patient), Scheduled | Waiting) => {
-                Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now))
+                Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now, limits))
             }
             (Input::Cancel(Party::Doctor) | Input::CallOff, Scheduled | Waiting) => {
                 let reason = self.unless_declined(EndReason::Cancelled);
-                Ok(self.finish(SessionStatus::Cancelled, reason, now))
+                Ok(self.finish(SessionStatus::Cancelled, reason, now, limits))
             }
             (Input::CallOff, InProgress | Paused) => {
-                Ok(self.finish(SessionStatus::Completed, EndReason::Cancelled, now))
+                Ok(self.finish(SessionStatus::Completed, EndReason::Cancelled, now, limits))
             }
             (Input::Move { start, duration }, Scheduled) => {
                 (self.scheduled_start, self.scheduled_duration) = (start, duration);
@@ -269,12 +269,12 @@ impl Consultation {
             }
             (Input::Absent { since }, InProgress | Paused) if now > after(since, limits.absent_after) => {
                 // Nobody pays for the time in which nobody was there.
-                self.stop_clock(since.max(self.clock_since.unwrap_or(since)).min(now));
+                self.stop_clock(since.max(self.clock_since.unwrap_or(since)).min(now), limits);
                 let (status, reason) = match self.who_left() {
                     Some(reason) => (SessionStatus::Completed, reason),
                     None => (SessionStatus::Failed, EndReason::ConnectionLost),
                 };
-                Ok(self.finish(status, reason, now))
+                Ok(self.finish(status, reason, now, limits))
             }
             (Input::Tick, _) => Ok(self.tick(now, limits)),
             (
@@ -354,10 +354,10 @@ impl Consultation {
         match self.status {
             // Somebody who waits is never a no-show of theirs: the doctor is late.
             SessionStatus::Scheduled if now > self.no_show_limit(limits) => {
-                self.finish(SessionStatus::NoShow, self.unless_declined(EndReason::NoShow), now)
+                self.finish(SessionStatus::NoShow, self.unless_declined(EndReason::NoShow), now, limits)
             }
             SessionStatus::Waiting if now > self.waiting_limit(limits) => {
-                self.finish(SessionStatus::NoShow, self.unless_declined(EndReason::NoShow), now)
+                self.finish(SessionStatus::NoShow, self.unless_declined(EndReason::NoShow), now, limits)
             }
             SessionStatus::Waiting
                 if self.admitted_at.is_some_and(|at| now > after(at, INVITATION_LASTS)) =>
@@ -369,7 +369,7 @@ impl Consultation {
                 if self.ends_by_itself(limits).is_some_and(|at| now > at) =>
             {
                 let reason = self.who_left().unwrap_or(EndReason::Timeout);
-                self.finish(SessionStatus::Completed, reason, now)
+                self.finish(SessionStatus::Completed, reason, now, limits)
             }
             _ => vec![],
         }
@@ -422,13 +422,22 @@ impl Consultation {
         self.doctor_joined = false;
     }
 
-    fn stop_clock(&mut self, now: Timestamp) {
-        self.clock_before = self.elapsed(now);
+    /// Stops it at the latest when the visit would have ended by itself: what a clock that jumps ahead makes of it
+    /// costs nobody more than the visit may last.
+    fn stop_clock(&mut self, now: Timestamp, limits: &Limits) {
+        let last = self.ends_by_itself(limits).map_or(now, |at| now.min(at));
+        self.clock_before = self.elapsed(last);
         self.clock_since = None;
     }
 
-    fn finish(&mut self, status: SessionStatus, reason: EndReason, now: Timestamp) -> Vec<Effect> {
-        self.stop_clock(now);
+    fn finish(
+        &mut self,
+        status: SessionStatus,
+        reason: EndReason,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> Vec<Effect> {
+        self.stop_clock(now, limits);
         self.status = status;
         self.end_reason = Some(reason);
         self.ended_at = Some(now);

@@ -21,6 +21,7 @@ mod folder;
 pub mod fuzzing;
 mod instances;
 pub mod keys;
+pub mod media_tokens;
 mod origin;
 mod outgoing;
 mod pace;

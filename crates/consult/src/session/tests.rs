@@ -107,6 +107,23 @@ fn whoever_says_not_now_waits_on_and_is_not_ready() {
 }
 
 #[test]
+fn a_clock_that_jumps_ahead_is_charged_no_more_than_the_visit_may_last() {
+    let most = SignedDuration::from_mins(15 + 30);
+    let begin = [(ENTER, 0), (Input::Admit, 0), (Input::Join(Party::Patient), 0)];
+    let jump = 30 * 24 * 3600;
+    for then in [
+        vec![(Input::End, jump)],
+        vec![(Input::Pause, jump), (Input::End, jump + 1)],
+        vec![(Input::Tick, jump)],
+    ] {
+        let mut v = visit();
+        run(&mut v, &begin);
+        run(&mut v, &then);
+        assert_eq!((v.status, v.elapsed(at(2 * jump))), (SessionStatus::Completed, most), "{then:?}");
+    }
+}
+
+#[test]
 fn ready_can_be_taken_back() {
     let mut v = visit();
     run(&mut v, &[(ENTER, 0), (Input::Enter { ready: None, device_check: None }, 5)]);

@@ -23,7 +23,7 @@ use crate::{
     ctx::Ctx,
     error::ApiError,
     store::VisitFilter,
-    use_cases::{appointments, feedback, visits},
+    use_cases::{appointments, feedback, join, visits},
 };
 
 /// Coming visits on one page when it is not said how many, and the most that may be asked for.
@@ -120,7 +120,7 @@ pub(super) async fn join(
     Path(id): Path<SessionId>,
     OptionalJson(request): OptionalJson<JoinRequest>,
 ) -> Result<Json<JoinResponse>, ApiError> {
-    visits::join(&app, &ctx, id, request).await.map(Json)
+    join::join(&app, &ctx, id, request).await.map(Json)
 }
 
 macro_rules! doctor_route {

@@ -1,7 +1,7 @@
 //! People with an account.
 
 use bedside_authz::Reach;
-use bedside_protocol::{ClinicId, Role, User, UserId, UserListing};
+use bedside_protocol::{ClinicId, Role, Text, User, UserId, UserListing};
 
 use super::{
     Store, StoreError, Unit,
@@ -150,6 +150,17 @@ impl Store {
 }
 
 impl Unit {
+    /// Names of doctors that have this word in them.
+    pub async fn doctors_called(&mut self, word: &str) -> Result<Vec<Text>, StoreError> {
+        let rows = sql!(
+            "SELECT name FROM users WHERE role = 'DOCTOR' AND disabled_at IS NULL AND lower(name) LIKE $1 ESCAPE '\\'"
+        )
+        .bind(contains(word))
+        .fetch_all(&mut self.tx)
+        .await?;
+        rows.iter().map(|row| row.get("name")).collect()
+    }
+
     /// Makes an account, confirmed by the practice or not; `None` when the address has one already.
     pub async fn add_account(
         &mut self,

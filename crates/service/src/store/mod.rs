@@ -54,7 +54,7 @@ pub use practice::{InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow};
 pub use presence::Attendance;
 pub use records::SitsAt;
 pub use sessions::{AsTold, Heard, NewAppointment, SessionRow, VisitFilter};
-pub use tokens::{Grant, MediaToken, NewTokens, Refreshed};
+pub use tokens::{Grant, NewTokens, Refreshed};
 pub use unit::{Unit, Untold};
 
 /// An instant as it is stored.

@@ -1,6 +1,6 @@
-//! Login and media tokens. Only their SHA-256 is stored.
+//! Tokens of sign-ins. Only their SHA-256 is stored.
 
-use bedside_protocol::{ClinicId, DeviceId, Role, SessionId, SignIn, SignInId, Token, User, UserId};
+use bedside_protocol::{ClinicId, Role, SessionId, SignIn, SignInId, Token, User, UserId};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -22,13 +22,6 @@ pub struct Grant {
     pub clinic: Option<ClinicId>,
     /// The one visit that it is for, of somebody whom a link let in.
     pub visit: Option<SessionId>,
-}
-
-/// A media token that counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MediaToken {
-    /// The device that it was given to.
-    pub device: Option<DeviceId>,
 }
 
 /// What came of using a refresh token.
@@ -167,28 +160,6 @@ impl Store {
         .fetch_optional(&mut self.reader().await?)
         .await?;
         Ok(found.is_some())
-    }
-
-    /// The device that a media token was given to, if it is for this session and person and has not
-    /// ended. Whether they are still admitted, and on that device, is the session's to say.
-    pub async fn media_token(
-        &self,
-        token: &Token,
-        session: SessionId,
-        user: UserId,
-        now: Timestamp,
-    ) -> Result<Option<MediaToken>, StoreError> {
-        let found = sql!(
-            "SELECT device FROM media_tokens
-             WHERE hash = $1 AND session_id = $2 AND user_id = $3 AND expires_at > $4",
-        )
-        .bind(hash(token))
-        .bind(session)
-        .bind(user)
-        .bind(now)
-        .fetch_optional(&mut self.reader().await?)
-        .await?;
-        found.map(|row| Ok(MediaToken { device: row.get("device")? })).transpose()
     }
 }
 
@@ -405,7 +376,6 @@ impl Unit {
     /// the reuse of a recent refresh token is still recognised.
     pub async fn forget_tokens(&mut self, before: Timestamp) -> Result<(), StoreError> {
         sql!("DELETE FROM tokens WHERE expires_at < $1").bind(before).execute(&mut self.tx).await?;
-        sql!("DELETE FROM media_tokens WHERE expires_at < $1").bind(before).execute(&mut self.tx).await?;
         sql!("DELETE FROM visit_links WHERE expires_at < $1").bind(before).execute(&mut self.tx).await?;
         // Its tokens have ended with it.
         sql!(
@@ -413,28 +383,6 @@ impl Unit {
              AND NOT EXISTS (SELECT 1 FROM tokens WHERE family_id = token_families.id)",
         )
         .bind(before - KEPT_FAMILIES)
-        .execute(&mut self.tx)
-        .await?;
-        Ok(())
-    }
-
-    /// Stores a media token.
-    pub async fn add_media_token(
-        &mut self,
-        token: &Token,
-        session: SessionId,
-        user: UserId,
-        device: DeviceId,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        sql!(
-            "INSERT INTO media_tokens (hash, session_id, user_id, device, expires_at) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(hash(token))
-        .bind(session)
-        .bind(user)
-        .bind(device)
-        .bind(expires_at)
         .execute(&mut self.tx)
         .await?;
         Ok(())

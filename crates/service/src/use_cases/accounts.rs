@@ -12,7 +12,7 @@ use crate::{
     ctx::Ctx,
     error::ApiError,
     files::is_invisible,
-    store::{About, AuditLine, Channel},
+    store::{About, AuditLine, Channel, Unit},
 };
 
 /// Shortest password: NIST SP 800-63B asks for 8; 10 costs a person little.
@@ -54,6 +54,28 @@ fn check_seen(text: &str) -> Result<(), ApiError> {
         return Err(ApiError::new(Code::Invalid, why));
     }
     Ok(())
+}
+
+/// Nobody gives themselves the name of a doctor who works here: whoever reads it would take them for that doctor. The
+/// practice may, for a patient who is called so.
+pub(super) async fn check_no_doctors(unit: &mut Unit, name: &Text) -> Result<(), ApiError> {
+    let name = without_titles(name.reveal());
+    let Some(last) = name.split(' ').next_back().filter(|last| !last.is_empty()) else { return Ok(()) };
+    let like = unit.doctors_called(last).await?;
+    if like.iter().any(|doctor| without_titles(doctor.reveal()) == name) {
+        let why = "somebody who works here has this name: please ask the practice to make your account";
+        return Err(ApiError::new(Code::Invalid, why));
+    }
+    Ok(())
+}
+
+/// A name as people compare it: without titles, capitals and how it is spaced.
+fn without_titles(name: &str) -> String {
+    let name: String = name.nfkc().collect::<String>().to_lowercase();
+    let words = name.split_whitespace().filter(|word| {
+        !["dr", "doctor", "doktor", "prof", "professor", "med"].contains(&word.trim_end_matches('.'))
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// An address in one of its spellings, by which it is found.
@@ -111,6 +133,9 @@ async fn create(
     let user = User { id: UserId::generate(), role, name: Text::new(name.reveal().trim()), specialization };
     let hash = app.passwords.hash(password).await?;
     let mut unit = app.store.begin(Timestamp::now()).await?;
+    if matches!(by, By::Themselves(_)) {
+        check_no_doctors(&mut unit, name).await?;
+    }
     if matches!(by, By::Practice(_))
         && let Some(other) = unit.free_address(&address(email)).await?
     {

@@ -10,6 +10,7 @@ pub(crate) mod device_checks;
 pub(crate) mod doctors;
 pub(crate) mod feedback;
 pub(crate) mod files;
+pub(crate) mod join;
 pub(crate) mod kiosk;
 pub(crate) mod links;
 pub mod machines;

@@ -6,7 +6,7 @@ use bedside_protocol::{
 };
 use jiff::Timestamp;
 
-use super::accounts::{account, address, check_address, check_name};
+use super::accounts::{account, address, check_address, check_name, check_no_doctors};
 use crate::{
     App,
     ctx::Ctx,
@@ -44,6 +44,9 @@ pub(crate) async fn change_own(app: &App, ctx: &Ctx, change: ChangeUserRequest) 
     let name = change.name.map_or_else(|| ctx.user.name.clone(), |name| Text::new(name.reveal().trim()));
     let mut unit = app.store.begin(Timestamp::now()).await?;
     if name != ctx.user.name {
+        if ctx.user.role == Role::Patient {
+            check_no_doctors(&mut unit, &name).await?;
+        }
         unit.set_name(ctx.user.id, name.reveal()).await?;
         unit.audit(ctx.line("ACCOUNT_RENAMED").on(account(ctx.user.id)));
     }

@@ -1,25 +1,18 @@
-//! Visits: entered, changed, left, and read again.
+//! Visits: listed, changed, left, and read again.
 
 use bedside_authz::Action;
 use bedside_consult::{Input, billing};
-use bedside_protocol::{
-    Code, HistoryFilter, HistoryPage, JoinRequest, JoinResponse, LeaveRequest, NotificationKind, Party,
-    PaymentStatus, Role, Session, SessionId, SessionStatus, Summary, Text,
-};
-use jiff::{SignedDuration, Timestamp};
+use bedside_protocol::{Code, HistoryFilter, HistoryPage, LeaveRequest, Role, Session, SessionId, Summary};
+use jiff::Timestamp;
 
-use super::{change::Change, sign_ins};
+use super::change::Change;
 use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{SessionRow, SitsAt, VisitFilter},
+    store::{SessionRow, VisitFilter},
 };
 
-/// How long a media token lasts. It is asked for again before it ends, without touching the call.
-const MEDIA_TOKEN_LASTS: SignedDuration = SignedDuration::from_hours(1);
-/// Characters of what a client says of the device that it runs on.
-const MOST_DEVICE_WORDS: usize = 100;
 /// Visits on one page of the history.
 const HISTORY_PAGE: u32 = 20;
 
@@ -68,81 +61,6 @@ pub(crate) async fn read(app: &App, ctx: &Ctx, id: SessionId) -> Result<Session,
 pub(crate) async fn listen(app: &App, ctx: &Ctx, id: SessionId) -> Result<(), ApiError> {
     let (row, _) = app.session_of(ctx, id, Action::ListenToVisit).await?;
     app.note_look(ctx, "SESSION_LISTENED", Some(&row)).await
-}
-
-/// Enters: a patient the waiting room, then, once called in, either one the call. Only the
-/// admitted are given a media token and relays, on the device that has their place in the visit.
-/// Joining again is how a client comes back.
-pub(crate) async fn join(
-    app: &App,
-    ctx: &Ctx,
-    id: SessionId,
-    request: JoinRequest,
-) -> Result<JoinResponse, ApiError> {
-    let short = |text: &Option<Text>| {
-        text.as_ref().is_none_or(|text| text.reveal().chars().count() <= MOST_DEVICE_WORDS)
-    };
-    if !short(&request.browser) || !short(&request.os) {
-        return Err(ApiError::new(
-            Code::Invalid,
-            "a browser and a system are named in 100 characters at most",
-        ));
-    }
-    let (mut change, party) = Change::by_participant(app, ctx, id, Action::Join).await?;
-    let JoinRequest { device_type, browser, os, .. } = request.clone();
-    change.sits_at = SitsAt { device_type, browser, os };
-    if change.row.payment == PaymentStatus::Pending {
-        return Err(Code::PaymentRequired.into());
-    }
-    if party == Party::Patient {
-        change.apply(Input::Enter { ready: request.ready, device_check: request.device_check }).await?;
-    } else if change.row.consultation.status.is_final() {
-        return Err(Code::SessionEnded.into());
-    }
-    let c = &change.row.consultation;
-    if party == Party::Doctor && c.status == SessionStatus::Scheduled && c.scheduled_start <= change.unit.now
-    {
-        change.notify(Party::Patient, NotificationKind::DoctorWaits).await?;
-    }
-    let device = request.device.unwrap_or(ctx.device());
-    let sits_on = change.row.consultation.device(party);
-    let (enters, on_purpose) = (!request.prepare, !request.by_itself);
-    change.apply(Input::Sit { party, device, enters, on_purpose }).await?;
-    let is_here = change.row.consultation.device(party) == Some(device);
-    if is_here && sits_on.is_some_and(|before| before != device) {
-        change.audit("SESSION_TAKEN_OVER");
-    }
-    let comes_back = is_here || !change.row.consultation.has_joined(party);
-    let admitted = change.row.consultation.may_join(party);
-    let mut media = None;
-    if admitted && is_here {
-        if enters {
-            change.apply(Input::Join(party)).await?;
-        }
-        let until = change.unit.now + MEDIA_TOKEN_LASTS;
-        let token = sign_ins::random_token();
-        change.unit.add_media_token(&token, id, ctx.user.id, device, until).await?;
-        change.audit(if request.prepare { "SESSION_PREPARED" } else { "SESSION_JOINED" });
-        media = Some((token, until));
-    }
-    let returns = comes_back && change.returns(party).await?;
-    let row = change.commit().await?;
-    if returns {
-        app.tell_presence(&row, party);
-    }
-    let (access_token, token_expires_at) = media.unzip();
-    Ok(JoinResponse {
-        admitted,
-        ice_servers: token_expires_at
-            .map(|until| app.ice_servers(&ctx.user, ctx.sign_in, Some(id), until))
-            .unwrap_or_default(),
-        access_token,
-        token_expires_at,
-        room_name: row.room_name.clone(),
-        identity: ctx.user.id,
-        participant_type: party,
-        session: app.view(&row).await?,
-    })
 }
 
 /// Does one thing to a visit, by somebody who may.

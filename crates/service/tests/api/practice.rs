@@ -118,8 +118,9 @@ async fn a_doctor_who_went_after_inviting_is_not_in_the_call() {
     let joined = post(&clinic, &clinic.doctor, &format!("{visit}/join"), json!({})).await;
     assert_eq!(joined["session"]["status"], "IN_PROGRESS");
     let happened = get(&clinic, &clinic.doctor, &format!("{visit}/events")).await;
-    let came =
-        |kind: &str| happened["items"].as_array().unwrap().iter().filter(|one| one["eventType"] == kind).count();
+    let came = |kind: &str| {
+        happened["items"].as_array().unwrap().iter().filter(|one| one["eventType"] == kind).count()
+    };
     assert_eq!((came("patient_joined"), came("doctor_joined")), (1, 1), "{happened}");
     let chat = get(&clinic, &clinic.doctor, &format!("{visit}/chat")).await;
     assert!(

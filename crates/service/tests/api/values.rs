@@ -160,3 +160,24 @@ async fn a_file_is_named_by_what_it_is() {
     socket.send(&send("/app/chat.send", &json!({ "type": "CHAT_MESSAGE", "payload": payload }))).await;
     assert!(socket.frame().await.body.contains("no image"));
 }
+
+#[tokio::test]
+async fn nobody_gives_themselves_a_doctors_name() {
+    let clinic = clinic().await;
+    let register = async |name: &str| {
+        let body = json!({ "email": email(&uuid::Uuid::new_v4().simple().to_string()), "password": PASSWORD, "name": name });
+        clinic.service.send(Method::POST, "/api/v1/auth/register", None, Some(body)).await.0.as_u16()
+    };
+    let doctor = format!("doctor {SURNAME}");
+    for name in [doctor.clone(), format!("Dr.  {doctor}").to_uppercase(), format!("Prof. Dr. med. {SURNAME}")]
+    {
+        assert_eq!(register(&name).await, 422, "{name}");
+    }
+    assert_eq!(register(&format!("Ada {SURNAME}")).await, 201, "somebody of their name");
+    let rename = async |name: &str| {
+        let body = Some(json!({ "name": name }));
+        let path = "/api/v1/users/me";
+        clinic.service.send(Method::PATCH, path, Some(&clinic.patient.token), body).await.0.as_u16()
+    };
+    assert_eq!((rename(&doctor).await, rename("Ada Q").await), (422, 200));
+}
