@@ -2,6 +2,7 @@
 //! documents instead, in the same run.
 #![expect(clippy::print_stdout, reason = "the output of a command-line tool")]
 
+mod full;
 mod measure;
 mod realtime;
 mod rest;
@@ -25,6 +26,11 @@ const SOCKETS: usize = 1_000;
 const SOCKETS_EACH: usize = 14;
 /// Visits of the doctor that run.
 const RUNNING: usize = 10;
+/// Visits in the database of a practice of some years.
+const VISITS: usize = 100_000;
+/// Patients in one doctor's line, and how many of them come at once.
+const LINE: usize = 200;
+const COMING: usize = 10;
 /// Devices that listen to one visit.
 const LISTENERS: usize = 8;
 /// Messages a second into it.
@@ -118,6 +124,21 @@ async fn measure(kind: Kind, setup: &Setup<'_>, lasts: Duration) -> Result<Value
             by_clients.insert(clients.to_string(), serde_json::to_value(&figures)?);
         }
         all.insert(name.to_owned(), by_clients.into());
+    }
+    if kind == Kind::Ours {
+        full::fill(&system, VISITS).await?;
+        println!("with {VISITS} visits in the database, 10 at once:");
+        let mut figures = Map::new();
+        for (flow, name) in Flow::ALL {
+            let measured = rest::run(&system, flow, &visits, 10, lasts).await?;
+            println!(
+                "{name}: {:.0}/s, p50 {:.1} ms, p99 {:.1} ms, {} failed",
+                measured.per_second, measured.p50_ms, measured.p99_ms, measured.failed
+            );
+            figures.insert(name.to_owned(), serde_json::to_value(&measured)?);
+        }
+        all.insert(format!("with {VISITS} visits"), figures.into());
+        all.insert(format!("line of {LINE}"), full::line(&system, LINE, COMING).await?);
     }
     let (each, sockets) = realtime::memory_each(&system, SOCKETS).await?;
     let memory = measure::memory(system.process())?;

@@ -26,10 +26,15 @@ pub(crate) struct System {
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
     pub(crate) doctor: String,
+    pub(crate) doctor_id: String,
+    /// Another doctor's id; the peer has none.
+    pub(crate) other_doctor: String,
+    /// Its address, where it is that.
+    pub(crate) postgres: Option<String>,
     /// Their ids and tokens.
     pub(crate) patients: Vec<(String, String)>,
     child: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(crate) struct Setup<'a> {
@@ -70,6 +75,7 @@ impl System {
                     Ok(())
                 };
                 add("add-doctor", "doctor")?;
+                add("add-doctor", "other-doctor")?;
                 for number in 0..setup.patients {
                     add("add-patient", &format!("patient-{number}"))?;
                 }
@@ -90,8 +96,18 @@ impl System {
                 .spawn()?,
         };
         let http = reqwest::Client::builder().pool_max_idle_per_host(256).build()?;
-        let mut system =
-            Self { kind, address, http, doctor: String::new(), patients: vec![], child, _folder: folder };
+        let mut system = Self {
+            kind,
+            address,
+            http,
+            doctor: String::new(),
+            doctor_id: String::new(),
+            other_doctor: String::new(),
+            postgres: setup.postgres.clone(),
+            patients: vec![],
+            child,
+            folder,
+        };
         let deadline = Instant::now() + Duration::from_secs(30);
         while system.http.get(system.url("/health")).send().await.is_err() {
             if Instant::now() > deadline {
@@ -99,7 +115,10 @@ impl System {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        system.doctor = system.sign_in("doctor").await?.1;
+        (system.doctor_id, system.doctor) = system.sign_in("doctor").await?;
+        if kind == Kind::Ours {
+            system.other_doctor = system.sign_in("other-doctor").await?.0;
+        }
         for number in 0..setup.patients {
             let patient = system.sign_in(&format!("patient-{number}")).await?;
             system.patients.push(patient);
@@ -109,6 +128,11 @@ impl System {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Where its data is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn process(&self) -> u32 {

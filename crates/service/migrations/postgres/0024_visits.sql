@@ -16,5 +16,7 @@ ALTER TABLE consultation_sessions ADD COLUMN patient_connection_quality TEXT;
 ALTER TABLE consultation_sessions ADD COLUMN doctor_connection_quality TEXT;
 -- Of the system that keeps prescriptions.
 ALTER TABLE consultation_sessions ADD COLUMN prescription_id TEXT;
+-- For the desk's day.
+CREATE INDEX sessions_by_start ON consultation_sessions (scheduled_start, id);
 -- Media tokens say themselves what they are for. Their table is only written by services of before, which run beside
 -- new ones while a clinic brings its services up to date; it goes with a later change.

@@ -53,7 +53,7 @@ pub use people::{People, Two};
 pub use practice::{InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow};
 pub use presence::Attendance;
 pub use records::SitsAt;
-pub use sessions::{AsTold, Heard, NewAppointment, SessionRow, VisitFilter};
+pub use sessions::{AsTold, Heard, NewAppointment, SessionRow, VisitFilter, Whose};
 pub use tokens::{Grant, NewTokens, Refreshed};
 pub use unit::{Unit, Untold};
 

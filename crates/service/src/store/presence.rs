@@ -18,6 +18,10 @@ pub struct Attendance {
     pub patient: PresenceStatus,
     /// The doctor.
     pub doctor: PresenceStatus,
+    /// Whether the patient was there and has left, or has been away for too long.
+    pub patient_has_left: bool,
+    /// Whether the doctor was.
+    pub doctor_has_left: bool,
     /// When that last changed; none where nobody was ever there.
     pub since: Option<Timestamp>,
 }
@@ -26,7 +30,15 @@ impl Attendance {
     /// Of a visit that nobody has come to.
     pub const fn nobody() -> Self {
         let status = PresenceStatus::Disconnected;
-        Self { patient: status, doctor: status, since: None }
+        Self { patient: status, doctor: status, patient_has_left: false, doctor_has_left: false, since: None }
+    }
+
+    /// Whether one side was there and is gone.
+    pub const fn has_left(&self, party: Party) -> bool {
+        match party {
+            Party::Patient => self.patient_has_left,
+            Party::Doctor => self.doctor_has_left,
+        }
     }
 
     /// One side.
@@ -41,8 +53,9 @@ impl Attendance {
 /// How a status is read: the least of what its rows say.
 pub(super) const HERE: i64 = 0;
 pub(super) const RECONNECTING: i64 = 1;
+pub(super) const LEFT: i64 = 2;
 
-/// The status of one side, as a query's column: see [`HERE`] and [`RECONNECTING`].
+/// The status of one side, as a query's column: see [`HERE`], [`RECONNECTING`] and [`LEFT`].
 macro_rules! status_of {
     ($session:literal, $user:literal) => {
         concat!(
@@ -66,9 +79,12 @@ pub(super) const fn status(read: Option<i64>) -> PresenceStatus {
 }
 
 pub(super) fn read_attendance(row: &Row) -> Result<Attendance, StoreError> {
+    let (patient, doctor) = (row.get("patient_presence")?, row.get("doctor_presence")?);
     Ok(Attendance {
-        patient: status(row.get("patient_presence")?),
-        doctor: status(row.get("doctor_presence")?),
+        patient: status(patient),
+        doctor: status(doctor),
+        patient_has_left: patient == Some(LEFT),
+        doctor_has_left: doctor == Some(LEFT),
         since: row.get("presence_since")?,
     })
 }

@@ -66,11 +66,23 @@ pub struct Heard {
     pub doctor: Option<ConnectionQuality>,
 }
 
+/// Whose visits somebody may ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Whose {
+    /// A doctor their own.
+    Doctor(UserId),
+    /// A patient theirs.
+    Patient(UserId),
+    /// The desk all.
+    #[default]
+    Everybody,
+}
+
 /// Which visits are asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct VisitFilter {
-    /// Those that this person is in.
-    pub with: Option<UserId>,
+    /// Whose.
+    pub whose: Whose,
     /// This patient's.
     pub patient: Option<UserId>,
     /// This doctor's.
@@ -302,27 +314,38 @@ impl Store {
 
     /// A page of visits, by their planned start.
     pub async fn visits(&self, filter: VisitFilter, limit: u32) -> Result<Vec<SessionRow>, StoreError> {
-        let rows = select!(
-            "WHERE (CAST($1 AS TEXT) IS NULL OR s.patient_id = $1 OR s.doctor_id = $1)
-                AND (CAST($2 AS TEXT) IS NULL OR s.patient_id = $2) AND (CAST($3 AS TEXT) IS NULL OR s.doctor_id = $3)
-                AND (CAST($4 AS TEXT) IS NULL OR a.clinic_id = $4) AND (CAST($5 AS TEXT) IS NULL OR s.status = $5)
-                AND (CAST($6 AS BIGINT) IS NULL OR s.scheduled_start >= $6)
-                AND (CAST($7 AS BIGINT) IS NULL OR s.scheduled_start < $7)
-                AND (CAST($8 AS TEXT) IS NULL OR (s.scheduled_start, s.id) >
-                (SELECT scheduled_start, id FROM consultation_sessions WHERE id = $8))
-                ORDER BY s.scheduled_start, s.id LIMIT $9",
-        )
-        .bind(filter.with)
-        .bind(filter.patient)
-        .bind(filter.doctor)
-        .bind(filter.clinic)
-        .bind(filter.status.as_ref().map(word).transpose()?)
-        .bind(filter.from)
-        .bind(filter.to)
-        .bind(filter.after)
-        .bind(i64::from(limit))
-        .fetch_all(&mut self.reader().await?)
-        .await?;
+        // Each along an index: in one, none would be used.
+        macro_rules! of {
+            ($whose:literal) => {
+                select!(
+                    "WHERE ",
+                    $whose,
+                    " AND (CAST($2 AS TEXT) IS NULL OR s.patient_id = $2) AND (CAST($3 AS TEXT) IS NULL OR s.doctor_id = $3)
+                    AND (CAST($4 AS TEXT) IS NULL OR a.clinic_id = $4) AND (CAST($5 AS TEXT) IS NULL OR s.status = $5)
+                    AND s.scheduled_start >= $6 AND s.scheduled_start < $7
+                    AND (CAST($8 AS TEXT) IS NULL OR (s.scheduled_start, s.id) >
+                    (SELECT scheduled_start, id FROM consultation_sessions WHERE id = $8))
+                    ORDER BY s.scheduled_start, s.id LIMIT $9",
+                )
+            };
+        }
+        let (query, whose) = match filter.whose {
+            Whose::Doctor(user) => (of!("s.doctor_id = $1"), Some(user)),
+            Whose::Patient(user) => (of!("s.patient_id = $1"), Some(user)),
+            Whose::Everybody => (of!("CAST($1 AS TEXT) IS NULL"), None),
+        };
+        let rows = query
+            .bind(whose)
+            .bind(filter.patient)
+            .bind(filter.doctor)
+            .bind(filter.clinic)
+            .bind(filter.status.as_ref().map(word).transpose()?)
+            .bind(filter.from.unwrap_or(Timestamp::MIN))
+            .bind(filter.to.unwrap_or(Timestamp::MAX))
+            .bind(filter.after)
+            .bind(i64::from(limit))
+            .fetch_all(&mut self.reader().await?)
+            .await?;
         rows.iter().map(read).collect()
     }
 

@@ -121,7 +121,7 @@ impl<'a> Change<'a> {
 
     /// Somebody who listens is there again; gives whether they had left.
     pub(crate) async fn returns(&mut self, party: Party) -> Result<bool, ApiError> {
-        if self.row.attendance.of(party) != PresenceStatus::Disconnected {
+        if !self.row.attendance.has_left(party) {
             return Ok(false);
         }
         let listener = self.listener(party);

@@ -3,8 +3,8 @@
 use bedside_authz::Action;
 use bedside_consult::{Input, session::Limits};
 use bedside_protocol::{
-    Code, DeviceId, JoinRequest, JoinResponse, NotificationKind, Party, PaymentStatus, PresenceStatus,
-    SessionId, SessionStatus, Text, Token,
+    Code, DeviceId, JoinRequest, JoinResponse, NotificationKind, Party, PaymentStatus, SessionId,
+    SessionStatus, Text, Token,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -84,7 +84,7 @@ impl Place {
         self.is_mine(row)
             && row.consultation.may_join(self.party)
             && (row.consultation.has_joined(self.party) || self.request.prepare)
-            && row.attendance.of(self.party) != PresenceStatus::Disconnected
+            && !row.attendance.has_left(self.party)
             && self.inputs().all(|input| after.apply(input, now, limits).is_ok())
             && after == row.consultation
     }

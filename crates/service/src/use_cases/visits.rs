@@ -10,7 +10,7 @@ use crate::{
     App,
     ctx::Ctx,
     error::ApiError,
-    store::{SessionRow, VisitFilter},
+    store::{SessionRow, VisitFilter, Whose},
 };
 
 /// Visits on one page of the history.
@@ -31,17 +31,18 @@ pub(crate) async fn list(
         return Ok((vec![app.view(&row).await?], None));
     }
     let VisitFilter { patient, doctor, status, from, to, after, .. } = asked;
-    let is_desk = matches!(ctx.user.role, Role::ClinicAdmin | Role::Service);
+    let (whose, clinic) = match ctx.user.role {
+        Role::Doctor => (Whose::Doctor(ctx.user.id), None),
+        Role::ClinicAdmin | Role::Service => (Whose::Everybody, ctx.clinic),
+        Role::Patient | Role::Guest | Role::Kiosk => (Whose::Patient(ctx.user.id), None),
+    };
+    let is_desk = matches!(whose, Whose::Everybody);
     let is_asked = patient.or(doctor).is_some() || status.is_some() || from.or(to).is_some();
     let page = async {
         if !is_desk && !is_asked {
             return app.sessions_of(&ctx.user, after, limit + 1).await;
         }
-        let filter = if is_desk {
-            VisitFilter { clinic: ctx.clinic, ..asked }
-        } else {
-            VisitFilter { with: Some(ctx.user.id), ..asked }
-        };
+        let filter = VisitFilter { whose, clinic, ..asked };
         app.views(app.store.visits(filter, limit + 1).await?).await
     };
     let mut sessions = app.look(ctx, "SESSIONS_LISTED", None, page).await?;
