@@ -1,4 +1,5 @@
-//! A database server that goes away and comes back.
+//! A database server that goes away and comes back: for a moment, or for as many seconds as `BEDSIDE_TEST_AWAY` says.
+#![expect(clippy::print_stdout, reason = "figures of a run by hand")]
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ async fn the_service_catches_up_by_itself() {
             } }),
         )
     };
+    socket.send(&message("before")).await;
+    socket.until(&["before"]).await;
     server.halt().unwrap();
 
     // Whoever asks hears within their patience that it can't be now, and when to ask again.
@@ -43,6 +46,16 @@ async fn the_service_catches_up_by_itself() {
     socket.send(&message("while it is away")).await;
     // Who writes is told.
     socket.until(&["\"unavailable\""]).await;
+    // However long it takes, nobody waits for longer than that.
+    let lasts = std::env::var("BEDSIDE_TEST_AWAY").map_or(0, |seconds| seconds.parse().unwrap());
+    let mut asked = 0;
+    while began.elapsed() < Duration::from_secs(lasts) {
+        let asks = Instant::now();
+        let (status, _) = clinic.post(&clinic.doctor, "/pause", json!({})).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(asks.elapsed() < Duration::from_secs(8), "it took {:?}", asks.elapsed());
+        asked += 1;
+    }
 
     // Whoever asks shortly before it is back only waits.
     let waiting = {
@@ -56,4 +69,11 @@ async fn the_service_catches_up_by_itself() {
     socket.until(&["PAUSED"]).await;
     socket.send(&message("after it is back")).await;
     socket.until(&["after it is back"]).await;
+    let (_, chat) =
+        clinic.service.send(Method::GET, &clinic.path("/chat"), Some(&clinic.patient.token), None).await;
+    let texts: Vec<_> =
+        chat["items"].as_array().unwrap().iter().filter(|one| one["messageType"] == "text").collect();
+    let [before, after] = texts[..] else { panic!("one before and one after: {chat}") };
+    assert_eq!((&before["content"], &after["content"]), (&json!("before"), &json!("after it is back")));
+    println!("away for {:?}, asked {asked} times meanwhile", began.elapsed());
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use bedside_protocol::{Role, app, stomp::Frame, topic};
-use bedside_servers::Nats;
+use bedside_servers::{Nats, Postgres};
 use bedside_service::{App, machines, store::Database};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -234,39 +234,72 @@ async fn the_only_service_may_die() {
     clinic.service.stop().await;
     let data = clinic.service.config.data.clone();
     let process = Process::start(&shared, data).await;
-    let (told, mut clinic) = survive(clinic, shared, vec![process], vec![]).await;
+    let (told, mut clinic, _) = survive(clinic, shared, vec![process], vec![]).await;
     clinic.service.start_again().await;
     check(&clinic, told).await;
 }
 
+/// A server that the services stand on, which may die as well.
+enum Beneath {
+    Nats(Nats),
+    /// The bus as well, where there is no NATS.
+    Postgres(Postgres),
+}
+
+impl Beneath {
+    fn kill(&mut self) {
+        match self {
+            Self::Nats(server) => server.kill().unwrap(),
+            Self::Postgres(server) => server.halt().unwrap(),
+        }
+    }
+
+    fn resume(&mut self) {
+        match self {
+            Self::Nats(server) => server.resume().unwrap(),
+            Self::Postgres(server) => server.resume().unwrap(),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_of_three_services_may_die() {
-    of_three(vec![]).await;
+    of_three(shared_database(), vec![]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_of_three_services_and_their_bus_may_die() {
+    let postgres = Postgres::start_own().unwrap();
+    of_three(postgres.database().unwrap(), vec![Beneath::Postgres(postgres)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_of_three_services_and_any_server_of_nats_may_die() {
-    of_three(Nats::start_cluster(3).unwrap()).await;
+    let cluster = Nats::start_cluster(3).unwrap();
+    of_three(shared_database(), cluster.into_iter().map(Beneath::Nats).collect()).await;
 }
 
-async fn of_three(cluster: Vec<Nats>) {
-    let database = shared_database();
+async fn of_three(database: String, beneath: Vec<Beneath>) {
     let url = database.parse().unwrap();
     let clinic = clinic_with(|settings| settings.database = Some(url)).await;
     clinic.in_the_call().await;
-    let addresses: Vec<_> = cluster.iter().map(Nats::address).collect();
+    let addresses = |server: &Beneath| match server {
+        Beneath::Nats(server) => Some(server.address()),
+        Beneath::Postgres(_) => None,
+    };
+    let addresses: Vec<_> = beneath.iter().filter_map(addresses).collect();
     let shared = Shared {
         database: Some(database),
         attachments: folder(&clinic.service.config.attachments).to_owned(),
         sealing_keys: clinic.service.config.sealing_keys_path(),
-        nats: (!cluster.is_empty()).then(|| addresses.join(",")),
+        nats: (!addresses.is_empty()).then(|| addresses.join(",")),
     };
     let data = tempfile::tempdir().unwrap();
     let mut processes = vec![];
     for number in 0..3 {
         processes.push(Process::start(&shared, data.path().join(number.to_string())).await);
     }
-    let (told, clinic) = survive(clinic, shared, processes, cluster).await;
+    let (told, clinic, _beneath) = survive(clinic, shared, processes, beneath).await;
     check(&clinic, told).await;
 }
 
@@ -275,8 +308,8 @@ async fn survive(
     clinic: Clinic,
     shared: Shared,
     mut processes: Vec<Process>,
-    mut cluster: Vec<Nats>,
-) -> (Vec<Told>, Clinic) {
+    mut beneath: Vec<Beneath>,
+) -> (Vec<Told>, Clinic, Vec<Beneath>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let front = listener.local_addr().unwrap();
     let balancer = tokio::spawn(balance(listener, processes.iter().map(|process| process.address).collect()));
@@ -310,11 +343,11 @@ async fn survive(
         tokio::time::sleep(Duration::from_millis(if services > 1 { 700 } else { 50 })).await;
         process.start_again(&shared).await;
     }
-    for server in &mut cluster {
+    for server in &mut beneath {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        server.kill().unwrap();
+        server.kill();
         tokio::time::sleep(Duration::from_millis(700)).await;
-        server.resume().unwrap();
+        server.resume();
     }
     tokio::time::sleep(Duration::from_millis(700)).await;
     stop.store(true, Ordering::Relaxed);
@@ -336,7 +369,7 @@ async fn survive(
         "{others} others away for {longest:?} at the longest, the writers for {:?}",
         told.iter().map(|told| told.longest_away).max().unwrap_or_default()
     );
-    (told, Arc::into_inner(clinic).unwrap())
+    (told, Arc::into_inner(clinic).unwrap(), beneath)
 }
 
 /// What was confirmed is there once, as it was confirmed.
