@@ -41,7 +41,7 @@ pub(crate) async fn check_in(app: &App, ctx: &Ctx, request: &CheckInRequest) -> 
             let ended = unit.end_links_by(*session, Role::Kiosk).await?;
             let signed_in = links::sign_in(app, &mut unit, *session, &row.patient).await?;
             unit.add_opened_link(*session, ctx.user.id, signed_in.family).await?;
-            let line = AuditLine::new("signed-in").by(row.patient.id).as_guest(Some(signed_in.family));
+            let line = AuditLine::new("SIGNED_IN").by(row.patient.id).as_guest(Some(signed_in.family));
             unit.audit(line.from(ctx.origin).in_visit(*session, row.patient.id));
             (Some(signed_in.tokens), ended)
         }

@@ -73,7 +73,7 @@ async fn give_token(
     let token = app.access_tokens.issue(user, clinic, None, unit.now, until)?;
     let family = unit.start_family_for(user.id, None, Some(until)).await?;
     unit.add_token(family, "access", &token, until).await?;
-    let line = AuditLine::new("signed-in").by(user.id);
+    let line = AuditLine::new("SIGNED_IN").by(user.id);
     unit.audit(line.on(format!("sign-in:{family}")));
     Ok(Machine { id: user.id, token, until })
 }

@@ -309,7 +309,7 @@ async fn sign_in(
     let family = unit.start_family_for(user, None, Some(outsider.until)).await?;
     // Kept for as long as it is good elsewhere, so that what was ended here does not begin anew.
     if unit.add_token_once(family, token, outsider.expires_at).await? {
-        let line = AuditLine::new("signed-in").by(user).from(from);
+        let line = AuditLine::new("SIGNED_IN").by(user).from(from);
         unit.audit(line.on(format!("sign-in:{family}")));
         unit.commit().await?;
     } else {

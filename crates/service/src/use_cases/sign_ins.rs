@@ -60,7 +60,7 @@ pub(crate) async fn sign_in(
     }
     let family = unit.start_family(found.user.id).await?;
     let signed_in = give_tokens(app, &mut unit, &found.user, found.clinic, family, None).await?;
-    let line = AuditLine::new("signed-in").by(found.user.id).from(from);
+    let line = AuditLine::new("SIGNED_IN").by(found.user.id).from(from);
     unit.audit(line.on(format!("sign-in:{family}")));
     unit.commit().await?;
     Ok(signed_in.tokens)
@@ -155,7 +155,7 @@ pub(crate) async fn sign_out(app: &App, from: IpAddr, token: &Token) -> Result<(
     }
     let mut unit = app.store.begin(Timestamp::now()).await?;
     if let Some(ended) = unit.end_family_of(token).await? {
-        let line = AuditLine::new("signed-out").by(ended.user).from(from);
+        let line = AuditLine::new("SIGNED_OUT").by(ended.user).from(from);
         unit.audit(line.on(format!("sign-in:{}", ended.family)));
         unit.commit().await?;
         app.end_relaying(&ended.family.to_string());

@@ -60,6 +60,34 @@ async fn a_patient_reads_who_looked_at_their_data() {
     assert_eq!(page(&clinic, &clinic.doctor, "").await.0, 403);
 }
 
+/// Of each route that shows something of a visit.
+#[tokio::test]
+async fn every_look_at_a_visit_is_written_down() {
+    const VISIT: &str = "/api/v1/consultations/sessions/{id}";
+    let clinic = clinic().await;
+    clinic.in_the_call().await;
+    clinic.post(&clinic.patient, "/attachments?name=a.txt", json!("text")).await;
+    clinic.post(&clinic.doctor, "/end", json!({})).await;
+    clinic.post(&clinic.patient, "/feedback", json!({ "overallRating": 5 })).await;
+    let about = format!("?sessionId={}&userId={}&limit=1", clinic.session, clinic.doctor.id);
+    let last = async || page(&clinic, &clinic.admin, &about).await.1.items.first().map(|line| line.id);
+    let mut looked = 0;
+    for route in bedside_service::ROUTES {
+        let Some(rest) = route.path.strip_prefix(VISIT).filter(|_| route.method == "get") else { continue };
+        if rest.contains('{') {
+            // Of one file: they have tests of their own.
+            continue;
+        }
+        let before = last().await;
+        let path = clinic.path(rest);
+        let (status, _) = clinic.service.send(Method::GET, &path, Some(&clinic.doctor.token), None).await;
+        assert_eq!(status, 200, "{path}");
+        assert_ne!(last().await, before, "nobody knows of the look at {path}");
+        looked += 1;
+    }
+    assert!(looked >= 9, "{looked}");
+}
+
 #[tokio::test]
 async fn an_administrator_reads_all_of_it_in_pages() {
     let clinic = clinic().await;
@@ -82,7 +110,7 @@ async fn an_administrator_reads_all_of_it_in_pages() {
     let of_patient = format!("?userId={}", clinic.patient.id);
     assert_eq!(
         lines(&page(&clinic, &clinic.admin, &of_patient).await.1),
-        ["patient Quillfeather: signed-in"]
+        ["patient Quillfeather: SIGNED_IN"]
     );
 }
 
