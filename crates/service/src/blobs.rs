@@ -34,6 +34,14 @@ pub(crate) enum Blobs {
     Bucket(Arc<dyn ObjectStore>),
 }
 
+/// What went wrong with a bucket: what it says itself, or that it can't be reached.
+fn of_bucket(error: object_store::Error) -> io::Error {
+    match error {
+        object_store::Error::Generic { .. } => io::Error::new(io::ErrorKind::NotConnected, error),
+        error => error.into(),
+    }
+}
+
 impl Blobs {
     /// A bucket, as it is set up. Nothing is asked of it yet.
     pub(crate) fn bucket(config: &BucketConfig) -> Result<Self, ServiceError> {
@@ -76,7 +84,7 @@ impl Blobs {
                 tokio::fs::rename(partial, folder.join(name)).await
             }
             Self::Bucket(bucket) => {
-                bucket.put(&Key::from(name), PutPayload::from(bytes)).await.map_err(io::Error::from)?;
+                bucket.put(&Key::from(name), PutPayload::from(bytes)).await.map_err(of_bucket)?;
                 Ok(())
             }
         }
@@ -87,8 +95,8 @@ impl Blobs {
         match self {
             Self::Folder(folder) => Ok(ReaderStream::new(File::open(folder.join(name)).await?).boxed()),
             Self::Bucket(bucket) => {
-                let got = bucket.get(&Key::from(name)).await.map_err(io::Error::from)?;
-                Ok(got.into_stream().map_err(io::Error::from).boxed())
+                let got = bucket.get(&Key::from(name)).await.map_err(of_bucket)?;
+                Ok(got.into_stream().map_err(of_bucket).boxed())
             }
         }
     }
@@ -97,7 +105,7 @@ impl Blobs {
     pub(crate) async fn remove(&self, name: &str) -> io::Result<()> {
         let removed = match self {
             Self::Folder(folder) => tokio::fs::remove_file(folder.join(name)).await,
-            Self::Bucket(bucket) => bucket.delete(&Key::from(name)).await.map_err(io::Error::from),
+            Self::Bucket(bucket) => bucket.delete(&Key::from(name)).await.map_err(of_bucket),
         };
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -111,7 +119,7 @@ impl Blobs {
             Self::Folder(folder) => folder_names(folder.clone()).boxed(),
             Self::Bucket(bucket) => {
                 let names = bucket.list(None).map_ok(|object| object.location.to_string());
-                names.map_err(io::Error::from).boxed()
+                names.map_err(of_bucket).boxed()
             }
         }
     }

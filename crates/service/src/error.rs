@@ -70,8 +70,11 @@ impl From<StoreError> for ApiError {
 
 impl From<std::io::Error> for ApiError {
     fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind as Kind;
         tracing::error!(%error, "a request failed");
-        Code::Internal.into()
+        // A disk that is full or a bucket that is away passes; the same request is right later.
+        let passes = [Kind::StorageFull, Kind::QuotaExceeded, Kind::NotConnected, Kind::TimedOut];
+        if passes.contains(&error.kind()) { Code::Unavailable.into() } else { Code::Internal.into() }
     }
 }
 

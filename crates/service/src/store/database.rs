@@ -285,7 +285,13 @@ async fn open_sqlite(path: &Path) -> Result<Pools, StoreError> {
         let options = SqlitePoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
         options.test_before_acquire(false)
     };
-    let writer = pool(1).connect_with(options.clone()).await?;
+    // A transaction that SQLite itself takes back, as with a full disk, is one that sqlx goes on believing in: nothing
+    // could be written through that connection any more.
+    let writer = pool(1).before_acquire(|connection, _| {
+        let is_free = !connection.is_in_transaction();
+        Box::pin(async move { Ok(is_free) })
+    });
+    let writer = writer.connect_with(options.clone()).await?;
     SQLITE.run(&writer).await.map_err(newer)?;
     let reader = pool(SQLITE_READERS).connect_with(options).await?;
     Ok(Pools::Sqlite { writer, reader })

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use std::sync::Arc;
 
+use bedside_protocol::{PaymentStatus, SessionId, SessionStatus};
 use bedside_sealing::Keys;
 use bedside_servers::Postgres;
+use jiff::Timestamp;
 use sqlx::{Connection, Executor, PgConnection, Row, SqlStr, SqliteConnection};
 
 use super::{
-    Database, Store,
+    Chain, Database, Store,
     audit::{INSERTS, SEALS},
     records::EVENTS,
     sql::STATEMENTS,
@@ -77,6 +79,66 @@ async fn people_stay_when_their_table_is_made_anew() {
     new.execute("INSERT INTO users (id, role, email, password_hash, name, created_at) VALUES ('4', 'KIOSK', 'k', '', 'K', 1)")
         .await
         .unwrap();
+}
+
+/// What a clinic has that began with the first schema that both databases share.
+const FIRST: &[&str] = &[
+    "INSERT INTO users (id, role, email, password_hash, name, created_at) VALUES
+     ('01890a5d-0000-7000-8000-000000000001', 'PATIENT', 'p@example.org', 'x', 'P', 1),
+     ('01890a5d-0000-7000-8000-000000000002', 'DOCTOR', 'd@example.org', 'x', 'D', 1)",
+    "INSERT INTO appointments (id, patient_id, doctor_id, consultation_mode, scheduled_start_time,
+     scheduled_duration_minutes, created_at) VALUES ('01890a5d-0000-7000-8000-000000000003',
+     '01890a5d-0000-7000-8000-000000000001', '01890a5d-0000-7000-8000-000000000002', 'VIDEO', 1000, 15, 1)",
+    "INSERT INTO consultation_sessions (id, appointment_id, patient_id, doctor_id, consultation_mode, room_name, status,
+     end_reason, scheduled_start, scheduled_minutes, started_at, ended_at, clock_before_ms, created_at) VALUES
+     ('01890a5d-0000-7000-8000-000000000004', '01890a5d-0000-7000-8000-000000000003',
+     '01890a5d-0000-7000-8000-000000000001', '01890a5d-0000-7000-8000-000000000002', 'VIDEO', 'room', 'COMPLETED',
+     'completed', 1000, 15, 2000, 62000, 60000, 1)",
+    "INSERT INTO chat_messages (id, session_id, seq, client_message_id, sender_id, message_type, content, created_at)
+     VALUES ('01890a5d-0000-7000-8000-000000000005', '01890a5d-0000-7000-8000-000000000004', 1, '01890a5d-0000-7000-8000-000000000006',
+     '01890a5d-0000-7000-8000-000000000001', 'text', 'as it was written', 3000)",
+    "INSERT INTO audit_log (at, user_id, action, session_id) VALUES (2000,
+     '01890a5d-0000-7000-8000-000000000002', 'session.started', '01890a5d-0000-7000-8000-000000000004')",
+];
+
+#[tokio::test]
+async fn what_the_first_schema_kept_is_there_in_both() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), Postgres::start().unwrap());
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let path = folder.path().join("first.sqlite");
+    let url = server.database().unwrap();
+    macro_rules! began {
+        ($connection:ty, $address:expr, $migrations:literal) => {{
+            let mut first = <$connection>::connect($address).await.unwrap();
+            let mut migrator = sqlx::migrate!($migrations);
+            migrator.migrations.to_mut().retain(|migration| migration.version <= 12);
+            migrator.run(&mut first).await.unwrap();
+            for &statement in FIRST {
+                first.execute(statement).await.unwrap();
+            }
+            first.close().await.unwrap();
+        }};
+    }
+    began!(SqliteConnection, &format!("sqlite://{}?mode=rwc", path.display()), "./migrations/sqlite");
+    began!(PgConnection, &url, "./migrations/postgres");
+    let postgres = Database::Postgres { url: url.parse().unwrap(), password_file: None };
+    for database in [Database::Sqlite(path), postgres] {
+        let store = Store::open(&database, keys()).await.unwrap();
+        let id = "01890a5d-0000-7000-8000-000000000004".parse().map(SessionId).unwrap();
+        let visit = store.session(id).await.unwrap().unwrap();
+        let c = &visit.consultation;
+        assert_eq!((c.status, c.started_at), (SessionStatus::Completed, Some(Timestamp::constant(2, 0))));
+        assert_eq!((c.patient_joined_at, c.doctor_joined_at), (c.started_at, c.started_at));
+        assert_eq!((visit.payment, visit.charged.is_none()), (PaymentStatus::NotRequired, true));
+        let chat = store.chat_page(&visit, None, None, 10).await.unwrap();
+        assert_eq!(chat.items[0].content.reveal(), "as it was written");
+        assert!(matches!(store.audit_chain().await.unwrap(), Chain::Whole { .. }));
+        // And goes on: a change of today's is stored.
+        let mut unit = store.begin(Timestamp::now()).await.unwrap();
+        unit.set_prescription(id, Some("rx-1")).await.unwrap();
+        unit.commit().await.unwrap();
+        store.close().await;
+    }
 }
 
 #[tokio::test]

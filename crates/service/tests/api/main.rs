@@ -33,6 +33,7 @@ mod quality;
 mod records;
 mod relations;
 mod relay;
+mod resources;
 mod running;
 mod sealed;
 mod side_by_side;

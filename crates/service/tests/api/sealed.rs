@@ -134,4 +134,9 @@ async fn files_are_kept_in_a_bucket() {
     let found = bedside_service::doctor::examine(&clinic.service.config).await;
     let found = found.into_iter().find(|finding| finding.what == "attachments").unwrap();
     assert_eq!(found.found.as_deref(), Ok("the bucket files"));
+    // It goes away: whoever sends or asks is told to try again.
+    drop(bucket);
+    let (status, _) = upload(&clinic, &clinic.doctor, "/images?name=b.png", picture()).await;
+    let (read, _) = download(&clinic, &clinic.patient, shared["thumbnailUrl"].as_str().unwrap()).await;
+    assert_eq!((status, read), (503, 503));
 }
