@@ -8,8 +8,8 @@ use bedside_servers::Postgres;
 use crate::{build_page, cargo, contract, demo, python, root, setup};
 
 /// The spelling checker, whose newer versions know more words, so that an upgrade may need a change here and there; and a
-/// service of S3's kind for tests.
-const TOOLS: &[&str] = &["typos==1.52.0", "localbucket==1.2.1"];
+/// service of S3's kind and a reader of FHIR for tests.
+const TOOLS: &[&str] = &["typos==1.52.0", "localbucket==1.2.1", "fhir.resources==8.3.0"];
 
 /// Runs all checks, the quick ones first.
 pub(crate) fn run() -> Result<()> {

@@ -187,6 +187,8 @@ actions! {
     Files: THE_TWO;
     /// Read who was in it, and what happened.
     ReadRecord: THE_TWO;
+    /// Take all of it along, in the form that other clinical systems read.
+    Export: THE_TWO;
     /// Tell and read how it is seen and heard.
     Quality: THE_TWO;
     /// Write and read the doctor's notes of a visit.

@@ -15,6 +15,7 @@ mod ctx;
 mod descriptors;
 pub mod doctor;
 mod error;
+mod fhir;
 mod files;
 mod folder;
 #[cfg(fuzzing)]

@@ -109,6 +109,7 @@ pub const ROUTES: &[Route] = &[
     route("post", "/api/v1/consultations/sessions/{id}/feedback/response", Action::AnswerFeedback),
     route("get", "/api/v1/consultations/sessions/{id}/notes", Action::KeepNotes),
     route("put", "/api/v1/consultations/sessions/{id}/notes", Action::KeepNotes),
+    route("get", "/api/v1/consultations/sessions/{id}/fhir", Action::Export),
     route("put", "/api/v1/consultations/sessions/{id}/prescription", Action::Prescribe),
     route("get", "/api/v1/consultations/sessions/{id}/issues", Action::ReportIssues),
     route("post", "/api/v1/consultations/sessions/{id}/issues", Action::ReportIssues),

@@ -111,6 +111,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(consultations::history))
         .routes(routes!(notes::get_notes, notes::put_notes))
         .routes(routes!(notes::put_prescription))
+        .routes(routes!(records::fhir))
         .routes(routes!(notes::list_issues, notes::report_issue))
         .routes(routes!(notes::answer_feedback))
         .routes(routes!(notes::feedback_of_doctor))

@@ -1,6 +1,6 @@
 //! The record of a visit.
 
-use axum::extract::State;
+use axum::{extract::State, http::header, response::IntoResponse};
 use bedside_protocol::{Participant, Problem, SessionEventPage, SessionId};
 use serde::Deserialize;
 
@@ -23,6 +23,19 @@ pub(super) async fn participants(
     Path(id): Path<SessionId>,
 ) -> Result<Json<Vec<Participant>>, ApiError> {
     records::participants(&app, &ctx, id).await.map(Json)
+}
+
+/// All of a visit, as a Bundle of FHIR R4: who, when, how long, what was written. The doctor's notes only for the doctor.
+#[utoipa::path(get, path = "/api/v1/consultations/sessions/{id}/fhir", security(("bearer" = [])),
+    params(("id" = SessionId, Path)), responses((status = 200, body = Object, content_type = "application/fhir+json"),
+    (status = 403, body = Problem, description = "not-a-participant")))]
+pub(super) async fn fhir(
+    State(app): State<Shared>,
+    ctx: Ctx,
+    Path(id): Path<SessionId>,
+) -> Result<impl IntoResponse, ApiError> {
+    let bundle = records::fhir(&app, &ctx, id).await?;
+    Ok(([(header::CONTENT_TYPE, "application/fhir+json")], bundle.to_string()))
 }
 
 /// Which page.

@@ -54,6 +54,7 @@ fn rules() -> Vec<Rule> {
             json!({ "prescriptionId": "rx-1" }),
             [401, 403, 200, 403, 403, 403],
         ),
+        rule(Method::GET, "/fhir", json!(null), [401, 200, 200, 403, 403, 403]),
         rule(Method::GET, "/issues", json!(null), [401, 200, 200, 403, 403, 403]),
         rule(Method::POST, "/issues", json!({ "issueType": "audio" }), [401, 201, 201, 403, 403, 403]),
         rule(Method::POST, "/admit", json!({}), [401, 403, 409, 403, 403, 403]),

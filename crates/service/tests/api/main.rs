@@ -17,6 +17,7 @@ mod clinics;
 mod database;
 mod device_checks;
 mod document;
+mod export;
 mod hang_up;
 #[cfg(target_os = "linux")]
 mod instances;
