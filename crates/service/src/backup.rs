@@ -12,7 +12,7 @@ use crate::{
     Config, ServiceError,
     config::{self, Place},
     folder,
-    store::{Database, Store},
+    store::{Database, Password, Store},
 };
 
 /// What a backup holds, beside the files that people have sent one another.
@@ -39,8 +39,8 @@ pub async fn backup(config: &Config, to: &Path) -> Result<(), ServiceError> {
     folder::open(to)?;
     match &config.database {
         Database::Sqlite(path) => Store::copy_sqlite(path, &to.join(SQLITE)).await?,
-        Database::Postgres { url, password_file } => {
-            let mut dump = postgres("pg_dump", url, password_file.as_deref())?;
+        Database::Postgres { url, password } => {
+            let mut dump = postgres("pg_dump", url, password.as_ref())?;
             dump.args(["--format=custom", "--no-owner", "--file"]).arg(to.join(POSTGRES));
             run(dump, "pg_dump").await?;
         }
@@ -75,8 +75,8 @@ pub async fn restore(config: &Config, from: &Path) -> Result<(), ServiceError> {
             }
             std::fs::copy(from.join(SQLITE), path)?;
         }
-        Database::Postgres { url, password_file } => {
-            let mut restore = postgres("pg_restore", url, password_file.as_deref())?;
+        Database::Postgres { url, password } => {
+            let mut restore = postgres("pg_restore", url, password.as_ref())?;
             // All of it or nothing; and nothing where there is something already.
             restore.args(["--exit-on-error", "--single-transaction", "--no-owner"]).arg(from.join(POSTGRES));
             run(restore, "pg_restore").await?;
@@ -98,13 +98,11 @@ pub async fn restore(config: &Config, from: &Path) -> Result<(), ServiceError> {
 }
 
 /// One of PostgreSQL's own programs. Its password is in its environment, which only its own user and root read.
-fn postgres(program: &str, url: &url::Url, password_file: Option<&Path>) -> Result<Command, ServiceError> {
+fn postgres(program: &str, url: &url::Url, password: Option<&Password>) -> Result<Command, ServiceError> {
     let mut command = Command::new(program);
     command.arg("--dbname").arg(url.as_str());
-    if let Some(file) = password_file {
-        let password = std::fs::read_to_string(file)
-            .map_err(|error| failed(format_args!("{} can't be read: {error}", file.display())))?;
-        command.env("PGPASSWORD", password.trim_end_matches(['\r', '\n']));
+    if let Some(password) = password {
+        command.env("PGPASSWORD", password.read().map_err(|error| failed(format_args!("{error}")))?.expose());
     }
     Ok(command)
 }

@@ -18,7 +18,11 @@ use url::Url;
 pub use aliases::Aliases;
 pub use settings::{LogFormat, Settings};
 
-use crate::{ServiceError, folder, relay::RelayCredentials, store::Database};
+use crate::{
+    ServiceError, folder,
+    relay::RelayCredentials,
+    store::{Database, Password},
+};
 
 /// Where files are kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,13 +53,37 @@ impl BucketConfig {
     }
 }
 
-/// A file of two lines: the id of an access key, and its secret.
+/// What a bucket is opened with: the id of an access key, and its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BucketCredentials(pub PathBuf);
+pub enum BucketCredentials {
+    /// A file of two lines.
+    File(PathBuf),
+    /// As they were found in the environment.
+    Given {
+        /// The access key's id.
+        id: String,
+        /// Its secret.
+        secret: Secret<String>,
+    },
+}
+
+/// Secrets that are in the environment, and in no file.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    /// The key that access tokens are signed with.
+    pub token: Option<Secret<String>>,
+    /// The database's password.
+    pub database: Option<Secret<String>>,
+    /// What the bucket is opened with.
+    pub bucket: Option<BucketCredentials>,
+}
 
 impl BucketCredentials {
     pub(crate) fn read(&self) -> Result<(String, Secret<String>), ServiceError> {
-        let Self(path) = self;
+        let path = match self {
+            Self::File(path) => path,
+            Self::Given { id, secret } => return Ok((id.clone(), secret.clone())),
+        };
         let wrong = |why: &dyn std::fmt::Display| ServiceError::Config(format!("{}: {why}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -271,6 +299,19 @@ impl Config {
         let secret = std::fs::read(path)
             .map_err(|error| ServiceError::Config(format!("{} can't be read: {error}", path.display())))?;
         Ok(Secret::new(secret.trim_ascii().to_vec()))
+    }
+
+    /// With secrets of the environment, where no file says otherwise.
+    #[must_use]
+    pub fn with(mut self, secrets: Secrets) -> Self {
+        self.token_secret = secrets.token;
+        if let Database::Postgres { password: password @ None, .. } = &mut self.database {
+            *password = secrets.database.map(Password::Given);
+        }
+        if let Place::Bucket(BucketConfig { credentials: credentials @ None, .. }) = &mut self.attachments {
+            *credentials = secrets.bucket;
+        }
+        self
     }
 
     /// Where the keys are that things are sealed with.

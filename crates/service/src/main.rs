@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bedside_consult::billing::Currency;
 use bedside_protocol::{ConsultationMode, CreateAppointmentRequest, Role};
 use bedside_service::{
-    App, Config, accounts,
+    App, accounts,
     config::{Aliases, LogFormat, Settings},
     keys, machines,
     store::Chain,
@@ -51,7 +51,7 @@ async fn run() -> anyhow::Result<()> {
     if !aliases.without_effect.is_empty() {
         tracing::warn!(names = aliases.without_effect.join(", "), "these settings have no effect here");
     }
-    let config = Config { token_secret: aliases.token_secret, ..settings.complete() };
+    let config = settings.complete().with(aliases.secrets);
     match cli.command {
         Command::Serve => {
             let listener = tokio::net::TcpListener::bind(config.listen)

@@ -6,17 +6,24 @@ use std::path::PathBuf;
 use bedside_redact::Secret;
 use url::Url;
 
-use super::Settings;
+use super::{BucketCredentials, Secrets, Settings};
 use crate::ServiceError;
 
 /// Names of what Bedside does in another way or not at all: they are said to have no effect.
-const WITHOUT_EFFECT: [&str; 6] = [
+const WITHOUT_EFFECT: [&str; 13] = [
     "MONGO_URL",
     "MONGODB_URI",
     "REDIS_HOST",
     "RABBITMQ_HOST",
     "KAFKA_BOOTSTRAP_SERVERS",
+    "RABBITMQ_URL",
+    "RABBITMQ_EXCHANGE",
     "TWILIO_ACCOUNT_SID",
+    "TWILIO_API_KEY_SID",
+    "TWILIO_API_KEY_SECRET",
+    "STREAM_API_KEY",
+    "STREAM_API_SECRET",
+    "RABBITMQ_VHOST",
 ];
 
 /// What was found in an environment.
@@ -24,8 +31,8 @@ const WITHOUT_EFFECT: [&str; 6] = [
 pub struct Aliases {
     /// What it comes to.
     pub settings: Settings,
-    /// The key that access tokens are signed with, where it is not in a file.
-    pub token_secret: Option<Secret<String>>,
+    /// Secrets that are in no file.
+    pub secrets: Secrets,
     /// Names that were taken.
     pub taken: Vec<&'static str>,
     /// Names that have no effect.
@@ -56,10 +63,10 @@ impl Aliases {
                 origins.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect()
             });
         }
-        let mut token_secret = None;
+        let mut secrets = Secrets::default();
         if own.token_secret_file.is_none() {
             settings.token_secret_file = take("JWT_SECRET_FILE").map(PathBuf::from);
-            token_secret = take("JWT_SECRET").map(Secret::new);
+            secrets.token = take("JWT_SECRET").map(Secret::new);
         }
         if own.database.is_none()
             && let Some(host) = take("POSTGRES_HOST")
@@ -74,6 +81,7 @@ impl Aliases {
                 .map_err(|()| ServiceError::Config("POSTGRES_USER is no name of a user".to_owned()))?;
             settings.database = Some(url);
             settings.database_password_file = take("POSTGRES_PASSWORD_FILE").map(PathBuf::from);
+            secrets.database = take("POSTGRES_PASSWORD").map(Secret::new);
         }
         if own.s3_bucket.is_none()
             && own.attachments.is_none()
@@ -84,15 +92,22 @@ impl Aliases {
             settings.s3_endpoint =
                 take("AWS_ENDPOINT_URL").map(|url| address("AWS_ENDPOINT_URL", &url)).transpose()?;
             settings.s3_key_file = take("AWS_S3_KEY_FILE").map(PathBuf::from);
+            let key = take("AWS_ACCESS_KEY_ID").zip(take("AWS_SECRET_ACCESS_KEY"));
+            secrets.bucket =
+                key.map(|(id, secret)| BucketCredentials::Given { id, secret: Secret::new(secret) });
         }
         let without_effect = WITHOUT_EFFECT.into_iter().filter(|name| get(name).is_some()).collect();
-        Ok(Self { settings, token_secret, without_effect, ..found })
+        Ok(Self { settings, secrets, without_effect, ..found })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::Place,
+        store::{Database, Password},
+    };
 
     #[test]
     fn what_other_systems_call_it_is_taken() {
@@ -104,6 +119,9 @@ mod tests {
             ("POSTGRES_PASSWORD_FILE", "/run/secrets/db"),
             ("AWS_S3_BUCKET", "files"),
             ("AWS_S3_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "an-id"),
+            ("AWS_SECRET_ACCESS_KEY", "a key's secret"),
+            ("POSTGRES_PASSWORD", "a password"),
             ("REDIS_HOST", "redis"),
             ("POSTGRES_PORT", ""),
         ];
@@ -115,7 +133,21 @@ mod tests {
         assert_eq!(settings.database_password_file, Some("/run/secrets/db".into()));
         assert_eq!(settings.cors_origins.as_deref().unwrap(), ["https://a.example", "https://b.example"]);
         assert_eq!(settings.s3_region.as_deref(), Some("eu-central-1"));
-        assert_eq!(found.token_secret.unwrap().expose(), "a secret of thirty-two characters");
+        let secrets = &found.secrets;
+        assert_eq!(secrets.token.as_ref().unwrap().expose(), "a secret of thirty-two characters");
+        let said = format!("{secrets:?}");
+        assert!(
+            !said.contains("thirty-two") && !said.contains("a password") && !said.contains("key's"),
+            "{said}"
+        );
+        let own = "/run/secrets/db";
+        let config = found.settings.clone().complete().with(found.secrets);
+        let Database::Postgres { password: Some(Password::File(file)), .. } = &config.database else {
+            panic!("a file counts before the environment: {:?}", config.database)
+        };
+        assert_eq!(file, std::path::Path::new(own));
+        let Place::Bucket(bucket) = &config.attachments else { panic!("{:?}", config.attachments) };
+        assert_eq!(bucket.credentials.as_ref().unwrap().read().unwrap().0, "an-id");
         assert_eq!(found.without_effect, ["REDIS_HOST"]);
         assert!(found.taken.contains(&"JWT_SECRET") && !found.taken.contains(&"POSTGRES_PORT"));
     }

@@ -16,7 +16,10 @@ use super::{
     BucketConfig, BucketCredentials, Certificate, Config, IssuerConfig, MailConfig, NatsConfig, OwnRelay,
     Place, RelayConfig, RelayTls, SmsConfig,
 };
-use crate::{ServiceError, store::Database};
+use crate::{
+    ServiceError,
+    store::{Database, Password},
+};
 
 /// What prices are in unless it is said, as in the first source document.
 const CURRENCY: &str = "INR";
@@ -324,7 +327,9 @@ impl Settings {
         Config {
             listen,
             database: match self.database {
-                Some(url) => Database::Postgres { url, password_file: self.database_password_file },
+                Some(url) => {
+                    Database::Postgres { url, password: self.database_password_file.map(Password::File) }
+                }
                 None => Database::Sqlite(data.join("bedside.sqlite")),
             },
             attachments: match self.s3_bucket {
@@ -332,7 +337,7 @@ impl Settings {
                     name,
                     region: self.s3_region.unwrap_or_else(|| REGION.to_owned()),
                     endpoint: self.s3_endpoint,
-                    credentials: self.s3_key_file.map(BucketCredentials),
+                    credentials: self.s3_key_file.map(BucketCredentials::File),
                 }),
                 None => Place::Folder(self.attachments.unwrap_or_else(|| data.join("attachments"))),
             },

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bedside_redact::Secret;
 use bedside_sealing::Keys;
 use jiff::Timestamp;
 use sqlx::{
@@ -32,9 +33,36 @@ pub enum Database {
     Postgres {
         /// Where, as whom and which: `postgres://bedside@db.example/bedside`. It holds no password.
         url: Url,
-        /// The file with the password. Without it, there is none, or PGPASSWORD or PGPASSFILE has it.
-        password_file: Option<PathBuf>,
+        /// Its password. Without it, there is none, or PGPASSWORD or PGPASSFILE has it.
+        password: Option<Password>,
     },
+}
+
+/// A password that nobody reads off a command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Password {
+    /// In a file.
+    File(PathBuf),
+    /// In the environment, where it was found.
+    Given(Secret<String>),
+}
+
+impl Password {
+    /// The password itself.
+    ///
+    /// # Errors
+    /// Where its file can't be read.
+    pub(crate) fn read(&self) -> Result<Secret<String>, StoreError> {
+        match self {
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    StoreError::Address(format!("{} can't be read: {error}", path.display()))
+                })?;
+                Ok(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+            Self::Given(password) => Ok(password.clone()),
+        }
+    }
 }
 
 /// How long a change waits for those before it, or for another program that holds the database. A client gives up
@@ -91,7 +119,7 @@ impl Store {
     pub async fn open(database: &Database, keys: Arc<Keys>) -> Result<Self, StoreError> {
         let pools = match database {
             Database::Sqlite(path) => open_sqlite(path).await?,
-            Database::Postgres { url, password_file } => open_postgres(url, password_file.as_deref()).await?,
+            Database::Postgres { url, password } => open_postgres(url, password.as_ref()).await?,
         };
         let (instance, news, people) = (InstanceId::generate(), Arc::default(), Arc::default());
         Ok(Self { pools, instance, news, people, keys })
@@ -233,8 +261,8 @@ impl Store {
                 let has = sqlx::query_scalar::<_, Option<i64>>(NEWEST).fetch_one(&mut connection).await?;
                 (has, newest(&SQLITE), None)
             }
-            Database::Postgres { url, password_file } => {
-                let options = postgres_options(url, password_file.as_deref())?;
+            Database::Postgres { url, password } => {
+                let options = postgres_options(url, password.as_ref())?;
                 let mut connection = PgConnection::connect_with(&options).await?;
                 let there = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
                 if !sqlx::query_scalar::<_, bool>(there).fetch_one(&mut connection).await? {
@@ -297,7 +325,7 @@ async fn open_sqlite(path: &Path) -> Result<Pools, StoreError> {
     Ok(Pools::Sqlite { writer, reader })
 }
 
-fn postgres_options(url: &Url, password_file: Option<&Path>) -> Result<PgConnectOptions, StoreError> {
+fn postgres_options(url: &Url, password: Option<&Password>) -> Result<PgConnectOptions, StoreError> {
     if url.password().is_some() {
         let why = "its address must hold no password, which others could see: put it into a file of its own";
         return Err(StoreError::Address(why.into()));
@@ -307,16 +335,14 @@ fn postgres_options(url: &Url, password_file: Option<&Path>) -> Result<PgConnect
         ("statement_timeout", POSTGRES_RUNS_FOR),
         ("idle_in_transaction_session_timeout", POSTGRES_IDLE_FOR),
     ]);
-    if let Some(file) = password_file {
-        let password = std::fs::read_to_string(file)
-            .map_err(|error| StoreError::Address(format!("{} can't be read: {error}", file.display())))?;
-        options = options.password(password.trim_end_matches(['\r', '\n']));
+    if let Some(password) = password {
+        options = options.password(password.read()?.expose());
     }
     Ok(options)
 }
 
-async fn open_postgres(url: &Url, password_file: Option<&Path>) -> Result<Pools, StoreError> {
-    let options = postgres_options(url, password_file)?;
+async fn open_postgres(url: &Url, password: Option<&Password>) -> Result<Pools, StoreError> {
+    let options = postgres_options(url, password)?;
     let options = options.statement_cache_capacity(STATEMENTS);
     let pool = |size| {
         let options = PgPoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);

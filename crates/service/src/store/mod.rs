@@ -39,7 +39,7 @@ pub use audit::{AuditFilter, AuditLine, Chain};
 pub use census::Census;
 pub use chat::NewMessage;
 pub(crate) use chat::thumbnail_url;
-pub use database::{Database, Schema, Store};
+pub use database::{Database, Password, Schema, Store};
 pub(crate) use device_checks::KEPT_FOR as DEVICE_CHECKS_KEPT_FOR;
 pub use error::StoreError;
 pub use feedback::Price;

@@ -29,7 +29,7 @@ async fn both(folder: &std::path::Path, server: &Postgres) -> (SqliteConnection,
     let address = format!("sqlite://{}", path.display());
     Store::open(&Database::Sqlite(path), keys()).await.unwrap().close().await;
     let url = server.database().unwrap();
-    let postgres = Database::Postgres { url: url.parse().unwrap(), password_file: None };
+    let postgres = Database::Postgres { url: url.parse().unwrap(), password: None };
     Store::open(&postgres, keys()).await.unwrap().close().await;
     (SqliteConnection::connect(&address).await.unwrap(), PgConnection::connect(&url).await.unwrap())
 }
@@ -121,7 +121,7 @@ async fn what_the_first_schema_kept_is_there_in_both() {
     }
     began!(SqliteConnection, &format!("sqlite://{}?mode=rwc", path.display()), "./migrations/sqlite");
     began!(PgConnection, &url, "./migrations/postgres");
-    let postgres = Database::Postgres { url: url.parse().unwrap(), password_file: None };
+    let postgres = Database::Postgres { url: url.parse().unwrap(), password: None };
     for database in [Database::Sqlite(path), postgres] {
         let store = Store::open(&database, keys()).await.unwrap();
         let id = "01890a5d-0000-7000-8000-000000000004".parse().map(SessionId).unwrap();

@@ -80,7 +80,7 @@ async fn a_backup_is_whole_although_people_write() {
         Database::Sqlite(_) => Database::Sqlite(brought.data.join("bedside.sqlite")),
         Database::Postgres { .. } => {
             let url = crate::common::shared_database().parse().unwrap();
-            Database::Postgres { url, password_file: None }
+            Database::Postgres { url, password: None }
         }
     };
     run(&brought, &["restore", "--from"], Some(&to)).await.unwrap();
