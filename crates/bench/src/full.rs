@@ -30,7 +30,7 @@ fn statements(system: &System, other_doctor: &str, visits: usize, now_ms: i64) -
         let (mut appointments, mut sessions) = (vec![], vec![]);
         for at in first..visits.min(first + TOGETHER) {
             let patient = &system.patients[at % system.patients.len()].0;
-            let doctor = if at % DOCTORS == 0 { &system.doctor_id } else { other_doctor };
+            let doctor = if (at / TO_COME) % DOCTORS == 0 { &system.doctor_id } else { other_doctor };
             let is_to_come = at % TO_COME == 0;
             // Never two at once, and none on this day: that is what is measured.
             let start = if is_to_come { now_ms + 2 * day } else { now_ms - 2 * day };
@@ -83,7 +83,8 @@ pub(crate) async fn fill(system: &System, visits: usize) -> Result<()> {
         for statement in statements {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut database).await?;
         }
-        sqlx::query("ANALYZE").execute(&mut database).await?;
+        // As the service does at its start and each day.
+        sqlx::query("PRAGMA optimize = 0x10002").execute(&mut database).await?;
         database.close().await?;
     }
     Ok(())
@@ -92,17 +93,23 @@ pub(crate) async fn fill(system: &System, visits: usize) -> Result<()> {
 /// Patients come into one doctor's line, some at once, until it is full: how long each waited to be in it, and what
 /// processor time all of them together took. Then how long the doctor's list takes with all of them in it.
 pub(crate) async fn line(system: &Arc<System>, length: usize, clients: usize) -> Result<Value> {
+    let mut joins = vec![];
+    for at in 0..length {
+        let patient = at % system.patients.len();
+        let made: Value = system.create(patient).send().await?.error_for_status()?.json().await?;
+        joins.push((
+            patient,
+            format!("{}/{}/join", system.visits(), made["sessionId"].as_str().unwrap_or_default()),
+        ));
+    }
     let before = measure::processor(system.process())?;
     let began = Instant::now();
     let places = Arc::new(Semaphore::new(clients));
     let mut tasks = vec![];
-    for at in 0..length {
+    for (patient, path) in joins {
         let (system, places) = (system.clone(), places.clone());
         tasks.push(tokio::spawn(async move {
             let _place = places.acquire().await?;
-            let patient = at % system.patients.len();
-            let made: Value = system.create(patient).send().await?.error_for_status()?.json().await?;
-            let path = format!("{}/{}/join", system.visits(), made["sessionId"].as_str().unwrap_or_default());
             let join = system.http.post(system.url(&path)).bearer_auth(&system.patients[patient].1);
             let began = Instant::now();
             join.json(&json!({ "ready": true })).send().await?.error_for_status()?;

@@ -125,6 +125,12 @@ async fn measure(kind: Kind, setup: &Setup<'_>, lasts: Duration) -> Result<Value
         }
         all.insert(name.to_owned(), by_clients.into());
     }
+    let (each, sockets) = realtime::memory_each(&system, SOCKETS).await?;
+    let memory = measure::memory(system.process())?;
+    println!("{} sockets: {} KB each; {} MB in all", sockets.len(), each / 1_024, memory / 1_048_576);
+    all.insert("socket_bytes".to_owned(), json!(each));
+    all.insert("memory_bytes".to_owned(), json!(memory));
+    drop(sockets);
     if kind == Kind::Ours {
         full::fill(&system, VISITS).await?;
         println!("with {VISITS} visits in the database, 10 at once:");
@@ -140,12 +146,6 @@ async fn measure(kind: Kind, setup: &Setup<'_>, lasts: Duration) -> Result<Value
         all.insert(format!("with {VISITS} visits"), figures.into());
         all.insert(format!("line of {LINE}"), full::line(&system, LINE, COMING).await?);
     }
-    let (each, sockets) = realtime::memory_each(&system, SOCKETS).await?;
-    let memory = measure::memory(system.process())?;
-    println!("{} sockets: {} KB each; {} MB in all", sockets.len(), each / 1_024, memory / 1_048_576);
-    all.insert("socket_bytes".to_owned(), json!(each));
-    all.insert("memory_bytes".to_owned(), json!(memory));
-    drop(sockets);
     if let Some(system) = Arc::into_inner(system) {
         system.stop()?;
     }

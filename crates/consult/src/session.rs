@@ -9,8 +9,8 @@
 //!      └──▶ NO_SHOW   ◀──────────┘                                     └──▶ FAILED    ◀┘
 //! ```
 //!
-//! The doctor may take a calling-in back while the patient has not joined, and after a minute it is:
-//! the patient waits on. A patient who declines it waits on too, and is not ready until they say so again; where the
+//! The doctor may take a calling-in back until the call begins, and after a minute it is: the patient
+//! waits on. A patient who declines it waits on too, and is not ready until they say so again; where the
 //! visit then comes to nothing, that is why.
 //!
 //! Being in the call is not a state of the session: either side may drop out of an
@@ -169,6 +169,10 @@ impl Consultation {
             // Coming back into a visit that runs: nothing to wait for.
             (Input::Enter { .. }, InProgress | Paused) => Ok(vec![]),
 
+            // After both were called in: they come now.
+            (Input::Admit, Waiting) if self.admitted && !self.doctor_joined => {
+                self.apply(Input::Join(Party::Doctor), now, limits)
+            }
             (Input::Admit | Input::CallTogether, Waiting) if self.admitted => Ok(vec![]),
             (Input::Admit | Input::CallTogether, Waiting) => {
                 self.admitted = true;
@@ -206,9 +210,10 @@ impl Consultation {
                 Ok(vec![])
             }
 
+            (Input::Decline, Waiting) if self.patient_joined => Ok(vec![]),
             (Input::Decline, Waiting) => {
                 self.ready = false;
-                self.declined = true;
+                self.declined |= self.admitted;
                 self.take_back();
                 Ok(vec![])
             }
@@ -252,10 +257,10 @@ impl Consultation {
             (Input::End, InProgress | Paused) => {
                 Ok(self.finish(SessionStatus::Completed, EndReason::Completed, now, limits))
             }
-            (Input::Cancel(Party::Patient), Scheduled | Waiting) => {
+            (Input::Cancel(Party::Patient) | Input::CallOff, Scheduled | Waiting) => {
                 Ok(self.finish(SessionStatus::Cancelled, EndReason::Cancelled, now, limits))
             }
-            (Input::Cancel(Party::Doctor) | Input::CallOff, Scheduled | Waiting) => {
+            (Input::Cancel(Party::Doctor), Scheduled | Waiting) => {
                 let reason = self.unless_declined(EndReason::Cancelled);
                 Ok(self.finish(SessionStatus::Cancelled, reason, now, limits))
             }

@@ -34,12 +34,28 @@ pub(crate) enum Blobs {
     Bucket(Arc<dyn ObjectStore>),
 }
 
+/// Writes a file and gives it its name.
+async fn keep(partial: &Path, whole: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(partial).await?;
+    file.write_all(bytes).await?;
+    // What was written last is still on its way: only this says whether it arrived.
+    file.flush().await?;
+    file.sync_all().await?;
+    tokio::fs::rename(partial, whole).await
+}
+
 /// What went wrong with a bucket: what it says itself, or that it can't be reached.
 fn of_bucket(error: object_store::Error) -> io::Error {
-    match error {
-        object_store::Error::Generic { .. } => io::Error::new(io::ErrorKind::NotConnected, error),
-        error => error.into(),
+    use object_store::client::{HttpError, HttpErrorKind as Kind};
+    let mut reason: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(why) = reason {
+        let kind = why.downcast_ref::<HttpError>().map(HttpError::kind);
+        if matches!(kind, Some(Kind::Connect | Kind::Timeout | Kind::Interrupted)) {
+            return io::Error::new(io::ErrorKind::NotConnected, error);
+        }
+        reason = why.source();
     }
+    error.into()
 }
 
 impl Blobs {
@@ -78,10 +94,13 @@ impl Blobs {
             Self::Folder(folder) => {
                 // Under another name until it is whole: a crash leaves nothing that looks like a file.
                 let partial = folder.join(format!("{name}.{PARTIAL}"));
-                let mut file = File::create(&partial).await?;
-                file.write_all(&bytes).await?;
-                file.sync_all().await?;
-                tokio::fs::rename(partial, folder.join(name)).await
+                let kept = keep(&partial, &folder.join(name), &bytes).await;
+                if kept.is_err() {
+                    // What came of it takes room that may be what was missing. Where it can't be removed, the next start
+                    // does.
+                    let _ = tokio::fs::remove_file(&partial).await;
+                }
+                kept
             }
             Self::Bucket(bucket) => {
                 bucket.put(&Key::from(name), PutPayload::from(bytes)).await.map_err(of_bucket)?;

@@ -20,6 +20,8 @@ use crate::{
 
 /// How often open sessions are looked at: far finer than any limit, which are minutes.
 const EVERY: Duration = Duration::from_secs(5);
+/// How often SQLite looks at what it keeps: it takes milliseconds, and a practice grows by a day's visits a day.
+const OPTIMIZES_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How long somebody who dropped out counts as reconnecting (requirements §2.2).
 const RECONNECTION_WINDOW: Duration = Duration::from_secs(60);
 /// How long it is known when somebody was last there: longer than any visit.
@@ -34,12 +36,19 @@ const REMINDED_TOGETHER: u32 = 200;
 pub(crate) async fn run(app: Arc<App>) {
     let mut interval = tokio::time::interval(EVERY);
     let mut room = Room::default();
+    let mut optimized = None::<Instant>;
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return,
             _ = interval.tick() => {}
         }
         room.look(&app.config.data, Instant::now());
+        if optimized.is_none_or(|at| at.elapsed() >= OPTIMIZES_EVERY) {
+            optimized = Some(Instant::now());
+            if let Err(error) = app.store.optimize().await {
+                tracing::warn!(%error, "the database could not look at what it keeps");
+            }
+        }
         if let Err(error) = tick(&app).await {
             tracing::error!(code = error.code.as_str(), "the timers could not look at the sessions");
         }

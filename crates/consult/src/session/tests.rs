@@ -177,6 +177,24 @@ fn a_doctor_who_is_gone_when_the_patient_confirms_starts_no_clock() {
 }
 
 #[test]
+fn whoever_came_after_both_were_called_in_is_not_sent_away_by_another_device() {
+    let mut v = visit();
+    run(&mut v, &[(ENTER, 0), (Input::CallTogether, 0), (Input::Join(Party::Patient), 2)]);
+    let before = v.clone();
+    run(&mut v, &[(Input::Decline, 3)]);
+    assert_eq!(v, before);
+    let effects = run(&mut v, &[(Input::Admit, 4)]);
+    assert_eq!((v.status, effects), (SessionStatus::InProgress, vec![Effect::Started]), "the doctor comes");
+}
+
+#[test]
+fn a_no_to_nothing_is_no_reason() {
+    let mut v = visit();
+    run(&mut v, &[(ENTER, 0), (Input::Decline, 5), (Input::Tick, 24 * 3600)]);
+    assert_eq!(v.end_reason, Some(EndReason::NoShow));
+}
+
+#[test]
 fn a_calling_in_waits_a_minute() {
     let mut v = visit();
     run(&mut v, &[(ENTER, 0), (Input::Admit, 10), (Input::Tick, 70)]);

@@ -32,17 +32,19 @@ async fn serve(page: &'static str) -> u16 {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 4096];
-            // A browser also connects ahead of need, and hangs up without a word.
-            if !stream.read(&mut request).await.is_ok_and(|length| length > 0) {
-                continue;
-            }
-            let head = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                page.len()
-            );
-            // Whether it got the page, its load event says.
-            let _ = stream.write_all(&[head.as_bytes(), page.as_bytes()].concat()).await;
+            // One that connected ahead of need, and says nothing, keeps no other waiting.
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                if !stream.read(&mut request).await.is_ok_and(|length| length > 0) {
+                    return;
+                }
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    page.len()
+                );
+                // Whether it got the page, its load event says.
+                let _ = stream.write_all(&[head.as_bytes(), page.as_bytes()].concat()).await;
+            });
         }
     });
     port

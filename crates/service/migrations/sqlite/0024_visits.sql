@@ -1,14 +1,17 @@
 -- When each first entered the call that came about.
 ALTER TABLE consultation_sessions ADD COLUMN patient_joined_at INTEGER;
 ALTER TABLE consultation_sessions ADD COLUMN doctor_joined_at INTEGER;
--- Of earlier ones by their record, and by the clock before there was one: it starts when both are there.
-UPDATE consultation_sessions SET
-    patient_joined_at = COALESCE((SELECT min(p.joined_at) FROM session_participants p
-        WHERE p.session_id = consultation_sessions.id AND p.user_id = patient_id), started_at),
-    doctor_joined_at = COALESCE((SELECT min(p.joined_at) FROM session_participants p
-        WHERE p.session_id = consultation_sessions.id AND p.user_id = doctor_id), started_at)
-    WHERE started_at IS NOT NULL;
 ALTER TABLE consultation_sessions ADD COLUMN updated_at INTEGER;
+-- Of earlier ones by their record: the last that came before the clock started; and by the clock where there is none.
+UPDATE consultation_sessions SET
+    patient_joined_at = COALESCE((SELECT max(e.created_at) FROM session_events e WHERE e.session_id = consultation_sessions.id
+        AND e.event_type = 'patient_joined' AND e.created_at <= started_at), started_at),
+    doctor_joined_at = COALESCE((SELECT max(e.created_at) FROM session_events e WHERE e.session_id = consultation_sessions.id
+        AND e.event_type = 'doctor_joined' AND e.created_at <= started_at), started_at)
+    WHERE started_at IS NOT NULL;
+UPDATE consultation_sessions SET doctor_joined_at = admitted_at WHERE started_at IS NULL AND doctor_joined;
+UPDATE consultation_sessions SET updated_at = COALESCE(ended_at, started_at, waiting_since)
+    WHERE COALESCE(ended_at, started_at, waiting_since) IS NOT NULL;
 -- Whether the patient's last answer to a calling-in was no.
 ALTER TABLE consultation_sessions ADD COLUMN declined INTEGER NOT NULL DEFAULT 0;
 -- How it was seen and heard, in a word each, once it has ended.
@@ -16,7 +19,11 @@ ALTER TABLE consultation_sessions ADD COLUMN patient_connection_quality TEXT;
 ALTER TABLE consultation_sessions ADD COLUMN doctor_connection_quality TEXT;
 -- Of the system that keeps prescriptions.
 ALTER TABLE consultation_sessions ADD COLUMN prescription_id TEXT;
--- For the desk's day.
+-- For the desk's day, and for lists of one person's in order.
 CREATE INDEX sessions_by_start ON consultation_sessions (scheduled_start, id);
--- Media tokens say themselves what they are for. Their table is only written by services of before, which run beside
--- new ones while a clinic brings its services up to date; it goes with a later change.
+DROP INDEX sessions_by_patient;
+CREATE INDEX sessions_by_patient ON consultation_sessions (patient_id, scheduled_start, id);
+DROP INDEX sessions_by_doctor;
+CREATE INDEX sessions_by_doctor ON consultation_sessions (doctor_id, scheduled_start, id);
+-- Media tokens say themselves what they are for.
+DROP TABLE media_tokens;

@@ -19,7 +19,7 @@ use sqlx::{
 use url::Url;
 
 use super::{
-    InstanceId, News, People, StoreError, Unit,
+    InstanceId, News, People, Seats, StoreError, Unit,
     news::Changed,
     sql::{Connection, note_lost, sql, was_lost_lately},
 };
@@ -95,6 +95,7 @@ pub struct Store {
     instance: InstanceId,
     news: Arc<News>,
     people: Arc<People>,
+    seats: Arc<Seats>,
     keys: Arc<Keys>,
 }
 
@@ -121,8 +122,8 @@ impl Store {
             Database::Sqlite(path) => open_sqlite(path).await?,
             Database::Postgres { url, password } => open_postgres(url, password.as_ref()).await?,
         };
-        let (instance, news, people) = (InstanceId::generate(), Arc::default(), Arc::default());
-        Ok(Self { pools, instance, news, people, keys })
+        let (instance, news) = (InstanceId::generate(), Arc::default());
+        Ok(Self { pools, instance, news, people: Arc::default(), seats: Arc::default(), keys })
     }
 
     /// What has been stored here and is to be told.
@@ -138,6 +139,23 @@ impl Store {
     /// Who is in which visit.
     pub fn whose_visits(&self) -> &People {
         &self.people
+    }
+
+    /// Lets SQLite look at what it keeps, so that it finds the shortest way to it as it grows. PostgreSQL does so itself.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub async fn optimize(&self) -> Result<(), StoreError> {
+        if let Pools::Sqlite { writer, .. } = &self.pools {
+            // As its manual has it (sqlite.org/pragma.html#pragma_optimize): all tables, a part of each.
+            sqlx::query("PRAGMA optimize = 0x10002").execute(writer).await?;
+        }
+        Ok(())
+    }
+
+    /// What people sit at, as it was stored last.
+    pub(crate) fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// This service, among those that share the database.
@@ -287,6 +305,10 @@ impl Store {
 static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
+/// What PostgreSQL is told while the schema is brought up to date.
+const NO_LIMITS: [(&str, &str); 3] =
+    [("lock_timeout", "0"), ("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")];
+
 fn newest(migrator: &Migrator) -> i64 {
     migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
@@ -343,6 +365,11 @@ fn postgres_options(url: &Url, password: Option<&Password>) -> Result<PgConnectO
 
 async fn open_postgres(url: &Url, password: Option<&Password>) -> Result<Pools, StoreError> {
     let options = postgres_options(url, password)?;
+    // Under a lock: several services may start at once. What brings years of visits up to date takes its time.
+    let first = PgPoolOptions::new().max_connections(1).acquire_timeout(WAITS_FOR);
+    let first = first.connect_with(options.clone().options(NO_LIMITS)).await?;
+    POSTGRES.run(&first).await.map_err(newer)?;
+    first.close().await;
     let options = options.statement_cache_capacity(STATEMENTS);
     let pool = |size| {
         let options = PgPoolOptions::new().max_connections(size).acquire_timeout(WAITS_FOR);
@@ -357,8 +384,6 @@ async fn open_postgres(url: &Url, password: Option<&Password>) -> Result<Pools, 
         })
     };
     let writer = pool(POSTGRES_WRITERS).connect_with(options.clone()).await?;
-    // Under a lock: several services may start at once.
-    POSTGRES.run(&writer).await.map_err(newer)?;
     let reader = pool(POSTGRES_READERS).connect_with(options.clone()).await?;
     Ok(Pools::Postgres { writer, reader, listener: Box::new(options) })
 }

@@ -49,7 +49,7 @@ pub use links::Opened;
 pub use news::News;
 pub use notices::{NOTICE_BYTES, Notices};
 pub use notifications::{About, Channel, Outgoing, Reach};
-pub use people::{People, Two};
+pub use people::{People, Seats, Two};
 pub use practice::{InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow};
 pub use presence::Attendance;
 pub use records::SitsAt;

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// What somebody sits at, as their client says.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct SitsAt {
     /// The kind of device.
     pub device_type: Option<DeviceType>,

@@ -316,23 +316,40 @@ impl Store {
     pub async fn visits(&self, filter: VisitFilter, limit: u32) -> Result<Vec<SessionRow>, StoreError> {
         // Each along an index: in one, none would be used.
         macro_rules! of {
-            ($whose:literal) => {
+            ($whose:literal, $which:literal) => {
                 select!(
                     "WHERE ",
                     $whose,
+                    $which,
                     " AND (CAST($2 AS TEXT) IS NULL OR s.patient_id = $2) AND (CAST($3 AS TEXT) IS NULL OR s.doctor_id = $3)
                     AND (CAST($4 AS TEXT) IS NULL OR a.clinic_id = $4) AND (CAST($5 AS TEXT) IS NULL OR s.status = $5)
-                    AND s.scheduled_start >= $6 AND s.scheduled_start < $7
-                    AND (CAST($8 AS TEXT) IS NULL OR (s.scheduled_start, s.id) >
+                    AND s.scheduled_start >= COALESCE((SELECT scheduled_start FROM consultation_sessions WHERE id = $8), $6)
+                    AND s.scheduled_start < $7 AND (CAST($8 AS TEXT) IS NULL OR (s.scheduled_start, s.id) >
                     (SELECT scheduled_start, id FROM consultation_sessions WHERE id = $8))
                     ORDER BY s.scheduled_start, s.id LIMIT $9",
                 )
             };
         }
+        macro_rules! of_these {
+            ($whose:literal, $is_open:expr) => {
+                if $is_open {
+                    of!(
+                        $whose,
+                        " AND s.ended_at IS NULL AND s.status IN ('WAITING', 'IN_PROGRESS', 'PAUSED')"
+                    )
+                } else {
+                    of!($whose, "")
+                }
+            };
+        }
+        let is_open = matches!(
+            filter.status,
+            Some(SessionStatus::Waiting | SessionStatus::InProgress | SessionStatus::Paused)
+        );
         let (query, whose) = match filter.whose {
-            Whose::Doctor(user) => (of!("s.doctor_id = $1"), Some(user)),
-            Whose::Patient(user) => (of!("s.patient_id = $1"), Some(user)),
-            Whose::Everybody => (of!("CAST($1 AS TEXT) IS NULL"), None),
+            Whose::Doctor(user) => (of_these!("s.doctor_id = $1", is_open), Some(user)),
+            Whose::Patient(user) => (of_these!("s.patient_id = $1", is_open), Some(user)),
+            Whose::Everybody => (of_these!("CAST($1 AS TEXT) IS NULL", is_open), None),
         };
         let rows = query
             .bind(whose)

@@ -105,41 +105,60 @@ const FIRST: &[&str] = &[
 async fn what_the_first_schema_kept_is_there_in_both() {
     let (folder, server) = (tempfile::tempdir().unwrap(), Postgres::start().unwrap());
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let path = folder.path().join("first.sqlite");
-    let url = server.database().unwrap();
     macro_rules! began {
-        ($connection:ty, $address:expr, $migrations:literal) => {{
+        ($connection:ty, $address:expr, $migrations:literal, $with_record:expr) => {{
             let mut first = <$connection>::connect($address).await.unwrap();
-            let mut migrator = sqlx::migrate!($migrations);
-            migrator.migrations.to_mut().retain(|migration| migration.version <= 12);
-            migrator.run(&mut first).await.unwrap();
-            for &statement in FIRST {
-                first.execute(statement).await.unwrap();
+            for (until, statements) in [(12, FIRST), (23, RECORD)] {
+                let mut migrator = sqlx::migrate!($migrations);
+                migrator.migrations.to_mut().retain(|migration| migration.version <= until);
+                migrator.run(&mut first).await.unwrap();
+                for &statement in statements {
+                    first.execute(statement).await.unwrap();
+                }
+                if !$with_record {
+                    break;
+                }
             }
             first.close().await.unwrap();
         }};
     }
-    began!(SqliteConnection, &format!("sqlite://{}?mode=rwc", path.display()), "./migrations/sqlite");
-    began!(PgConnection, &url, "./migrations/postgres");
-    let postgres = Database::Postgres { url: url.parse().unwrap(), password: None };
-    for database in [Database::Sqlite(path), postgres] {
-        let store = Store::open(&database, keys()).await.unwrap();
-        let id = "01890a5d-0000-7000-8000-000000000004".parse().map(SessionId).unwrap();
-        let visit = store.session(id).await.unwrap().unwrap();
-        let c = &visit.consultation;
-        assert_eq!((c.status, c.started_at), (SessionStatus::Completed, Some(Timestamp::constant(2, 0))));
-        assert_eq!((c.patient_joined_at, c.doctor_joined_at), (c.started_at, c.started_at));
-        assert_eq!((visit.payment, visit.charged.is_none()), (PaymentStatus::NotRequired, true));
-        let chat = store.chat_page(&visit, None, None, 10).await.unwrap();
-        assert_eq!(chat.items[0].content.reveal(), "as it was written");
-        assert!(matches!(store.audit_chain().await.unwrap(), Chain::Whole { .. }));
-        // And goes on: a change of today's is stored.
-        let mut unit = store.begin(Timestamp::now()).await.unwrap();
-        unit.set_prescription(id, Some("rx-1")).await.unwrap();
-        unit.commit().await.unwrap();
-        store.close().await;
+    let second = |millis: i64| Some(Timestamp::from_millisecond(millis).unwrap());
+    for with_record in [false, true] {
+        let path = folder.path().join(format!("first-{with_record}.sqlite"));
+        let url = server.database().unwrap();
+        let address = format!("sqlite://{}?mode=rwc", path.display());
+        began!(SqliteConnection, &address, "./migrations/sqlite", with_record);
+        began!(PgConnection, &url, "./migrations/postgres", with_record);
+        let postgres = Database::Postgres { url: url.parse().unwrap(), password: None };
+        for database in [Database::Sqlite(path), postgres] {
+            let store = Store::open(&database, keys()).await.unwrap();
+            let id = "01890a5d-0000-7000-8000-000000000004".parse().map(SessionId).unwrap();
+            let visit = store.session(id).await.unwrap().unwrap();
+            let c = &visit.consultation;
+            assert_eq!((c.status, c.started_at), (SessionStatus::Completed, second(2_000)));
+            let doctor = if with_record { second(1_900) } else { second(2_000) };
+            assert_eq!((c.patient_joined_at, c.doctor_joined_at), (second(2_000), doctor));
+            assert_eq!((visit.payment, visit.updated_at), (PaymentStatus::NotRequired, second(62_000)));
+            let chat = store.chat_page(&visit, None, None, 10).await.unwrap();
+            assert_eq!(chat.items[0].content.reveal(), "as it was written");
+            assert!(matches!(store.audit_chain().await.unwrap(), Chain::Whole { .. }));
+            // And goes on: a change of today's is stored.
+            let mut unit = store.begin(Timestamp::now()).await.unwrap();
+            unit.set_prescription(id, Some("rx-1")).await.unwrap();
+            unit.commit().await.unwrap();
+            store.close().await;
+        }
     }
 }
+
+/// What a visit's record adds to it, with a calling-in that came to nothing before the one that did.
+const RECORD: &[&str] = &[
+    "INSERT INTO session_events (session_id, event_type, user_id, created_at) VALUES
+     ('01890a5d-0000-7000-8000-000000000004', 'doctor_joined', '01890a5d-0000-7000-8000-000000000002', 1100),
+     ('01890a5d-0000-7000-8000-000000000004', 'doctor_joined', '01890a5d-0000-7000-8000-000000000002', 1900),
+     ('01890a5d-0000-7000-8000-000000000004', 'patient_joined', '01890a5d-0000-7000-8000-000000000001', 2000),
+     ('01890a5d-0000-7000-8000-000000000004', 'patient_joined', '01890a5d-0000-7000-8000-000000000001', 9000)",
+];
 
 #[tokio::test]
 async fn both_have_the_same_columns() {

@@ -249,7 +249,8 @@ pub(crate) async fn list(
             AppointmentFilter { clinic: ctx.clinic, ..asked }
         }
     };
-    app.note_look(ctx, "APPOINTMENTS_LISTED", None).await?;
+    let line = ctx.line("APPOINTMENTS_LISTED");
+    app.access_log.note(filter.patient.map_or(line.clone(), |patient| line.of(patient))).await?;
     let mut rows = app.store.appointments(filter, limit + 1).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);

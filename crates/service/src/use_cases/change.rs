@@ -234,11 +234,18 @@ async fn heard(unit: &mut Unit, row: &SessionRow) -> Result<Heard, StoreError> {
     if row.consultation.started_at.is_none() {
         return Ok(Heard::default());
     }
-    let word = |reports: Vec<_>| quality::mean(&reports).map(|mean| mean.connection_quality);
-    Ok(Heard {
-        patient: word(unit.quality(row.id, Party::Patient).await?),
-        doctor: word(unit.quality(row.id, Party::Doctor).await?),
-    })
+    let mut heard = Heard::default();
+    for (party, word) in [(Party::Patient, &mut heard.patient), (Party::Doctor, &mut heard.doctor)] {
+        match unit.quality(row.id, party).await {
+            Ok(reports) => *word = quality::mean(&reports).map(|mean| mean.connection_quality),
+            // It has ended all the same.
+            Err(error @ StoreError::Unreadable(_)) => {
+                tracing::error!(session = %row.id, %error, "how it was heard was not kept");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(heard)
 }
 
 /// Keeps what a visit that has ended comes to by today's prices.

@@ -46,7 +46,8 @@ pub(crate) async fn join(
     }
     let place = Place { party, device: request.device.unwrap_or(ctx.device()), request };
     // Whoever asks for another token, or comes back to where they are, changes nothing: there is nothing to lock.
-    if place.is_taken(&row, &app.config.limits()) {
+    let says_new = !place.request.prepare && place.says_new(app, ctx, id);
+    if !says_new && place.is_taken(&row, &app.config.limits()) {
         let line = ctx.line(place.audited()).about(&row);
         app.access_log.note(line).await?;
         let media = place.media(app, ctx, &row, Timestamp::now());
@@ -73,6 +74,8 @@ impl Place {
     fn inputs(&self) -> impl Iterator<Item = Input> + use<> {
         let JoinRequest { ready, device_check, prepare, by_itself, .. } = self.request;
         let (party, device) = (self.party, self.device);
+        // An app that asks by itself says what it knows; only a person takes back that they are ready.
+        let ready = ready.filter(|&ready| ready || !(prepare || by_itself));
         let enter = (party == Party::Patient).then_some(Input::Enter { ready, device_check });
         enter.into_iter().chain([Input::Sit { party, device, enters: !prepare, on_purpose: !by_itself }])
     }
@@ -87,6 +90,18 @@ impl Place {
             && !row.attendance.has_left(self.party)
             && self.inputs().all(|input| after.apply(input, now, limits).is_ok())
             && after == row.consultation
+    }
+
+    /// What they say that they sit at.
+    fn sits_at(&self) -> SitsAt {
+        let JoinRequest { device_type, browser, os, .. } = self.request.clone();
+        SitsAt { device_type, browser, os }
+    }
+
+    /// Whether they say of it what is not known to be stored.
+    fn says_new(&self, app: &App, ctx: &Ctx, id: SessionId) -> bool {
+        let sits_at = self.sits_at();
+        !sits_at.is_unsaid() && !app.store.seats().has(id, ctx.user.id, &sits_at)
     }
 
     /// Whether the device is the one that has their place.
@@ -111,8 +126,7 @@ async fn take(app: &App, ctx: &Ctx, id: SessionId, place: Place) -> Result<JoinR
     if change.row.consultation.status.is_final() {
         return Err(Code::SessionEnded.into());
     }
-    let JoinRequest { device_type, browser, os, .. } = place.request.clone();
-    change.sits_at = SitsAt { device_type, browser, os };
+    change.sits_at = place.sits_at();
     let c = &change.row.consultation;
     if party == Party::Doctor && c.status == SessionStatus::Scheduled && c.scheduled_start <= change.unit.now
     {
@@ -139,6 +153,9 @@ async fn take(app: &App, ctx: &Ctx, id: SessionId, place: Place) -> Result<JoinR
     let row = change.commit().await?;
     if returns {
         app.tell_presence(&row, party);
+    }
+    if lets_in && !place.request.prepare {
+        app.store.seats().remember(id, ctx.user.id, place.sits_at());
     }
     let media = lets_in.then(|| place.media(app, ctx, &row, now));
     answer(app, ctx, &row, party, media).await

@@ -45,7 +45,12 @@ pub(crate) async fn list(
         let filter = VisitFilter { whose, clinic, ..asked };
         app.views(app.store.visits(filter, limit + 1).await?).await
     };
-    let mut sessions = app.look(ctx, "SESSIONS_LISTED", None, page).await?;
+    let line = ctx.line("SESSIONS_LISTED");
+    let looks = app.access_log.note(match patient {
+        Some(patient) => line.of(patient),
+        None => line,
+    });
+    let ((), mut sessions) = tokio::try_join!(looks, page)?;
     let more = sessions.len() > limit as usize;
     sessions.truncate(limit as usize);
     let next = sessions.last().filter(|_| more).map(|last| last.session_id);

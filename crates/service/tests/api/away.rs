@@ -12,7 +12,8 @@ use crate::{
     sockets::{Socket, send},
 };
 
-#[tokio::test]
+// While the server starts, the others go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_service_catches_up_by_itself() {
     let mut server = Postgres::start_own().unwrap();
     let url = server.database().unwrap().parse().unwrap();

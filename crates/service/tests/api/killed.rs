@@ -120,7 +120,7 @@ struct Told {
     confirmed: BTreeMap<String, String>,
     /// How many of others' messages they heard as they were written.
     heard: usize,
-    /// The longest that they were away.
+    /// The longest that a message of theirs took from when they first sent it, away or not.
     longest_away: Duration,
 }
 
@@ -128,35 +128,30 @@ struct Told {
 async fn write(address: SocketAddr, clinic: Arc<Clinic>, who: Arc<Person>, stop: Arc<AtomicBool>) -> Told {
     let mut told = Told::default();
     let mut socket = None;
-    let mut away_since = Instant::now();
-    let mut is_first = true;
     while !stop.load(Ordering::Relaxed) {
         let id = uuid::Uuid::new_v4().to_string();
         let payload = json!({ "sessionId": clinic.session, "messageType": "text", "content": id, "clientMessageId": id });
         let frame = send(app::CHAT_SEND, &json!({ "type": "CHAT_MESSAGE", "payload": payload }));
+        // The first time they come, nobody has missed them.
+        let mut sent = socket.is_some().then(Instant::now);
         loop {
             let mut live = match socket.take() {
                 Some(live) => live,
                 None => match comes_back(address, &clinic, &who).await {
-                    Some(live) => {
-                        if !is_first {
-                            told.longest_away = told.longest_away.max(away_since.elapsed());
-                        }
-                        is_first = false;
-                        live
-                    }
+                    Some(live) => live,
                     None => {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                         continue;
                     }
                 },
             };
+            let since = *sent.get_or_insert_with(Instant::now);
             if let Some(message) = confirmed(&mut live, &frame, &id, &mut told.heard).await {
+                told.longest_away = told.longest_away.max(since.elapsed());
                 told.confirmed.insert(id, message);
                 socket = Some(live);
                 break;
             }
-            away_since = Instant::now();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -165,7 +160,9 @@ async fn write(address: SocketAddr, clinic: Arc<Clinic>, who: Arc<Person>, stop:
 
 async fn comes_back(address: SocketAddr, clinic: &Clinic, who: &Person) -> Option<Socket> {
     let mut socket = Socket::try_signed_in_at(address, &who.token).await?;
-    socket.try_subscribe(&topic::session(clinic.session)).await.then_some(socket)
+    let hears =
+        socket.try_subscribe(topic::ERRORS).await && socket.try_subscribe(&topic::session(clinic.session)).await;
+    hears.then_some(socket)
 }
 
 /// The service's id of a message, once it has come back.
@@ -180,6 +177,13 @@ async fn confirmed(socket: &mut Socket, frame: &Frame, id: &str, others: &mut us
             return Some(heard["payload"]["messageId"].as_str().unwrap().to_owned());
         }
         *others += usize::from(heard["type"] == "CHAT_MESSAGE");
+        if heard["payload"]["code"] == "unavailable" {
+            // Not now: again.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if !socket.try_send(frame).await {
+                return None;
+            }
+        }
     }
 }
 

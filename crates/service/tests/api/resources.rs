@@ -163,6 +163,13 @@ async fn with_a_full_disk_people_read_on_and_are_told_what_was_not_kept() {
     let sent = file.bearer_auth(&patient).body("text ".repeat(100_000)).send().await.unwrap();
     assert_eq!(sent.status(), StatusCode::SERVICE_UNAVAILABLE);
 
+    // There is room for it once, but not while it is brought into its place: it is not there by half.
+    let size = std::fs::metadata(&other).unwrap().len();
+    other_file.set_len(size - 700 * 1_024).unwrap();
+    let file = service.http.post(format!("http://{}{visit}/attachments?name=a.txt", service.address));
+    let sent = file.bearer_auth(&patient).body("text ".repeat(100_000)).send().await.unwrap();
+    assert_eq!(sent.status(), StatusCode::SERVICE_UNAVAILABLE);
+
     // Somebody makes room: it goes on by itself, and nothing of what was refused is in the way.
     drop(other_file);
     std::fs::remove_file(other).unwrap();
