@@ -160,8 +160,8 @@ async fn write(address: SocketAddr, clinic: Arc<Clinic>, who: Arc<Person>, stop:
 
 async fn comes_back(address: SocketAddr, clinic: &Clinic, who: &Person) -> Option<Socket> {
     let mut socket = Socket::try_signed_in_at(address, &who.token).await?;
-    let hears =
-        socket.try_subscribe(topic::ERRORS).await && socket.try_subscribe(&topic::session(clinic.session)).await;
+    let hears = socket.try_subscribe(topic::ERRORS).await
+        && socket.try_subscribe(&topic::session(clinic.session)).await;
     hears.then_some(socket)
 }
 
@@ -173,7 +173,7 @@ async fn confirmed(socket: &mut Socket, frame: &Frame, id: &str, others: &mut us
     loop {
         let heard = tokio::time::timeout(Duration::from_secs(5), socket.try_frame()).await.ok()??;
         let heard: Value = serde_json::from_str(&heard.body).unwrap_or_default();
-        if heard["payload"]["clientMessageId"] == id {
+        if heard["type"] == "CHAT_MESSAGE" && heard["payload"]["clientMessageId"] == id {
             return Some(heard["payload"]["messageId"].as_str().unwrap().to_owned());
         }
         *others += usize::from(heard["type"] == "CHAT_MESSAGE");
