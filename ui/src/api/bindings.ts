@@ -138,6 +138,8 @@ timestamp: string, };
 
 export type ClientMessageId = string;
 
+export type ClinicId = string;
+
 export type Command = { "ask": "signIn", 
 /**
  * The service's address.
@@ -253,6 +255,8 @@ roundTripMs: number | null,
  * A call to oneself through the service's relay.
  */
 test: NetworkTest, };
+
+export type ConnectionQuality = "excellent" | "good" | "poor";
 
 export type ConsultationMode = "VIDEO" | "AUDIO" | "CHAT";
 
@@ -713,6 +717,30 @@ admitted: boolean,
  */
 actualStartTime?: string, 
 /**
+ * When it was over.
+ */
+actualEndTime?: string, 
+/**
+ * When the patient first entered the call.
+ */
+patientJoinedAt?: string, 
+/**
+ * When the doctor did.
+ */
+doctorJoinedAt?: string, 
+/**
+ * When it was made; not of other servers.
+ */
+createdAt?: string, 
+/**
+ * When it last changed.
+ */
+updatedAt?: string, 
+/**
+ * The clinic it is of, where it is of one.
+ */
+clinicId?: ClinicId, 
+/**
  * Seconds on the clock up to `as_of`, holds left out.
  */
 elapsedSeconds: number, 
@@ -906,7 +934,19 @@ amountCharged?: number,
 /**
  * ISO 4217 code.
  */
-currency?: string, };
+currency?: string, 
+/**
+ * How the patient saw and heard it, where their app said; once it has ended.
+ */
+patientConnectionQuality?: ConnectionQuality, 
+/**
+ * How the doctor did.
+ */
+doctorConnectionQuality?: ConnectionQuality, 
+/**
+ * What was prescribed in it, by its name in the system that keeps prescriptions.
+ */
+prescriptionId?: string, };
 
 export type Track = "microphone" | "camera" | "screen";
 
