@@ -5,7 +5,7 @@ use std::{process::Command, time::Instant};
 use anyhow::{Context, Result};
 use bedside_servers::Postgres;
 
-use crate::{build_page, cargo, contract, demo, python, root, setup};
+use crate::{alerts, build_page, cargo, contract, demo, python, root, setup};
 
 /// The spelling checker, whose newer versions know more words, so that an upgrade may need a change here and there; and a
 /// service of S3's kind and a reader of FHIR for tests.
@@ -30,6 +30,9 @@ pub(crate) fn run() -> Result<()> {
         .context("the spelling checker and others can't be had")?;
     run_step("spelling", Command::new(tools.with_file_name("typos")).current_dir(root()))?;
     run_step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    if cfg!(target_os = "linux") {
+        step("alert rules and the unit", alerts::run)?;
+    }
     run_step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
     // Each test in a process of its own: some count threads and tasks, and none may see another's.
     if !cargo(&["nextest", "--version"]).output().is_ok_and(|found| found.status.success()) {
