@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::ApiError,
-    store::{AuditLine, Store, StoreError},
+    store::{AuditLine, Store},
 };
 
 /// Lines that wait to be written: of some minutes at a clinic's pace. Beyond that, nothing is shown to anybody that
@@ -30,8 +30,8 @@ pub(crate) struct AccessLog {
 }
 
 struct Look {
-    line: AuditLine,
-    at: Timestamp,
+    /// And when it was.
+    line: (AuditLine, Timestamp),
     /// Told when it is written.
     written: oneshot::Sender<()>,
 }
@@ -52,7 +52,7 @@ impl AccessLog {
     /// Somebody is about to be shown something.
     pub(crate) async fn note(&self, line: AuditLine) -> Result<(), ApiError> {
         let (written, is_written) = oneshot::channel();
-        let look = Look { line, at: Timestamp::now(), written };
+        let look = Look { line: (line, Timestamp::now()), written };
         self.lines.try_send(look).map_err(|_| ApiError::from(Code::Unavailable))?;
         // Past this time the line waits by itself.
         let _ = tokio::time::timeout(PATIENCE, is_written).await;
@@ -62,23 +62,29 @@ impl AccessLog {
     /// Writes until `stop`, and then what still waits, once.
     pub(crate) async fn run(&self, store: &Store, stop: CancellationToken) {
         let mut waiting = self.waiting.lock().await;
-        let mut batch = Vec::new();
+        let (mut batch, mut lines, mut written) = (Vec::new(), Vec::new(), Vec::new());
         'running: loop {
             tokio::select! {
                 biased;
                 _ = waiting.recv_many(&mut batch, TOGETHER) => {}
                 () = stop.cancelled() => break,
             }
-            while !batch.is_empty() {
-                match write(store, &batch).await {
-                    Ok(()) => {
-                        for look in batch.drain(..) {
+            for look in batch.drain(..) {
+                let look: Look = look;
+                lines.push(look.line);
+                written.push(look.written);
+            }
+            while !lines.is_empty() {
+                match store.write_some(&lines).await {
+                    Ok(count) => {
+                        lines.drain(..count);
+                        for written in written.drain(..count) {
                             // Whoever was to be shown something may have gone on without waiting.
-                            let _ = look.written.send(());
+                            let _ = written.send(());
                         }
                     }
                     Err(error) => {
-                        let lines = batch.len() + waiting.len();
+                        let lines = lines.len() + waiting.len();
                         tracing::error!(%error, lines, "the audit log can't be written; it is tried again");
                         tokio::select! {
                             () = stop.cancelled() => break 'running,
@@ -89,21 +95,17 @@ impl AccessLog {
             }
         }
         waiting.close();
-        while let Ok(line) = waiting.try_recv() {
-            batch.push(line);
+        while let Ok(look) = waiting.try_recv() {
+            lines.push(look.line);
         }
-        if !batch.is_empty()
-            && let Err(error) = write(store, &batch).await
-        {
-            tracing::error!(%error, lines = batch.len(), "the end of the audit log is lost");
+        while !lines.is_empty() {
+            match store.write_some(&lines).await {
+                Ok(count) => drop(lines.drain(..count)),
+                Err(error) => {
+                    tracing::error!(%error, lines = lines.len(), "the end of the audit log is lost");
+                    break;
+                }
+            }
         }
     }
-}
-
-async fn write(store: &Store, looks: &[Look]) -> Result<(), StoreError> {
-    let mut unit = store.begin(Timestamp::now()).await?;
-    for look in looks {
-        unit.audit_at(look.line.clone(), look.at);
-    }
-    unit.commit().await
 }

@@ -129,7 +129,7 @@ pub enum Chain {
 }
 
 /// Lines that one statement writes at the most: beyond that, the way to the database is little of it.
-const INSERTED: usize = 8;
+const INSERTED: usize = 32;
 /// A line's columns.
 const COLUMNS: usize = 9;
 
@@ -153,6 +153,24 @@ const TOGETHER_SHARED: i64 = 2_000;
 /// Lines among which one that was stored late is looked for: on PostgreSQL numbers are given before a change is stored,
 /// and thousands are stored while one waits for its lock.
 const LATE_WITHIN: i64 = 10_000;
+
+/// What writes these lines, of which there are up to [`INSERTED`].
+fn inserted(lines: &[(AuditLine, Timestamp)]) -> Result<Query, StoreError> {
+    let mut query = Query::new(&INSERTS[lines.len() - 1]);
+    for (line, at) in lines {
+        query = query
+            .bind(millis(*at))
+            .bind(line.user)
+            .bind(line.origin.map(|origin| origin.to_string()))
+            .bind(line.action)
+            .bind(line.session)
+            .bind(line.patient)
+            .bind(line.object.clone())
+            .bind(line.refused.as_ref().map(word).transpose()?)
+            .bind(line.guest);
+    }
+    Ok(query)
+}
 
 /// A line's place in the chain.
 fn seal(before: &[u8], row: &Row) -> Result<Vec<u8>, StoreError> {
@@ -190,6 +208,15 @@ fn entry(row: &Row) -> Result<AuditEntry, StoreError> {
 }
 
 impl Store {
+    /// Writes the first of these lines, all or none, in one statement by itself; gives how many those were.
+    pub async fn write_some(&self, lines: &[(AuditLine, Timestamp)]) -> Result<usize, StoreError> {
+        let some = &lines[..lines.len().min(INSERTED)];
+        if !some.is_empty() {
+            inserted(some)?.execute(&mut self.writer().await?).await?;
+        }
+        Ok(some.len())
+    }
+
     /// A page of lines, the newest first.
     pub async fn audit_page(&self, filter: AuditFilter, limit: u32) -> Result<AuditPage, StoreError> {
         macro_rules! select {
@@ -273,20 +300,7 @@ impl Unit {
     /// Writes the lines that were added.
     pub(super) async fn write_lines(&mut self) -> Result<(), StoreError> {
         for lines in self.lines.chunks(INSERTED) {
-            let mut query = Query::new(&INSERTS[lines.len() - 1]);
-            for (line, at) in lines {
-                query = query
-                    .bind(millis(*at))
-                    .bind(line.user)
-                    .bind(line.origin.map(|origin| origin.to_string()))
-                    .bind(line.action)
-                    .bind(line.session)
-                    .bind(line.patient)
-                    .bind(line.object.clone())
-                    .bind(line.refused.as_ref().map(word).transpose()?)
-                    .bind(line.guest);
-            }
-            query.execute(&mut self.tx).await?;
+            inserted(lines)?.execute(&mut self.tx).await?;
         }
         Ok(())
     }

@@ -208,6 +208,14 @@ impl Store {
         })
     }
 
+    /// A connection that writes, for what one statement does.
+    pub(super) async fn writer(&self) -> Result<Connection, StoreError> {
+        Ok(match &self.pools {
+            Pools::Sqlite { writer, .. } => Connection::Sqlite(writer.acquire().await?),
+            Pools::Postgres { writer, .. } => Connection::Postgres(writer.acquire().await?),
+        })
+    }
+
     /// Begins a change, when there is room for one: of SQLite, when the one before it is over.
     pub async fn begin(&self, now: Timestamp) -> Result<Unit, StoreError> {
         let tx = match &self.pools {

@@ -30,6 +30,7 @@ mod sql;
 mod tests;
 mod tokens;
 mod unit;
+mod visits;
 
 use jiff::Timestamp;
 
@@ -53,9 +54,10 @@ pub use people::{People, Seats, Two};
 pub use practice::{InvitationRow, ScheduleFilter, ScheduleHead, ScheduleRow};
 pub use presence::Attendance;
 pub use records::SitsAt;
-pub use sessions::{AsTold, Heard, NewAppointment, SessionRow, VisitFilter, Whose};
+pub use sessions::{AsTold, Heard, NewAppointment, SessionRow};
 pub use tokens::{Grant, NewTokens, Refreshed};
 pub use unit::{Unit, Untold};
+pub use visits::{VisitFilter, Whose};
 
 /// An instant as it is stored.
 fn millis(at: Timestamp) -> i64 {
