@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 
 use crate::{root, run as run_command};
 
-/// The most that systemd's reckoning of what a unit is exposed to may come to, of 100: it calls less than 20 "OK", and
-/// what is left is that the service listens.
+/// The most that systemd's reckoning of what a unit is exposed to may come to, of 100: this one's is 16, and what is left
+/// of it is that the service listens.
 const MOST_EXPOSED: &str = "--threshold=20";
 
 pub(crate) fn run() -> Result<()> {

@@ -1,13 +1,13 @@
 //! A database that a practice has used for years, and a morning on which everybody comes at once.
 
 use std::{
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -21,6 +21,14 @@ const TOGETHER: usize = 500;
 const DOCTORS: usize = 20;
 /// Of the visits of the past, one in so many is still to come.
 const TO_COME: usize = 10;
+
+/// Runs a script on a database of SQLite's, and lets it look at what there is, as the service does at its start and each
+/// day.
+const SQLITE: &str = "import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], timeout=30)
+database.executescript('BEGIN IMMEDIATE;' + open(sys.argv[2]).read() + 'COMMIT;')
+database.execute('PRAGMA optimize = 0x10012')
+database.close()";
 
 /// The statements that write visits, appointments first: most held in the years before now.
 fn statements(system: &System, other_doctor: &str, visits: usize, now_ms: i64) -> Vec<String> {
@@ -64,29 +72,27 @@ fn statements(system: &System, other_doctor: &str, visits: usize, now_ms: i64) -
 }
 
 /// Writes so many visits into the database of a service that runs.
-pub(crate) async fn fill(system: &System, visits: usize) -> Result<()> {
+pub(crate) fn fill(system: &System, visits: usize) -> Result<()> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
     let statements = statements(system, &system.other_doctor, visits, i64::try_from(now)?);
-    // Nothing in it comes from outside.
-    if let Some(address) = &system.postgres {
-        let mut database = sqlx::PgConnection::connect(address).await?;
-        for statement in statements {
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut database).await?;
+    let script = system.folder().join("visits.sql");
+    std::fs::write(&script, statements.join(";\n") + ";\n")?;
+    let mut program = match &system.postgres {
+        Some(address) => {
+            let mut psql = Command::new("psql");
+            psql.args([address, "--quiet", "--set=ON_ERROR_STOP=1", "--file"])
+                .arg(&script)
+                .args(["--command", "ANALYZE"]);
+            psql
         }
-        sqlx::query("ANALYZE").execute(&mut database).await?;
-        database.close().await?;
-    } else {
-        let options = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(system.folder().join("bedside.sqlite"))
-            .busy_timeout(Duration::from_secs(30));
-        let mut database = sqlx::SqliteConnection::connect_with(&options).await?;
-        for statement in statements {
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut database).await?;
+        None => {
+            let mut python = Command::new(&system.python);
+            python.args(["-c", SQLITE]).arg(system.folder().join("bedside.sqlite")).arg(&script);
+            python
         }
-        // As the service does at its start and each day.
-        sqlx::query("PRAGMA optimize = 0x10002").execute(&mut database).await?;
-        database.close().await?;
-    }
+    };
+    let done = program.output()?;
+    anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     Ok(())
 }
 

@@ -132,7 +132,7 @@ async fn measure(kind: Kind, setup: &Setup<'_>, lasts: Duration) -> Result<Value
     all.insert("memory_bytes".to_owned(), json!(memory));
     drop(sockets);
     if kind == Kind::Ours {
-        full::fill(&system, VISITS).await?;
+        full::fill(&system, VISITS)?;
         println!("with {VISITS} visits in the database, 10 at once:");
         let mut figures = Map::new();
         for (flow, name) in Flow::ALL {

@@ -31,6 +31,8 @@ pub(crate) struct System {
     pub(crate) other_doctor: String,
     /// Its address, where it is that.
     pub(crate) postgres: Option<String>,
+    /// Python, with SQLite's module.
+    pub(crate) python: PathBuf,
     /// Their ids and tokens.
     pub(crate) patients: Vec<(String, String)>,
     child: Child,
@@ -104,6 +106,7 @@ impl System {
             doctor_id: String::new(),
             other_doctor: String::new(),
             postgres: setup.postgres.clone(),
+            python: setup.python.to_owned(),
             patients: vec![],
             child,
             folder,

@@ -16,7 +16,8 @@ use crate::{
 /// Lines that wait to be written: of some minutes at a clinic's pace. Beyond that, nothing is shown to anybody that
 /// could not be written down.
 const WAITING: usize = 4_096;
-/// Lines that are written together: they share what makes one last.
+/// Lines that are taken together; a statement writes up to 32 of them. One whose answer is lost with its connection is
+/// written again: a look may be there twice, and never not.
 const TOGETHER: usize = 256;
 /// How long an answer waits for its line: many times what writing one takes, and nothing that a person notices.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -16,7 +16,11 @@ use object_store::{
 use tokio::{fs::File, io::AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
-use crate::{ServiceError, attachments::PARTIAL, config::BucketConfig};
+use crate::{
+    ServiceError,
+    attachments::PARTIAL,
+    config::{BucketConfig, BucketKey},
+};
 
 /// How long a bucket may say nothing, and how long something is tried again: a person waits for it.
 const SAYS_WITHIN: Duration = Duration::from_secs(10);
@@ -50,10 +54,15 @@ fn of_bucket(error: object_store::Error) -> io::Error {
     let mut reason: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(why) = reason {
         let kind = why.downcast_ref::<HttpError>().map(HttpError::kind);
-        if matches!(kind, Some(Kind::Connect | Kind::Timeout | Kind::Interrupted)) {
+        if matches!(kind, Some(Kind::Connect | Kind::Request | Kind::Timeout | Kind::Interrupted)) {
             return io::Error::new(io::ErrorKind::NotConnected, error);
         }
         reason = why.source();
+    }
+    // Its status is only in the words (`RetryError` is not to be had): a server's own failure, or "slow down".
+    let says = error.to_string();
+    if ["status code: 5", "status code: 429"].iter().any(|status| says.contains(status)) {
+        return io::Error::new(io::ErrorKind::NotConnected, error);
     }
     error.into()
 }
@@ -78,8 +87,12 @@ impl Blobs {
         };
         let builder = match &config.credentials {
             Some(credentials) => {
-                let (id, secret) = credentials.read()?;
-                builder.with_access_key_id(id).with_secret_access_key(secret.into_exposed())
+                let BucketKey { id, secret, session } = credentials.read()?;
+                let builder = builder.with_access_key_id(id).with_secret_access_key(secret.into_exposed());
+                match session {
+                    Some(session) => builder.with_token(session.into_exposed()),
+                    None => builder,
+                }
             }
             // As the machine it runs on is let in.
             None => builder,

@@ -64,7 +64,17 @@ pub enum BucketCredentials {
         id: String,
         /// Its secret.
         secret: Secret<String>,
+        /// What goes with a key that is given for a time (AWS STS).
+        session: Option<Secret<String>>,
     },
+}
+
+/// A key of a bucket.
+#[derive(Debug)]
+pub(crate) struct BucketKey {
+    pub(crate) id: String,
+    pub(crate) secret: Secret<String>,
+    pub(crate) session: Option<Secret<String>>,
 }
 
 /// Secrets that are in the environment, and in no file.
@@ -79,16 +89,20 @@ pub struct Secrets {
 }
 
 impl BucketCredentials {
-    pub(crate) fn read(&self) -> Result<(String, Secret<String>), ServiceError> {
+    pub(crate) fn read(&self) -> Result<BucketKey, ServiceError> {
         let path = match self {
             Self::File(path) => path,
-            Self::Given { id, secret } => return Ok((id.clone(), secret.clone())),
+            Self::Given { id, secret, session } => {
+                return Ok(BucketKey { id: id.clone(), secret: secret.clone(), session: session.clone() });
+            }
         };
         let wrong = |why: &dyn std::fmt::Display| ServiceError::Config(format!("{}: {why}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         match (lines.next(), lines.next(), lines.next()) {
-            (Some(id), Some(secret), None) => Ok((id.to_owned(), Secret::new(secret.to_owned()))),
+            (Some(id), Some(secret), None) => {
+                Ok(BucketKey { id: id.to_owned(), secret: Secret::new(secret.to_owned()), session: None })
+            }
             _ => Err(wrong(&"it has two lines, an access key's id and its secret")),
         }
     }

@@ -6,6 +6,7 @@ use bedside_protocol::{
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::store::{AppointmentRow, SessionRow};
 
@@ -55,12 +56,20 @@ pub(crate) fn bundle(parts: &Parts<'_>, now: Timestamp) -> Value {
     ];
     let said = parts.chat.iter().filter(|message| message.message_type != MessageType::System);
     entries.extend(said.map(|message| entry(message.message_id, communication(visit, message))));
-    // A note has no id of its own: there is one of each visit.
-    entries.extend(parts.notes.filter(|notes| !notes.notes.reveal().is_empty()).map(|notes| {
-        let resource = note(visit, notes);
-        json!({ "resource": known(resource) })
-    }));
+    let notes = parts.notes.filter(|notes| !notes.notes.reveal().trim().is_empty());
+    entries.extend(notes.map(|notes| entry(id_of_notes(visit), note(visit, notes))));
     json!({ "resourceType": "Bundle", "type": "collection", "timestamp": now.to_string(), "entry": entries })
+}
+
+/// There is one note of each visit, which has no id of its own: one that is always the same (RFC 9562, version 8).
+fn id_of_notes(visit: &SessionRow) -> uuid::Uuid {
+    let hash: [u8; 32] = Sha256::new().chain_update("notes").chain_update(visit.id.0).finalize().into();
+    uuid::Builder::from_custom_bytes(std::array::from_fn(|at| hash[at])).into_uuid()
+}
+
+/// FHIR has no empty text.
+fn unless_blank(text: &str) -> Option<&str> {
+    (!text.trim().is_empty()).then_some(text)
 }
 
 fn person(kind: &str, user: &User) -> Value {
@@ -68,7 +77,8 @@ fn person(kind: &str, user: &User) -> Value {
         "resourceType": kind,
         "id": user.id.to_string(),
         "name": [{ "text": user.name.reveal() }],
-        "qualification": user.specialization.as_ref().map(|what| json!([{ "code": { "text": what } }])),
+        "qualification": user.specialization.as_deref().and_then(unless_blank)
+            .map(|what| json!([{ "code": { "text": what } }])),
     })
 }
 
@@ -97,7 +107,8 @@ fn appointment(row: &AppointmentRow) -> Value {
 }
 
 fn reason(row: &AppointmentRow) -> Option<Value> {
-    row.chief_complaint.as_ref().map(|words| json!([{ "text": words.reveal() }]))
+    let words = row.chief_complaint.as_ref().and_then(|words| unless_blank(words.reveal()));
+    words.map(|words| json!([{ "text": words }]))
 }
 
 fn encounter(parts: &Parts<'_>) -> Value {
@@ -179,6 +190,7 @@ fn communication(visit: &SessionRow, message: &ChatMessage) -> Value {
 fn note(visit: &SessionRow, notes: &Notes) -> Value {
     json!({
         "resourceType": "DocumentReference",
+        "id": id_of_notes(visit).to_string(),
         "status": "current",
         "type": { "coding": [{ "system": "http://loinc.org", "code": "11506-3", "display": "Progress note" }] },
         "subject": refers_to(visit.patient.id),

@@ -21,7 +21,7 @@ use metrics_process::Collector;
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{App, ServiceError};
+use crate::{App, ServiceError, folder};
 
 /// Answers to HTTP requests, by method, route and status.
 const HTTP_REQUESTS: &str = "bedside_http_requests_total";
@@ -45,6 +45,8 @@ const OUTGOING: &str = "bedside_outgoing_messages";
 const OUTGOING_SENT: &str = "bedside_outgoing_sent_total";
 /// Lines that wait to be written into the audit log.
 const AUDIT_WAITING: &str = "bedside_audit_lines_waiting";
+/// Bytes that may still be written where the service's data is.
+const DISK_FREE: &str = "bedside_disk_free_bytes";
 /// Whether the database answered when it was asked for these.
 const DATABASE_UP: &str = "bedside_database_up";
 /// Sign-ins by password, and how they ended.
@@ -114,6 +116,7 @@ fn describe() {
     describe_gauge!(OUTGOING, "Mails and text messages that wait, or were given up");
     describe_counter!(OUTGOING_SENT, "Mails and text messages that were sent, or could not be");
     describe_gauge!(AUDIT_WAITING, "Lines that wait to be written into the audit log");
+    describe_gauge!(DISK_FREE, Unit::Bytes, "What may still be written where the data is");
     describe_gauge!(DATABASE_UP, "Whether the database answered");
     describe_counter!(SIGN_INS, "Sign-ins by password");
     describe_gauge!(INSTANCES, "Services on the database");
@@ -165,6 +168,10 @@ async fn sample(app: &App) {
     Collector::default().collect();
     gauge!(SOCKETS).set(app.hub.sockets() as f64);
     gauge!(AUDIT_WAITING).set(app.access_log.waiting() as f64);
+    // Where the system does not say, there is no figure.
+    if let Ok(Some(free)) = folder::free(&app.config.data) {
+        gauge!(DISK_FREE).set(free as f64);
+    }
     let looked = tokio::time::timeout(LOOKS_FOR, app.store.census(jiff::Timestamp::now())).await;
     let Ok(Ok(census)) = looked else {
         gauge!(DATABASE_UP).set(0.0);

@@ -10,12 +10,16 @@ use super::{BucketCredentials, Secrets, Settings};
 use crate::ServiceError;
 
 /// Names of what Bedside does in another way or not at all: they are said to have no effect.
-const WITHOUT_EFFECT: [&str; 13] = [
+const WITHOUT_EFFECT: [&str; 17] = [
     "MONGO_URL",
     "MONGODB_URI",
     "REDIS_HOST",
     "RABBITMQ_HOST",
     "KAFKA_BOOTSTRAP_SERVERS",
+    "RABBITMQ_PORT",
+    "RABBITMQ_USER",
+    "RABBITMQ_USERNAME",
+    "RABBITMQ_PASSWORD",
     "RABBITMQ_URL",
     "RABBITMQ_EXCHANGE",
     "TWILIO_ACCOUNT_SID",
@@ -92,9 +96,17 @@ impl Aliases {
             settings.s3_endpoint =
                 take("AWS_ENDPOINT_URL").map(|url| address("AWS_ENDPOINT_URL", &url)).transpose()?;
             settings.s3_key_file = take("AWS_S3_KEY_FILE").map(PathBuf::from);
-            let key = take("AWS_ACCESS_KEY_ID").zip(take("AWS_SECRET_ACCESS_KEY"));
-            secrets.bucket =
-                key.map(|(id, secret)| BucketCredentials::Given { id, secret: Secret::new(secret) });
+            secrets.bucket = match (take("AWS_ACCESS_KEY_ID"), take("AWS_SECRET_ACCESS_KEY")) {
+                (Some(id), Some(secret)) => {
+                    let session = take("AWS_SESSION_TOKEN").map(Secret::new);
+                    Some(BucketCredentials::Given { id, secret: Secret::new(secret), session })
+                }
+                (None, None) => None,
+                _ => {
+                    let why = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together, and one is missing";
+                    return Err(ServiceError::Config(why.to_owned()));
+                }
+            };
         }
         let without_effect = WITHOUT_EFFECT.into_iter().filter(|name| get(name).is_some()).collect();
         Ok(Self { settings, secrets, without_effect, ..found })
@@ -147,7 +159,7 @@ mod tests {
         };
         assert_eq!(file, std::path::Path::new(own));
         let Place::Bucket(bucket) = &config.attachments else { panic!("{:?}", config.attachments) };
-        assert_eq!(bucket.credentials.as_ref().unwrap().read().unwrap().0, "an-id");
+        assert_eq!(bucket.credentials.as_ref().unwrap().read().unwrap().id, "an-id");
         assert_eq!(found.without_effect, ["REDIS_HOST"]);
         assert!(found.taken.contains(&"JWT_SECRET") && !found.taken.contains(&"POSTGRES_PORT"));
     }

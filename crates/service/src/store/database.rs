@@ -148,7 +148,7 @@ impl Store {
     pub async fn optimize(&self) -> Result<(), StoreError> {
         if let Pools::Sqlite { writer, .. } = &self.pools {
             // As its manual has it (sqlite.org/pragma.html#pragma_optimize): all tables, a part of each.
-            sqlx::query("PRAGMA optimize = 0x10002").execute(writer).await?;
+            sqlx::query("PRAGMA optimize = 0x10012").execute(writer).await?;
         }
         Ok(())
     }

@@ -110,6 +110,8 @@ impl Store {
                     AND (CAST($4 AS TEXT) IS NULL OR a.clinic_id = $4) AND (CAST($5 AS TEXT) IS NULL OR s.status = $5)
                     AND ",
                     $start,
+                    " >= $6 AND ",
+                    $start,
                     " >= COALESCE((SELECT scheduled_start FROM consultation_sessions WHERE id = $8), $6) AND ",
                     $start,
                     " < $7 AND (CAST($8 AS TEXT) IS NULL OR (s.scheduled_start, s.id) >

@@ -71,17 +71,38 @@ pub(super) async fn check_no_doctors(unit: &mut Unit, name: &Text) -> Result<(),
 }
 
 /// What stands before and after a doctor's name.
-const TITLES: [&str; 13] =
-    ["dr", "doctor", "doktor", "prof", "professor", "med", "dent", "md", "phd", "mbbs", "do", "dds", "facp"];
+const TITLES: [&str; 14] = [
+    "dr",
+    "doctor",
+    "doktor",
+    "prof",
+    "professor",
+    "med",
+    "dent",
+    "md",
+    "ph",
+    "phd",
+    "mbbs",
+    "do",
+    "dds",
+    "facp",
+];
 
-/// The words of a name as people compare them: without titles, capitals, their order and how they are written.
+/// The words of a name as people compare them: without titles, single letters, capitals, their order and how they are
+/// written.
 fn without_titles(name: &str) -> Vec<String> {
     let name: String = name.nfkc().collect::<String>().to_lowercase();
-    let words = name.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '-');
-    let mut words: Vec<_> =
-        words.filter(|word| !word.is_empty() && !TITLES.contains(word)).map(str::to_owned).collect();
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 1);
+    let mut words: Vec<&str> = words.collect();
+    // They are names as well: of what is left of one there is always something.
+    while words.len() > 1 && TITLES.contains(&words[0]) {
+        words.remove(0);
+    }
+    while words.len() > 2 && words.last().is_some_and(|last| TITLES.contains(last)) {
+        words.pop();
+    }
     words.sort_unstable();
-    words
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// An address in one of its spellings, by which it is found.

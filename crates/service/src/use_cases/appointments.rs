@@ -249,9 +249,10 @@ pub(crate) async fn list(
             AppointmentFilter { clinic: ctx.clinic, ..asked }
         }
     };
-    let line = ctx.line("APPOINTMENTS_LISTED");
-    app.access_log.note(filter.patient.map_or(line.clone(), |patient| line.of(patient))).await?;
     let mut rows = app.store.appointments(filter, limit + 1).await?;
+    let line = ctx.line("APPOINTMENTS_LISTED");
+    let seen = filter.patient.filter(|patient| rows.iter().any(|row| row.patient.id == *patient));
+    app.access_log.note(seen.map_or(line.clone(), |patient| line.of(patient))).await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id);

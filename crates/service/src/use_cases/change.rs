@@ -107,6 +107,11 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
+    /// Whether the visit is not as it is stored.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.row.consultation != self.stored
+    }
+
     /// Adds a line to the audit log about this visit.
     pub(crate) fn audit(&mut self, action: &'static str) {
         self.audit_on(action, None);
@@ -203,7 +208,7 @@ impl<'a> Change<'a> {
 
     /// Stores all of it; whoever listens is told afterwards. Gives the visit as it is now.
     pub(crate) async fn commit(mut self) -> Result<SessionRow, ApiError> {
-        let has_changed = self.row.consultation != self.stored;
+        let has_changed = self.has_changed();
         if has_changed {
             self.record().await?;
             self.row = self.unit.replace(self.row).await?;

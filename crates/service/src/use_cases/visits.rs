@@ -46,11 +46,16 @@ pub(crate) async fn list(
         app.views(app.store.visits(filter, limit + 1).await?).await
     };
     let line = ctx.line("SESSIONS_LISTED");
-    let looks = app.access_log.note(match patient {
-        Some(patient) => line.of(patient),
-        None => line,
-    });
-    let ((), mut sessions) = tokio::try_join!(looks, page)?;
+    let mut sessions = match patient {
+        None => tokio::try_join!(app.access_log.note(line), page)?.1,
+        // Of theirs only where there is something to be seen.
+        Some(patient) => {
+            let page = page.await?;
+            let is_seen = page.iter().any(|session| session.patient.id == patient);
+            app.access_log.note(if is_seen { line.of(patient) } else { line }).await?;
+            page
+        }
+    };
     let more = sessions.len() > limit as usize;
     sessions.truncate(limit as usize);
     let next = sessions.last().filter(|_| more).map(|last| last.session_id);
@@ -80,7 +85,7 @@ pub(crate) async fn act(
     let (mut change, _) = Change::by_participant(app, ctx, id, action).await?;
     change.apply(input).await?;
     match action {
-        Action::Decline => change.audit("SESSION_DECLINED"),
+        Action::Decline if change.has_changed() => change.audit("SESSION_DECLINED"),
         Action::Hold if matches!(input, Input::Pause) => change.audit("SESSION_HELD"),
         Action::Hold => change.audit("SESSION_RESUMED"),
         _ => {}
@@ -182,7 +187,9 @@ pub(crate) async fn history(
     let mut rows = app.store.history_of(ctx.user.id, filter, before, HISTORY_PAGE + 1).await?;
     let more = rows.len() > HISTORY_PAGE as usize;
     rows.truncate(HISTORY_PAGE as usize);
-    app.note_look(ctx, "HISTORY_READ", None).await?;
+    let line = ctx.line("HISTORY_READ");
+    let seen = filter.patient_id.filter(|patient| rows.iter().any(|row| row.patient.id == *patient));
+    app.access_log.note(seen.map_or(line.clone(), |patient| line.of(patient))).await?;
     let next = rows.last().filter(|_| more).map(|row| row.id);
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {

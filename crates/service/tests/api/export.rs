@@ -66,6 +66,8 @@ async fn all_of_a_visit_is_taken_along() {
     assert_eq!(read(&of_patient), kinds, "the notes are the doctor's");
     assert!(of_patient.contains("It itches."));
 
+    let parsed: Value = serde_json::from_str(&of_doctor).unwrap();
+    assert!(parsed["entry"].as_array().unwrap().iter().all(|entry| entry["fullUrl"].is_string()), "{parsed}");
     let parsed: Value = serde_json::from_str(&of_patient).unwrap();
     let resource = |at: usize| &parsed["entry"][at]["resource"];
     assert_eq!((&resource(2)["status"], &resource(3)["status"]), (&json!("fulfilled"), &json!("finished")));

@@ -140,3 +140,41 @@ async fn files_are_kept_in_a_bucket() {
     let (read, _) = download(&clinic, &clinic.patient, shared["thumbnailUrl"].as_str().unwrap()).await;
     assert_eq!((status, read), (503, 503));
 }
+
+/// Bytes of an answer of a bucket that always says the same.
+async fn always(status: &'static str) -> std::net::SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut asked = vec![0; 64 * 1024];
+                // Whoever asks has said all of it, or goes.
+                let _ = socket.read(&mut asked).await;
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let _ = socket.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_bucket_that_can_not_now_is_told_from_one_that_never_will() {
+    for (says, expected) in [("503 Slow Down", 503), ("400 Bad Request", 500)] {
+        let address = always(says).await;
+        let secrets = tempfile::tempdir().unwrap();
+        let key_file = secrets.path().join("s3");
+        std::fs::write(&key_file, "an-id\na-secret\n").unwrap();
+        let clinic = clinic_with(|settings| {
+            settings.s3_bucket = Some("files".into());
+            settings.s3_endpoint = Some(format!("http://{address}").parse().unwrap());
+            settings.s3_key_file = Some(key_file);
+        })
+        .await;
+        let (status, _) = upload(&clinic, &clinic.doctor, "/images?name=b.png", picture()).await;
+        assert_eq!(status, expected, "{says}");
+    }
+}
