@@ -38,8 +38,9 @@ fn statements(system: &System, other_doctor: &str, visits: usize, now_ms: i64) -
         let (mut appointments, mut sessions) = (vec![], vec![]);
         for at in first..visits.min(first + TOGETHER) {
             let patient = &system.patients[at % system.patients.len()].0;
-            let doctor = if (at / TO_COME) % DOCTORS == 0 { &system.doctor_id } else { other_doctor };
-            let is_to_come = at % TO_COME == 0;
+            let doctor =
+                if (at / TO_COME).is_multiple_of(DOCTORS) { &system.doctor_id } else { other_doctor };
+            let is_to_come = at.is_multiple_of(TO_COME);
             // Never two at once, and none on this day: that is what is measured.
             let start = if is_to_come { now_ms + 2 * day } else { now_ms - 2 * day };
             let start = start + if is_to_come { 1 } else { -1 } * at as i64 * 600_000;
